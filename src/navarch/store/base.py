@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The store protocol: etcd's semantics in the words this project needs. Each backend is one file beside this one.
+
+One revision counter for the whole store; every write takes the next revision. Keys are strings in byte order. History is kept
+until compaction; reading or watching behind it raises `Compacted`.
+
+Not here: what a value means (the registry), nor the fan-out to many watchers (`cache`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class StoreError(Exception):
+    """Base of everything a store raises on purpose."""
+
+
+class Exists(StoreError):
+    """create() met a living key."""
+
+    def __init__(self, key: str, revision: int) -> None:
+        super().__init__(f"{key} exists at revision {revision}")
+        self.key = key
+        self.revision = revision
+
+
+class Missing(StoreError):
+    """update() or delete() met no living key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key} does not exist")
+        self.key = key
+
+
+class Conflict(StoreError):
+    """The key lives at another revision than the caller expected (compare-and-swap lost)."""
+
+    def __init__(self, key: str, expected: int, found: int) -> None:
+        super().__init__(f"{key} is at revision {found}, not {expected}")
+        self.key = key
+        self.expected = expected
+        self.found = found
+
+
+class Compacted(StoreError):
+    """The revision asked for lies behind the compaction point: the caller must list anew (HTTP 410 Gone)."""
+
+    def __init__(self, asked: int, oldest: int) -> None:
+        super().__init__(f"revision {asked} is compacted; the oldest is {oldest}")
+        self.asked = asked
+        self.oldest = oldest
+
+
+class Future(StoreError):
+    """The revision asked for has not been written yet."""
+
+    def __init__(self, asked: int, current: int) -> None:
+        super().__init__(f"revision {asked} is ahead of the current revision {current}")
+        self.asked = asked
+        self.current = current
+
+
+class Unavailable(StoreError):
+    """The store cannot take the request now (closed, disk full, quorum lost). Nothing was written."""
+
+
+class KeyValue(msgspec.Struct, frozen=True, gc=False):
+    key: str
+    value: bytes
+    #: Revision of the last write of this key: what compare-and-swap compares.
+    revision: int
+    #: Revision at which the key was created in its present life.
+    created: int
+    lease: int = 0
+
+
+class Page(msgspec.Struct, frozen=True, gc=False):
+    """A consistent read of a range."""
+
+    items: list[KeyValue]
+    #: The store's revision the read is consistent with.
+    revision: int
+    #: Keys left behind `items` when a limit cut the page.
+    remaining: int = 0
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One change of one key. A deletion has `value == b""` and `deleted` set."""
+
+    key: str
+    value: bytes
+    revision: int
+    created: int
+    deleted: bool = False
+    #: What the writer attached in process (its decoded object); None when the event came from elsewhere. Never stored.
+    hint: object = None
+
+
+Deliver = Callable[[Sequence[Event]], None]
+
+
+class Subscription(Protocol):
+    def close(self) -> None:
+        """Stop deliveries. Idempotent."""
+
+
+class Store(Protocol):
+    """What the registry asks of a store. All calls are made on the event loop.
+
+    A write returns after its commit is durable (`durable=False`: after it is visible), and after its event was handed to
+    all subscribers: whoever reads a cache fed by a subscription reads its own writes.
+    """
+
+    @property
+    def revision(self) -> int:
+        """The newest revision that is visible."""
+
+    @property
+    def compacted(self) -> int:
+        """The compaction point: watches from a revision below it raise Compacted. 0 when nothing was compacted."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None:
+        """Finish what was accepted, then release everything. Idempotent."""
+
+    async def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
+        """The key's value now, or as it was at `revision`. Raises Compacted, Future."""
+
+    async def range(
+        self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0
+    ) -> Page:
+        """Living keys with the prefix, in key order, from `start` on. Raises Compacted, Future."""
+
+    async def create(
+        self, key: str, value: bytes, *, lease: int = 0, durable: bool = True, hint: object = None
+    ) -> int:
+        """Write a key that must not live. Returns the write's revision. Raises Exists, Unavailable."""
+
+    async def update(
+        self,
+        key: str,
+        value: bytes,
+        *,
+        expected: int,
+        lease: int = 0,
+        durable: bool = True,
+        hint: object = None,
+    ) -> int:
+        """Replace a living key whose revision is `expected`. Returns the new revision.
+
+        `durable=False` declares a heartbeat: answered from memory, written now and then, may be lost in a crash (never its
+        revision, which is not given out again). Raises Missing, Conflict, Unavailable.
+        """
+
+    async def delete(self, key: str, *, expected: int = 0, hint: object = None) -> int:
+        """Delete a living key, at `expected` when that is not 0. Returns the deletion's revision.
+
+        Raises Missing, Conflict, Unavailable.
+        """
+
+    def subscribe(self, prefix: str, since: int, deliver: Deliver) -> Subscription:
+        """Hand every event of the prefix after revision `since` to `deliver`, in order, each once, in batches, on the loop.
+
+        `deliver` must not block or raise. Raises Compacted.
+        """
+
+    async def compact(self, revision: int) -> None:
+        """Forget history before `revision`; living keys stay. Raises Future, Compacted."""
+
+    async def grant(self, ttl: float) -> int:
+        """A new lease of `ttl` seconds; keys written with it are deleted when it expires. Returns its id."""
+
+    async def keep_alive(self, lease: int) -> float:
+        """Renew a lease. Returns its ttl in seconds. Raises Missing."""
+
+    async def revoke(self, lease: int) -> None:
+        """Delete a lease and its keys. Raises Missing."""
+
+    async def backup(self, path: str) -> None:
+        """Write a consistent copy that the same backend can start from."""
