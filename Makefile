@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The commands of the project. Each is a script in tools/; this file only names them.
+
+API_PORT ?= 6443
+export API_PORT PYTHON MAKECMDGOALS
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart quickstart-down venv test lint bench lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+quickstart: ## One-machine cluster with a replicated web workload, answering (root)
+	@tools/quickstart.sh up
+
+quickstart-down: ## Remove what quickstart made; Docker itself stays (root)
+	@tools/quickstart.sh down
+
+venv: ## .venv with ansible-playbook, navarch and the collection
+	@tools/bootstrap.sh
+
+test: ## Everything the project claims, tested; STEPS="ruff mypy" runs only these (root)
+	@tools/bootstrap.sh test
+	@.venv/bin/python tools/test.py $(STEPS)
+
+lint: ## The linters alone
+	@tools/bootstrap.sh test
+	@.venv/bin/python tools/test.py ruff format mypy imports ansible-lint changelog
+
+bench: ## One JSON line a figure
+	@tools/bootstrap.sh
+	@.venv/bin/python -m benchmarks
+
+lock: ## Choose the newest fitting versions for Python 3.11 to 3.13 and write the constraints files
+	@tools/bootstrap.sh
+	@.venv/bin/python tools/lock.py
+
+clean: ## Remove .venv and build
+	rm -rf .venv build

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build the collection's tarball and install it into this Python's site-packages, when a source changed.
+
+``collection.py install`` does that; ``collection.py tree DIR`` lays the same content out as
+``DIR/ansible_collections/navarch/cluster`` with the tests, which is what ansible-test wants.
+No checks here: what the tarball must hold is tests/e2e's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+# What is never part of the collection nor of its tests, by name, anywhere in the tree.
+SKIPPED = {".git", ".venv", "build", "__pycache__", "output"}
+# What galaxy.yml keeps out of the tarball; a change in there is no reason to build again.
+NOT_SHIPPED = {"benchmarks", "tests", "tools", "Makefile"}
+
+
+def files() -> list[Path]:
+    """Every file that the tarball is made from, relative to the root."""
+    found = []
+    for path in sorted(ROOT.rglob("*")):
+        relative = path.relative_to(ROOT)
+        if SKIPPED.intersection(relative.parts) or relative.parts[0] in NOT_SHIPPED or not path.is_file():
+            continue
+        if relative.parts[0].startswith(".") or any(part.endswith(".egg-info") for part in relative.parts):
+            continue
+        found.append(relative)
+    return found
+
+
+def fingerprint() -> str:
+    digest = hashlib.sha256(sys.version.encode())
+    for relative in files():
+        digest.update(str(relative).encode() + b"\0" + hashlib.sha256((ROOT / relative).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def galaxy(log: Path, *arguments: str) -> None:
+    """Run ansible-galaxy with its output in the log; a failure names the log and exits."""
+    command = [str(Path(sys.executable).parent / "ansible-galaxy"), "collection", *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+    with log.open("a") as stream:
+        stream.write(done.stdout)
+    if done.returncode:
+        last = (done.stdout.strip().splitlines() or ["no output"])[-1]
+        raise SystemExit(f"error: ansible-galaxy collection {arguments[0]}: {last} (all of it: {log.relative_to(ROOT)})")
+
+
+def build() -> Path:
+    """The tarball, built anew in build/."""
+    BUILD.mkdir(exist_ok=True)
+    log = BUILD / "logs" / "collection.log"
+    log.parent.mkdir(exist_ok=True)
+    log.unlink(missing_ok=True)
+    for old in BUILD.glob("navarch-cluster-*.tar.gz"):
+        old.unlink()
+    galaxy(log, "build", "--force", "--output-path", str(BUILD))
+    return next(BUILD.glob("navarch-cluster-*.tar.gz"))
+
+
+def install() -> None:
+    stamp = Path(sys.prefix) / ".collection"
+    want = fingerprint()
+    if stamp.exists() and stamp.read_text() == want:
+        return
+    print("==> Building the collection and installing it into .venv", flush=True)
+    tarball = build()
+    site = sysconfig.get_path("purelib")
+    galaxy(BUILD / "logs" / "collection.log", "install", "--force", "--offline", "-p", site, str(tarball))
+    stamp.write_text(want)
+
+
+def tree(parent: Path) -> Path:
+    """A copy of the collection with its tests under `parent`; files that did not change keep their times."""
+    target = parent / "ansible_collections" / "navarch" / "cluster"
+    wanted = set(files()) | {
+        path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*")
+        if path.is_file() and not SKIPPED.intersection(path.relative_to(ROOT).parts)
+    }
+    for old in sorted(target.rglob("*")):
+        relative = old.relative_to(target)
+        if old.is_file() and relative not in wanted and relative.parts[:2] != ("tests", "output"):
+            old.unlink()
+    for relative in wanted:
+        destination = target / relative
+        if destination.exists() and destination.read_bytes() == (ROOT / relative).read_bytes():
+            continue
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / relative, destination)
+    return target
+
+
+def main(arguments: list[str]) -> None:
+    match arguments:
+        case ["install"]:
+            install()
+        case ["build"]:
+            print(build())
+        case ["tree", parent]:
+            print(tree(Path(parent)))
+        case _:
+            raise SystemExit("usage: collection.py install | build | tree DIR")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

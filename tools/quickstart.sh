@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# `quickstart.sh up` makes a one-machine cluster with a workload, `quickstart.sh down` removes it again.
+# What can be known to fail is found out in the first seconds; the work itself is in the playbooks.
+set -euo pipefail
+# shellcheck source=tools/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$ROOT"
+
+port=${API_PORT:-6443}
+
+# The pid that listens on a TCP port, from /proc alone (a bare machine may have neither ss nor lsof).
+listener() {
+    local hex inode link
+    hex=$(printf '%04X' "$1")
+    for inode in $(awk -v port="$hex" '$4 == "0A" && $2 ~ ":" port "$" { print $10 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null); do
+        for link in /proc/[0-9]*/fd/*; do
+            if [ "$(readlink "$link" 2>/dev/null)" = "socket:[$inode]" ]; then
+                link=${link#/proc/}
+                printf '%s\n' "${link%%/*}"
+                return 0
+            fi
+        done
+        printf 'unknown\n'
+        return 0
+    done
+    return 1
+}
+
+# need_port PORT WHO: fail when something that is not ours listens there.
+need_port() {
+    local pid command
+    pid=$(listener "$1") || return 0
+    command=$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null || true)
+    case $command in
+        *"/opt/navarch/"*" $2 "*) return 0 ;;
+    esac
+    fail "port $1, which the $2 needs, is taken by process $pid (${command:-unknown}): stop it${3:+, or $3}"
+}
+
+playbook() {
+    local name=$1
+    shift
+    ANSIBLE_CONFIG=$ROOT/tools/ansible/ansible.cfg ANSIBLE_LOG_PATH=$LOGS/$name.log \
+        "$VENV/bin/ansible-playbook" -i localhost, "navarch.cluster.$name" -e "navarch_port=$port" "$@" </dev/null ||
+        fail "the playbook $name stopped at the task above; once that is mended, run this again: it continues where it was (log: ${LOGS#"$ROOT"/}/$name.log)"
+}
+
+up() {
+    need_root "make quickstart"
+    [[ $port =~ ^[0-9]+$ ]] && [ "$port" -ge 1 ] && [ "$port" -le 65535 ] || fail "API_PORT is $port; it must be a port number from 1 to 65535"
+    need_port "$port" master "choose another port: make quickstart API_PORT=7443"
+    need_port 10250 kubelet
+    tools/bootstrap.sh
+    # A machine that has all packages already needs no registry, so this asks only for what is missing.
+    local package
+    for package in nftables iproute2 containernetworking-plugins busybox-static; do
+        if ! dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed; then
+            apt_update
+            break
+        fi
+    done
+    rm -f "$ROOT/build/summary.txt"
+    say "Making the cluster (the first time takes two to three minutes)"
+    playbook quickstart -e "navarch_quickstart_summary=$ROOT/build/summary.txt" "$@"
+    printf '\n'
+    cat "$ROOT/build/summary.txt"
+}
+
+down() {
+    need_root "make quickstart-down"
+    tools/bootstrap.sh
+    playbook teardown "$@"
+    say "Removed. Docker, the distribution's packages and .venv stay."
+}
+
+case ${1:-} in
+    up | down) "$@" ;;
+    *) fail "usage: tools/quickstart.sh up|down [arguments for ansible-playbook]" ;;
+esac
