@@ -19,13 +19,15 @@ Rules:
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, dataclass_transform
 
 import msgspec
 
 ListType = Literal["atomic", "set", "map"]
 
 
+# No field specifiers: to a type checker `= field(...)` is then simply the default that every field has.
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 class Struct(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Base of all wire types."""
 

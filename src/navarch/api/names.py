@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What names may look like (RFC 1123 and 1035, label keys and values, ports, environment). Each rule answers None, or what is wrong in one line.
+"""What names may look like (RFC 1123 and 1035, label keys and values, ports, environment).
+
+Each rule answers None, or what is wrong in one line.
 
 Pure functions of a string; which rule a kind's name follows is said by its Strategy.
 """
@@ -28,7 +30,10 @@ def label(s: str) -> str | None:
     if len(s) > 63:
         return _long(63)
     if not _LABEL.fullmatch(s):
-        return "must be lower case letters, digits and '-', and start and end with a letter or digit (such as 'my-name')"
+        return (
+            "must be lower case letters, digits and '-', and start and end with a letter or digit "
+            "(such as 'my-name')"
+        )
     return None
 
 
@@ -51,7 +56,10 @@ def label1035(s: str) -> str | None:
     if len(s) > 63:
         return _long(63)
     if not _LABEL_1035.fullmatch(s):
-        return "must be lower case letters, digits and '-', start with a letter and end with a letter or digit (such as 'my-name')"
+        return (
+            "must be lower case letters, digits and '-', start with a letter and end with a letter or digit "
+            "(such as 'my-name')"
+        )
     return None
 
 
@@ -70,7 +78,10 @@ def qualified(s: str) -> str | None:
     if len(name) > 63:
         return f"name part {_long(63)}"
     if not _QUALIFIED.fullmatch(name):
-        return "name part must be letters, digits, '-', '_' and '.', and start and end with a letter or digit (such as 'MyName' or 'my.name')"
+        return (
+            "name part must be letters, digits, '-', '_' and '.', and start and end with a letter or digit "
+            "(such as 'MyName' or 'my.name')"
+        )
     return None
 
 
@@ -81,7 +92,10 @@ def label_value(s: str) -> str | None:
     if len(s) > 63:
         return _long(63)
     if not _QUALIFIED.fullmatch(s):
-        return "must be empty or letters, digits, '-', '_' and '.', and start and end with a letter or digit (such as 'MyValue' or '12345')"
+        return (
+            "must be empty or letters, digits, '-', '_' and '.', and start and end with a letter or digit "
+            "(such as 'MyValue' or '12345')"
+        )
     return None
 
 

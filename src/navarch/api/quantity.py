@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Resource quantities: `500m`, `2Gi`, `1e3`. Parsing, the canonical form, and whole units for arithmetic; what they count is not known here.
+"""Resource quantities: `500m`, `2Gi`, `1e3`. Parsing, the canonical form, and whole units for arithmetic.
 
-Rules are those of the API reference (apimachinery, "Quantity"): values are exact down to one billionth and rounded away from zero beyond it; the
-form keeps its family (decimal suffix, binary suffix, exponent) and uses the largest suffix that needs no fraction.
+What they count is not known here. Rules are those of the API reference (apimachinery, "Quantity"): values are
+exact down to one billionth and rounded away from zero beyond it; the form keeps its family (decimal suffix,
+binary suffix, exponent) and uses the largest suffix that needs no fraction.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def _nanos(text: str) -> tuple[int, str]:
     if match is None:
         shown = text if len(text) <= 40 else text[:40] + "..."
         raise ValueError(
-            f'"{shown}" is not a quantity: want a number with an optional suffix '
+            f"{shown!r} is not a quantity: want a number with an optional suffix "
             "(n u m k M G T P E, Ki Mi Gi Ti Pi Ei, or an exponent such as e3)"
         )
     sign, digits, exponential, exponent, suffix = match.groups()
@@ -92,7 +93,7 @@ def _canonical(text: str) -> str:
 
 
 def canonical(q: str | int | float) -> str:
-    """The one way to write an amount: `0.5` -> `500m`, `1024Mi` -> `1Gi`, `1000` -> `1k`. Raises ValueError."""
+    """The one way to write an amount: `0.5` -> `500m`, `1024Mi` -> `1Gi`. Raises ValueError."""
     return _canonical(_text(q))
 
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Label and field selectors: their text, compiled for matching many objects. What fields a kind offers is not known here.
+"""Label and field selectors: their text, compiled for matching many objects.
 
-Label selectors: `a=b,c!=d,e in (x,y),f notin (x),g,!h,i>1`. Field selectors: `metadata.name=x,spec.nodeName!=`.
+What fields a kind offers is not known here.
+Label selectors: `a=b,c!=d,e in (x,y),f notin (x),g,!h,i>1`.
+Field selectors: `metadata.name=x,spec.nodeName!=`.
 Errors are StatusError 400 that name the position.
 """
 
@@ -228,7 +230,7 @@ def parse_labels(text: str) -> Selector:
 
 
 def from_map(labels: Mapping[str, str] | None) -> Selector:
-    """The selector of a plain map (a ReplicationController's, a Service's). An empty or absent one matches nothing."""
+    """The selector of a plain map (a ReplicationController's, a Service's); empty or absent matches nothing."""
     if not labels:
         return NOTHING
     return Selector([Requirement(k, "=", (v,)) for k, v in labels.items()])
@@ -238,7 +240,7 @@ _OPERATORS: dict[str, Operator] = {"In": "in", "NotIn": "notin", "Exists": "exis
 
 
 def from_struct(selector: meta.LabelSelector | None) -> Selector:
-    """The selector of a `LabelSelector`: absent matches nothing, empty everything. Raises StatusError 400 for a bad operator."""
+    """The selector of a `LabelSelector`: absent matches nothing, empty everything. Raises StatusError 400."""
     if selector is None:
         return NOTHING
     found = [Requirement(k, "=", (v,)) for k, v in (selector.match_labels or {}).items()]

@@ -58,7 +58,13 @@ class Client(Protocol):
     ) -> Listing[T]: ...
     @overload
     async def list(
-        self, kind: type[T], namespace: str | None = None, *, labels: str = "", fields: str = "", view: type[V]
+        self,
+        kind: type[T],
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        view: type[V],
     ) -> Listing[V]:
         """All objects of a namespace, or of all namespaces (None). labels, fields: selectors as on the wire."""
 
@@ -68,7 +74,14 @@ class Client(Protocol):
     ) -> Watch[T]: ...
     @overload
     async def watch(
-        self, kind: type[T], namespace: str | None = None, *, since: str, labels: str = "", fields: str = "", view: type[V]
+        self,
+        kind: type[T],
+        namespace: str | None = None,
+        *,
+        since: str,
+        labels: str = "",
+        fields: str = "",
+        view: type[V],
     ) -> Watch[V]: ...
 
     async def create(self, obj: T, namespace: str | None = None) -> T:

@@ -131,9 +131,7 @@ class Store(Protocol):
     async def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
         """The key's value now, or as it was at `revision`. Raises Compacted, Future."""
 
-    async def range(
-        self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0
-    ) -> Page:
+    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
         """Living keys with the prefix, in key order, from `start` on. Raises Compacted, Future."""
 
     async def create(
