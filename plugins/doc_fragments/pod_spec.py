@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Documentation of the options that describe a pod (``module_utils.podspec.SPEC``), once for all modules.
+
+``DOCUMENTATION`` is for module ``pod``, where they are options; ``TEMPLATE`` for modules where they are below ``template``.
+Lists of the same options in several places are written once and put in place by indentation.
+"""
+
+from __future__ import annotations
+
+from textwrap import indent
+
+_KEY_OF = r"""
+name:
+  description: Name of the object.
+  type: str
+  required: true
+key:
+  description: The key in it.
+  type: str
+  required: true
+optional:
+  description: Whether the container starts without the variable when there is no such object or key.
+  type: bool
+"""
+
+_FILES = r"""
+name:
+  description: Name of the object.
+  type: str
+  required: true
+default_mode:
+  description: Permissions of the files in octal, such as V('0644').
+  type: str
+optional:
+  description: Whether the pod starts when there is no such object.
+  type: bool
+items:
+  description: Only these keys, each in a file of its own. By default every key, in a file of its name.
+  type: list
+  elements: dict
+  suboptions:
+    key:
+      description: The key.
+      type: str
+      required: true
+    path:
+      description: The file, relative to the volume.
+      type: str
+      required: true
+    mode:
+      description: Permissions of this file in octal.
+      type: str
+"""
+
+_CONTAINER = r"""
+name:
+  description: Name of the container, unlike that of any other in the pod.
+  type: str
+  required: true
+image:
+  description: The image to run.
+  type: str
+  required: true
+image_pull_policy:
+  description:
+    - Whether to get the image from its registry each time, only where it is not on the node, or never.
+    - By default V(Always) for images tagged C(latest) or not at all, and V(IfNotPresent) for all others.
+  type: str
+  choices: [Always, IfNotPresent, Never]
+command:
+  description: What to run instead of the image's entrypoint. Not run through a shell.
+  type: list
+  elements: str
+args:
+  description: Arguments instead of the image's own.
+  type: list
+  elements: str
+working_dir:
+  description: The directory to run in.
+  type: str
+env:
+  description: Environment variables.
+  type: list
+  elements: dict
+  suboptions:
+    name:
+      description: Name of the variable.
+      type: str
+      required: true
+    value:
+      description: Its value. Seen by everybody who may read the pod - use O(${at}env[].value_from.secret_key) for secrets.
+      type: str
+    value_from:
+      description: Where its value comes from.
+      type: dict
+      suboptions:
+        config_map_key:
+          description: A key of a ConfigMap.
+          type: dict
+          suboptions:${key_of}
+        secret_key:
+          description: A key of a Secret.
+          type: dict
+          suboptions:${key_of}
+        field:
+          description: A field of the pod itself, such as V(status.podIP) or V(metadata.name).
+          type: str
+ports:
+  description: Ports that the container listens on.
+  type: list
+  elements: dict
+  suboptions:
+    container_port:
+      description: The port in the pod.
+      type: int
+      required: true
+    host_port:
+      description: A port of the node that leads to it.
+      type: int
+    host_ip:
+      description: The address of the node to take O(${at}ports[].host_port) on.
+      type: str
+    name:
+      description: A name for the port, to refer to it by.
+      type: str
+    protocol:
+      description: The protocol. By default V(TCP).
+      type: str
+      choices: [TCP, UDP, SCTP]
+resources:
+  description: What the container needs and may use.
+  type: dict
+  suboptions:
+    limits:
+      description: At most so much of each resource, such as C(cpu) and C(memory).
+      type: dict
+    requests:
+      description: So much of each resource is set aside on the node. By default what O(${at}resources.limits) says.
+      type: dict
+volume_mounts:
+  description: Where volumes of the pod appear in the container.
+  type: list
+  elements: dict
+  suboptions:
+    name:
+      description: Name of the volume.
+      type: str
+      required: true
+    mount_path:
+      description: The path in the container.
+      type: str
+      required: true
+    sub_path:
+      description: Only this path of the volume.
+      type: str
+    read_only:
+      description: Whether the container may only read it.
+      type: bool
+"""
+
+_PROBE = r"""
+http_get:
+  description: An HTTP request that must be answered with a status from 200 to 399.
+  type: dict
+  suboptions:
+    path:
+      description: Path of the request.
+      type: str
+    port:
+      description: Number or name of the port.
+      type: str
+      required: true
+    host:
+      description: Where to send it. By default to the pod's address.
+      type: str
+    scheme:
+      description: The scheme. By default V(HTTP).
+      type: str
+      choices: [HTTP, HTTPS]
+tcp_socket:
+  description: A connection that must come about.
+  type: dict
+  suboptions:
+    port:
+      description: Number or name of the port.
+      type: str
+      required: true
+    host:
+      description: Where to connect to. By default the pod's address.
+      type: str
+exec:
+  description: A command in the container that must end with exit code 0.
+  type: dict
+  suboptions:
+    command:
+      description: The command and its arguments.
+      type: list
+      elements: str
+      required: true
+initial_delay_seconds:
+  description: Seconds after the container's start before the first probe.
+  type: int
+period_seconds:
+  description: Seconds from one probe to the next.
+  type: int
+timeout_seconds:
+  description: Seconds after which a probe without an answer has failed.
+  type: int
+success_threshold:
+  description: So many successes in a row count as healthy again.
+  type: int
+failure_threshold:
+  description: So many failures in a row count as unhealthy.
+  type: int
+"""
+
+_SPEC = r"""
+containers:
+  description:
+    - The containers of the pod. They share its address.
+    - To hold secrets, use O(${at}containers[].env[].value_from.secret_key) or O(${at}volumes[].secret).
+  type: list
+  elements: dict
+  suboptions:${container}
+    liveness_probe:
+      description: The container is started again when this fails.
+      type: dict
+      suboptions:${probe}
+    readiness_probe:
+      description: The container gets no traffic while this fails.
+      type: dict
+      suboptions:${probe}
+    startup_probe:
+      description: The other probes begin when this has succeeded.
+      type: dict
+      suboptions:${probe}
+init_containers:
+  description: Containers that run one after the other, each to its end, before O(${at}containers) start.
+  type: list
+  elements: dict
+  suboptions:${init_container}
+volumes:
+  description: Volumes that containers can mount. Each is of one sort.
+  type: list
+  elements: dict
+  suboptions:
+    name:
+      description: Name of the volume.
+      type: str
+      required: true
+    empty_dir:
+      description: An empty directory that lives as long as the pod.
+      type: dict
+      suboptions:
+        medium:
+          description: Where it lies. V(Memory) is a file system in memory.
+          type: str
+          choices: ['', Memory]
+        size_limit:
+          description: At most so much, such as V(64Mi).
+          type: str
+    host_path:
+      description: A path of the node.
+      type: dict
+      suboptions:
+        path:
+          description: The path.
+          type: str
+          required: true
+        type:
+          description: What must be there, or be made.
+          type: str
+          choices: ['', BlockDevice, CharDevice, Directory, DirectoryOrCreate, File, FileOrCreate, Socket]
+    config_map:
+      description: The keys of a ConfigMap as files.
+      type: dict
+      suboptions:${files}
+    secret:
+      description: The keys of a Secret as files.
+      type: dict
+      suboptions:${files}
+restart_policy:
+  description: When to start containers again that have ended. By default V(Always).
+  type: str
+  choices: [Always, OnFailure, Never]
+node_name:
+  description: The node to run on. The scheduler is not asked then.
+  type: str
+node_selector:
+  description: Labels that the node must have.
+  type: dict
+tolerations:
+  description: Taints of nodes that the pod puts up with.
+  type: list
+  elements: dict
+  suboptions:
+    key:
+      description: Key of the taint. Without it, every taint.
+      type: str
+    operator:
+      description: Whether the taint must have O(${at}tolerations[].value) or just be there. By default V(Equal).
+      type: str
+      choices: [Equal, Exists]
+    value:
+      description: Value of the taint.
+      type: str
+    effect:
+      description: Effect of the taint. Without it, every effect.
+      type: str
+      choices: [NoSchedule, PreferNoSchedule, NoExecute]
+    toleration_seconds:
+      description: With V(NoExecute), so many seconds only.
+      type: int
+termination_grace_period:
+  description: Seconds that the containers get to end by themselves. By default 30.
+  type: int
+host_network:
+  description: Whether the pod uses the node's network instead of one of its own.
+  type: bool
+hostname:
+  description: The hostname in the pod. By default its name.
+  type: str
+dns_policy:
+  description: Where the pod's name lookups go. By default V(ClusterFirst).
+  type: str
+  choices: [ClusterFirst, ClusterFirstWithHostNet, Default, None]
+service_account_name:
+  description: The service account whose identity the pod has. By default V(default).
+  type: str
+priority_class_name:
+  description: The class that says how important the pod is.
+  type: str
+scheduler_name:
+  description: The scheduler that finds a node for the pod. By default V(default-scheduler).
+  type: str
+"""
+
+_TEMPLATE = r"""
+options:
+  template:
+    description: The pods, described as in M(navarch.cluster.pod).
+    type: dict
+    suboptions:
+      labels:
+        description: Labels of the pods.
+        type: dict
+      annotations:
+        description: Annotations of the pods.
+        type: dict
+"""
+
+
+def _fill(text: str, at: str, depth: int, **parts: str) -> str:
+    """``text`` with its parts put in, below the lines that ask for them, and all of it indented by ``depth``."""
+    lines = []
+    for line in text.strip().splitlines():
+        head, asked, name = line.partition("${")
+        if asked and name.endswith("}") and not name.startswith("at}"):
+            lines.append(head)
+            margin = " " * (len(head) - len(head.lstrip()) + 2)
+            lines.append(indent(parts[name[:-1]].strip(), margin))
+        else:
+            lines.append(line)
+    return indent("\n".join(lines).replace("${at}", at), " " * depth)
+
+
+def _options(at: str, depth: int) -> str:
+    container = _fill(_CONTAINER, at + "containers[].", 0, key_of=_KEY_OF)
+    init_container = _fill(_CONTAINER, at + "init_containers[].", 0, key_of=_KEY_OF)
+    return _fill(_SPEC, at, depth, container=container, init_container=init_container, probe=_PROBE, files=_FILES)
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = "options:\n" + _options("", 2) + "\n"
+    TEMPLATE = _TEMPLATE.rstrip() + "\n" + _options("template.", 6) + "\n"

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Looking at the cluster: finding objects, and the query of a log. Nothing here writes."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .client import Client, Kind
+from .errors import OptionError
+
+_AGO = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?$")
+_MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
+
+
+def find(client: Client, kind: Kind, namespace: str | None, params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """The objects that the options name, label_selectors and field_selectors select, in a lasting order."""
+    fields = list(params["field_selectors"])
+    if params.get("name"):
+        fields.append("metadata.name=%s" % params["name"])
+    items, _version = client.list(kind, namespace, params["label_selectors"], fields)
+    return sorted(items, key=lambda item: (item["metadata"].get("namespace") or "", item["metadata"]["name"]))
+
+
+def log_query(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The query of a pod's log for the options of ``pod_logs``."""
+    query: dict[str, t.Any] = {}
+    if params.get("container"):
+        query["container"] = params["container"]
+    if params.get("tail_lines") is not None:
+        if params["tail_lines"] < 0:
+            raise OptionError("tail_lines", "cannot be negative")
+        query["tailLines"] = params["tail_lines"]
+    for option in ("previous", "timestamps"):
+        if params.get(option):
+            query[option] = "true"
+    since = str(params.get("since") or "").strip()
+    ago = _AGO.match(since)
+    if since and ago:
+        hours, minutes, seconds = (int(part or 0) for part in ago.groups())
+        query["sinceSeconds"] = max(1, hours * 3600 + minutes * 60 + seconds)
+    elif _MOMENT.match(since):
+        query["sinceTime"] = since
+    elif since:
+        raise OptionError("since", "%r is neither a time (2026-01-31T12:00:00Z) nor how long ago (90s, 15m, 2h)" % since)
+    return query

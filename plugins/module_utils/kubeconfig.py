@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where the cluster is and who we are: options, then environment, then kubeconfig, then the pod we run in.
+
+Belongs here: turning all of that into one ``Connection``. Not here: any talk with the cluster.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import traceback
+import typing as t
+from dataclasses import dataclass, replace
+
+from .errors import ClusterError, OptionError
+
+try:
+    import yaml
+except ImportError:
+    HAS_YAML = False
+    YAML_IMPORT_ERROR: str | None = traceback.format_exc()
+else:
+    HAS_YAML = True
+    YAML_IMPORT_ERROR = None
+
+IN_POD = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """All that a client needs. Certificates and keys are PEM text; ``ca`` None means the system's authorities."""
+
+    server: str
+    token: str | None = None
+    token_file: str | None = None
+    username: str | None = None
+    password: str | None = None
+    ca: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    verify: bool = True
+    server_name: str | None = None
+    proxy: str | None = None
+    origin: str = "host"
+
+    def __repr__(self) -> str:  # a traceback shows reprs: no credentials in it
+        return "Connection(%s, from %s)" % (self.server, self.origin)
+
+
+def connect_params(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str] | None = None) -> Connection:
+    """The connection that a task's options ask for. ``params`` are the options of the ``auth`` doc fragment."""
+    env: t.Mapping[str, str] = os.environ if environ is None else environ
+    base = _base(params, env)
+    changes: dict[str, t.Any] = {}
+    if params.get("host"):
+        changes["server"] = _server(params["host"], "host")
+    if params.get("api_key"):
+        changes.update(token=params["api_key"], token_file=None)
+    if params.get("validate_certs") is not None:
+        changes["verify"] = bool(params["validate_certs"])
+    if params.get("proxy"):
+        changes["proxy"] = params["proxy"]
+    for option, field in (("ca_cert", "ca"), ("client_cert", "client_cert"), ("client_key", "client_key")):
+        if params.get(option):
+            changes[field] = _read(params[option], option)
+    made = replace(base, **changes)
+    if not made.server:
+        raise OptionError(
+            "kubeconfig",
+            "no cluster is named: set kubeconfig or host, or K8S_AUTH_KUBECONFIG, KUBECONFIG or K8S_AUTH_HOST",
+        )
+    if bool(made.client_cert) != bool(made.client_key):
+        lacking = "client_key" if made.client_cert else "client_cert"
+        raise OptionError(lacking, "client_cert and client_key belong together; this one is missing")
+    return made
+
+
+def _base(params: t.Mapping[str, t.Any], env: t.Mapping[str, str]) -> Connection:
+    given = params.get("kubeconfig")
+    context = params.get("context")
+    if isinstance(given, str) and given.lstrip().startswith("{"):
+        given = _parse(given, "kubeconfig")
+    if isinstance(given, dict):
+        return from_kubeconfig(given, context, "kubeconfig", os.getcwd())
+    if given:
+        return _load([os.path.expanduser(str(given))], context, "kubeconfig")
+    if params.get("host") and not context:
+        return Connection(server="")
+    if env.get("KUBECONFIG"):
+        paths = [os.path.expanduser(p) for p in env["KUBECONFIG"].split(os.pathsep) if p]
+        return _load(paths, context, "KUBECONFIG")
+    home = os.path.expanduser("~/.kube/config")
+    if os.path.isfile(home):
+        return _load([home], context, "kubeconfig")
+    if env.get("KUBERNETES_SERVICE_HOST") and os.path.isfile(IN_POD + "/token"):
+        address, port = env["KUBERNETES_SERVICE_HOST"], env.get("KUBERNETES_SERVICE_PORT", "443")
+        address = "[%s]" % address if ":" in address else address
+        return Connection(
+            server="https://%s:%s" % (address, port),
+            token_file=IN_POD + "/token",
+            ca=_read(IN_POD + "/ca.crt", "ca_cert"),
+            origin="the service account of this pod",
+        )
+    if context:
+        raise OptionError("context", "there is no kubeconfig to look %s up in" % context)
+    return Connection(server="")
+
+
+def _load(paths: list[str], context: str | None, option: str) -> Connection:
+    merged: dict[str, t.Any] = {}
+    folder = ""
+    found = [p for p in paths if os.path.exists(p)]
+    if not found:
+        raise OptionError(option, "there is no file %s" % os.pathsep.join(paths))
+    for path in found:
+        content = _parse(_read_file(path, option), "%s %s" % (option, path))
+        folder = os.path.dirname(os.path.abspath(path))
+        for part in ("clusters", "users", "contexts"):  # the first file that names a thing wins
+            have = {item.get("name") for item in merged.setdefault(part, [])}
+            for item in _named(content.get(part), part, option):
+                if item["name"] not in have:
+                    merged[part].append(dict(item, _folder=folder))
+        merged.setdefault("current-context", content.get("current-context"))
+        merged["current-context"] = merged["current-context"] or content.get("current-context")
+    return from_kubeconfig(merged, context, option, folder, found[0])
+
+
+def from_kubeconfig(
+    content: dict[str, t.Any], context: str | None, option: str, folder: str, path: str = ""
+) -> Connection:
+    """The connection of one context of a kubeconfig's content. Relative paths in it start at ``folder``."""
+    where = "%s %s" % (option, path) if path else option
+    name = context or content.get("current-context")
+    if not name:
+        contexts = [item["name"] for item in _named(content.get("contexts"), "contexts", option)]
+        raise OptionError("context", "%s has no current-context; it has %s" % (where, ", ".join(contexts) or "none"))
+    chosen, _unused = _find(content, "contexts", name, "context", where, folder)
+    cluster, cluster_folder = _find(content, "clusters", chosen.get("cluster"), "cluster", where, folder)
+    user: dict[str, t.Any] = {}
+    user_folder = folder
+    if chosen.get("user"):
+        user, user_folder = _find(content, "users", chosen["user"], "user", where, folder)
+    for helper in ("exec", "auth-provider"):
+        if user.get(helper):
+            raise OptionError(
+                option,
+                "user %s gets its credentials from a helper program (%s), which is not run here: "
+                "give api_key, or client_cert and client_key" % (chosen["user"], helper),
+            )
+    token_file = user.get("tokenFile") if not user.get("token") else None
+    return Connection(
+        server=_server(cluster.get("server"), "%s, cluster %s" % (where, chosen.get("cluster"))),
+        token=user.get("token"),
+        token_file=os.path.join(user_folder, token_file) if token_file else None,
+        username=user.get("username"),
+        password=user.get("password"),
+        ca=_pem(cluster, "certificate-authority", cluster_folder, where),
+        client_cert=_pem(user, "client-certificate", user_folder, where),
+        client_key=_pem(user, "client-key", user_folder, where),
+        verify=not cluster.get("insecure-skip-tls-verify", False),
+        server_name=cluster.get("tls-server-name"),
+        proxy=cluster.get("proxy-url"),
+        origin="%s, context %s" % (where, name),
+    )
+
+
+def _find(
+    content: dict[str, t.Any], part: str, name: t.Any, singular: str, where: str, folder: str
+) -> tuple[dict[str, t.Any], str]:
+    items = _named(content.get(part), part, where)
+    for item in items:
+        if item["name"] == name:
+            return (item.get(singular) or {}), item.get("_folder", folder)
+    known = ", ".join(str(item["name"]) for item in items) or "none"
+    raise OptionError("context" if part == "contexts" else where, "no %s %s in %s; there: %s" % (singular, name, where, known))
+
+
+def _named(items: t.Any, part: str, where: str) -> list[dict[str, t.Any]]:
+    if items is None:
+        return []
+    if not isinstance(items, list) or any(not isinstance(i, dict) or not i.get("name") for i in items):
+        raise OptionError(where, "%s is not a list of named entries: not a kubeconfig" % part)
+    return items
+
+
+def _server(value: t.Any, where: str) -> str:
+    text = str(value or "").rstrip("/")
+    if text and "://" not in text:
+        text = "https://" + text
+    if not text.startswith(("https://", "http://")):
+        raise OptionError(where, "%r is not the address of a cluster (https://HOST:PORT)" % (value,))
+    return text
+
+
+def _pem(entry: dict[str, t.Any], key: str, folder: str, where: str) -> str | None:
+    if entry.get(key + "-data"):
+        try:
+            return base64.b64decode(entry[key + "-data"], validate=False).decode("utf-8")
+        except (binascii.Error, ValueError, TypeError):
+            raise OptionError(where, "%s-data is not base64" % key) from None
+    if entry.get(key):
+        return _read_file(os.path.join(folder, os.path.expanduser(entry[key])), "%s, %s" % (where, key))
+    return None
+
+
+def _read(value: str, option: str) -> str:
+    """An option that is a path, or the PEM text itself."""
+    return value if "-----BEGIN" in value else _read_file(os.path.expanduser(value), option)
+
+
+def _read_file(path: str, option: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as handle:
+            return handle.read()
+    except (OSError, UnicodeDecodeError) as problem:
+        said = problem.strerror if isinstance(problem, OSError) else "not text"
+        raise OptionError(option, "cannot read %s: %s" % (path, said)) from None
+
+
+def _parse(text: str, where: str) -> dict[str, t.Any]:
+    if not HAS_YAML:
+        raise ClusterError("PyYAML is missing on this host", missing="PyYAML", traceback=YAML_IMPORT_ERROR)
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        line = " at line %d" % (mark.line + 1) if mark else ""
+        raise OptionError(where, "not YAML%s" % line) from None
+    if not isinstance(content, dict):
+        raise OptionError(where, "not a kubeconfig")
+    return content

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The options of a pod and the API fields they stand for: one table, read by every module that describes pods.
+
+Belongs here: tables only. Their documentation is the ``pod_spec`` doc fragment, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .errors import OptionError
+from .fields import (
+    Field,
+    argument_spec,
+    field_path,
+    flag,
+    group,
+    members,
+    mode,
+    number,
+    port,
+    quantities,
+    quantity,
+    strings,
+    text,
+    texts,
+    to_api,
+)
+
+METADATA = (
+    Field("labels", "labels", "dict", convert=strings),
+    Field("annotations", "annotations", "dict", convert=strings),
+)
+
+_KEY_OF = (text("name", "name", required=True), text("key", "key", required=True), flag("optional", "optional"))
+
+ENV = members(
+    "env",
+    "env",
+    text("name", "name", required=True),
+    text("value", "value"),
+    group(
+        "value_from",
+        "valueFrom",
+        group("config_map_key", "configMapKeyRef", *_KEY_OF),
+        group("secret_key", "secretKeyRef", *_KEY_OF),
+        text("field", "fieldRef", convert=field_path),
+        one_of=("config_map_key", "secret_key", "field"),
+    ),
+    at_most_one_of=("value", "value_from"),
+)
+
+PORTS = members(
+    "ports",
+    "ports",
+    number("container_port", "containerPort", required=True),
+    number("host_port", "hostPort"),
+    text("host_ip", "hostIP"),
+    text("name", "name"),
+    text("protocol", "protocol", choices=("TCP", "UDP", "SCTP")),
+)
+
+RESOURCES = group(
+    "resources",
+    "resources",
+    Field("limits", "limits", "dict", convert=quantities),
+    Field("requests", "requests", "dict", convert=quantities),
+)
+
+MOUNTS = members(
+    "volume_mounts",
+    "volumeMounts",
+    text("name", "name", required=True),
+    text("mount_path", "mountPath", required=True),
+    text("sub_path", "subPath"),
+    flag("read_only", "readOnly"),
+)
+
+
+def _probe(option: str, wire: str) -> Field:
+    return group(
+        option,
+        wire,
+        group(
+            "http_get",
+            "httpGet",
+            text("path", "path"),
+            text("port", "port", required=True, convert=port),
+            text("host", "host"),
+            text("scheme", "scheme", choices=("HTTP", "HTTPS")),
+        ),
+        group("tcp_socket", "tcpSocket", text("port", "port", required=True, convert=port), text("host", "host")),
+        group("exec", "exec", texts("command", "command", required=True)),
+        number("initial_delay_seconds", "initialDelaySeconds"),
+        number("period_seconds", "periodSeconds"),
+        number("timeout_seconds", "timeoutSeconds"),
+        number("success_threshold", "successThreshold"),
+        number("failure_threshold", "failureThreshold"),
+        one_of=("http_get", "tcp_socket", "exec"),
+    )
+
+
+_ANY_CONTAINER = (
+    text("name", "name", required=True),
+    text("image", "image", required=True),
+    text("image_pull_policy", "imagePullPolicy", choices=("Always", "IfNotPresent", "Never")),
+    texts("command", "command"),
+    texts("args", "args"),
+    text("working_dir", "workingDir"),
+    ENV,
+    PORTS,
+    RESOURCES,
+    MOUNTS,
+)
+CONTAINERS = members(
+    "containers",
+    "containers",
+    *_ANY_CONTAINER,
+    _probe("liveness_probe", "livenessProbe"),
+    _probe("readiness_probe", "readinessProbe"),
+    _probe("startup_probe", "startupProbe"),
+)
+INIT_CONTAINERS = members("init_containers", "initContainers", *_ANY_CONTAINER)
+
+_ITEMS = members(
+    "items", "items", text("key", "key", required=True), text("path", "path", required=True), text("mode", "mode", convert=mode)
+)
+_FILES = (text("default_mode", "defaultMode", convert=mode), flag("optional", "optional"), _ITEMS)
+
+VOLUMES = members(
+    "volumes",
+    "volumes",
+    text("name", "name", required=True),
+    group("empty_dir", "emptyDir", text("medium", "medium", choices=("", "Memory")), text("size_limit", "sizeLimit", convert=quantity)),
+    group(
+        "host_path",
+        "hostPath",
+        text("path", "path", required=True),
+        text(
+            "type",
+            "type",
+            choices=("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"),
+        ),
+    ),
+    group("config_map", "configMap", text("name", "name", required=True), *_FILES),
+    group("secret", "secret", text("name", "secretName", required=True), *_FILES),
+    one_of=("empty_dir", "host_path", "config_map", "secret"),
+)
+
+TOLERATIONS = members(
+    "tolerations",
+    "tolerations",
+    text("key", "key"),
+    text("operator", "operator", choices=("Equal", "Exists")),
+    text("value", "value"),
+    text("effect", "effect", choices=("NoSchedule", "PreferNoSchedule", "NoExecute")),
+    number("toleration_seconds", "tolerationSeconds"),
+)
+
+SPEC = (
+    CONTAINERS,
+    INIT_CONTAINERS,
+    VOLUMES,
+    text("restart_policy", "restartPolicy", choices=("Always", "OnFailure", "Never")),
+    text("node_name", "nodeName"),
+    Field("node_selector", "nodeSelector", "dict", convert=strings),
+    TOLERATIONS,
+    number("termination_grace_period", "terminationGracePeriodSeconds"),
+    flag("host_network", "hostNetwork"),
+    text("hostname", "hostname"),
+    text("dns_policy", "dnsPolicy", choices=("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")),
+    text("service_account_name", "serviceAccountName"),
+    text("priority_class_name", "priorityClassName"),
+    text("scheduler_name", "schedulerName"),
+)
+
+
+def metadata_spec() -> dict[str, t.Any]:
+    return argument_spec(METADATA)
+
+
+def pod_spec() -> dict[str, t.Any]:
+    """The options that describe a pod: of module ``pod`` itself, and below ``template`` elsewhere."""
+    return argument_spec(SPEC)
+
+
+def template_spec(**more: t.Any) -> dict[str, t.Any]:
+    return {"template": dict({"type": "dict", "options": dict(metadata_spec(), **pod_spec())}, **more)}
+
+
+def metadata_to_api(params: t.Mapping[str, t.Any], where: str = "") -> dict[str, t.Any]:
+    return to_api(METADATA, params, where)
+
+
+def spec_to_api(params: t.Mapping[str, t.Any], where: str = "") -> dict[str, t.Any]:
+    return to_api(SPEC, params, where)
+
+
+def controller_to_api(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The spec of a controller of pods: replicas, selector and template, as far as they were given."""
+    made: dict[str, t.Any] = {}
+    if params.get("replicas") is not None:
+        if params["replicas"] < 0:
+            raise OptionError("replicas", "cannot be negative")
+        made["replicas"] = params["replicas"]
+    template = params.get("template")
+    if params.get("selector"):
+        made["selector"] = strings(params["selector"], "selector")
+    if template is not None:
+        metadata = metadata_to_api(template, "template")
+        made["template"] = {"metadata": metadata, "spec": spec_to_api(template, "template")}
+        if metadata.get("labels") and not made.get("selector"):
+            made["selector"] = metadata["labels"]
+    return made

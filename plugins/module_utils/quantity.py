@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Quantities of the API (``100m``, ``0.5``, ``1Gi``) as exact numbers. Nothing but parsing and comparing belongs here.
+
+Source of the grammar: the API reference, "Quantity".
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from fractions import Fraction
+
+_FORM = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d+)|(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E))?$")
+_POWERS_OF_TEN = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_POWERS_OF_TWO = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
+
+
+def parse_quantity(value: t.Any) -> Fraction:
+    """The number a quantity stands for. ValueError when it is not one.
+
+    >>> parse_quantity("100m") == parse_quantity(0.1)
+    True
+    """
+    found = _FORM.match(str(value).strip()) if not isinstance(value, bool) else None
+    if found is None:
+        raise ValueError("%r is not a quantity (such as 100m, 0.5 or 1Gi)" % (value,))
+    number, exponent, suffix = found.groups()
+    amount = Fraction(number)
+    if exponent:
+        power = int(exponent[1:])
+        if abs(power) > 100:
+            raise ValueError("%r is out of range for a quantity" % (value,))
+        return amount * Fraction(10) ** power
+    if suffix in _POWERS_OF_TWO:
+        return amount * 2 ** _POWERS_OF_TWO[suffix]
+    return amount * Fraction(10) ** _POWERS_OF_TEN.get(suffix, 0)
+
+
+def same_quantity(left: t.Any, right: t.Any) -> bool:
+    """Whether two quantities are the same amount, however they are written."""
+    try:
+        return parse_quantity(left) == parse_quantity(right)
+    except ValueError:
+        return str(left) == str(right)

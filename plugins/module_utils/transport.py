@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""TLS and authentication below the client: what ``requests`` needs to speak to one cluster and to nobody else.
+
+Belongs here: the session, its trust and its credentials. Not here: any knowledge of the API.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tempfile
+import traceback
+import typing as t
+
+from .errors import ClusterError, TrustError
+from .kubeconfig import Connection, _read_file
+
+try:
+    import requests
+    from requests.adapters import HTTPAdapter
+    from requests.auth import AuthBase
+except ImportError:
+    HAS_REQUESTS = False
+    REQUESTS_IMPORT_ERROR: str | None = traceback.format_exc()
+    HTTPAdapter = object  # type: ignore[misc, assignment]  # a stand-in, so that this file imports without requests
+    AuthBase = object  # type: ignore[misc, assignment]  # as above
+else:
+    HAS_REQUESTS = True
+    REQUESTS_IMPORT_ERROR = None
+
+
+class PinnedAdapter(HTTPAdapter):
+    """Trusts what its SSL context trusts. Left alone, requests would add the web's authorities to the cluster's."""
+
+    def __init__(self, context: ssl.SSLContext, server_name: str | None) -> None:
+        self._tls: dict[str, t.Any] = {"ssl_context": context}
+        if server_name:
+            self._tls.update(server_hostname=server_name, assert_hostname=server_name)
+        self._required = "CERT_NONE" if context.verify_mode == ssl.CERT_NONE else "CERT_REQUIRED"
+        super().__init__()
+
+    def init_poolmanager(self, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        kwargs.update(self._tls)
+        return super().init_poolmanager(*args, **kwargs)
+
+    def proxy_manager_for(self, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        kwargs.update(self._tls)
+        return super().proxy_manager_for(*args, **kwargs)
+
+    def cert_verify(self, conn: t.Any, url: t.Any, verify: t.Any, cert: t.Any) -> None:
+        conn.cert_reqs = self._required
+        conn.ca_certs = None
+        conn.ca_cert_dir = None
+
+
+class Credentials(AuthBase):
+    """The Authorization header. An auth object, because requests lets ~/.netrc override a plain header."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __call__(self, request: t.Any) -> t.Any:
+        connection = self._connection
+        token = connection.token
+        if not token and connection.token_file:
+            token = _read_file(connection.token_file, "tokenFile").strip()
+        if token:
+            request.headers["Authorization"] = "Bearer %s" % token
+        elif connection.username and connection.password:
+            request = requests.auth.HTTPBasicAuth(connection.username, connection.password)(request)
+        return request
+
+
+def make_session(connection: Connection) -> t.Any:
+    """A ``requests`` session for one cluster."""
+    if not HAS_REQUESTS:
+        raise ClusterError("requests is missing on this host", missing="requests", traceback=REQUESTS_IMPORT_ERROR)
+    session = requests.Session()
+    session.auth = Credentials(connection)
+    if connection.server.startswith("https://"):
+        session.mount("https://", PinnedAdapter(_context(connection), connection.server_name))
+    if connection.proxy:
+        session.proxies = {"http": connection.proxy, "https": connection.proxy}
+    return session
+
+
+def _context(connection: Connection) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cadata=connection.ca or None)
+    except (ssl.SSLError, ValueError):
+        raise TrustError("ca_cert: no certificate of an authority in it (from %s)" % connection.origin) from None
+    if not connection.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if connection.client_cert and connection.client_key:
+        _load_client_cert(context, connection)
+    return context
+
+
+def _load_client_cert(context: ssl.SSLContext, connection: Connection) -> None:
+    """Python loads a key from a file only: it lies in one that nobody else may read, for as long as that takes."""
+    handle, path = tempfile.mkstemp(prefix="navarch-")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write("%s\n%s\n" % (connection.client_cert, connection.client_key))
+        context.load_cert_chain(path)
+    except (ssl.SSLError, ValueError):
+        raise TrustError(
+            "client_cert, client_key: not a certificate and its own key in PEM (from %s)" % connection.origin
+        ) from None
+    finally:
+        os.unlink(path)

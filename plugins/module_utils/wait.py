@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Waiting by watching: until an object is as wanted, has failed for good, or the time is up. Nothing polls.
+
+Belongs here: following one object or the pods of a controller. Not here: what makes a pod ready (``podstate``).
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass
+
+from .client import POD, REPLICATION_CONTROLLER, Client, Kind
+from .errors import StatusError, WaitError
+from .podstate import Verdict, judge
+
+Object = t.Dict[str, t.Any]
+Judge = t.Callable[[t.Mapping[str, Object]], Verdict]
+
+
+@dataclass
+class Follower:
+    """The objects that a selection holds, kept up to date by list and watch."""
+
+    client: Client
+    kind: Kind
+    namespace: str | None
+    labels: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+
+    def until(self, judge_all: Judge, deadline: float) -> tuple[Verdict, dict[str, Object]]:
+        """Follows until the judge (objects by name) is done or has failed, or the deadline. The last verdict and objects."""
+        while True:
+            items, version = self.client.list(self.kind, self.namespace, self.labels, self.fields)
+            objects = {item["metadata"]["name"]: item for item in items}
+            verdict = judge_all(objects)
+            try:
+                while not verdict.final:
+                    began = time.monotonic()
+                    if began >= deadline:
+                        return verdict, objects
+                    events = self.client.watch(self.kind, self.namespace, version, deadline, self.labels, self.fields)
+                    for change, item in events:
+                        version = item["metadata"].get("resourceVersion") or version
+                        if change == "BOOKMARK":
+                            continue
+                        if change == "DELETED":
+                            objects.pop(item["metadata"]["name"], None)
+                        else:
+                            objects[item["metadata"]["name"]] = item
+                        verdict = judge_all(objects)
+                        if verdict.final:
+                            break
+                    if not verdict.final and time.monotonic() - began < 0.2:
+                        time.sleep(0.2)  # a server that ends watches at once is not to be hammered
+                return verdict, objects
+            except StatusError as problem:
+                if problem.code != 410:
+                    raise
+                # too old to watch from: list again
+
+
+def gone(client: Client, kind: Kind, live: Object, deadline: float) -> None:
+    """Waits until this very object (its uid) is no more."""
+    name, uid = live["metadata"]["name"], live["metadata"].get("uid")
+
+    def verdict(objects: t.Mapping[str, Object]) -> Verdict:
+        found = objects.get(name)
+        if found is None or found["metadata"].get("uid") != uid:
+            return Verdict(done=True)
+        held = found["metadata"].get("finalizers")
+        return Verdict(reason="finalizers %s hold it" % ", ".join(held) if held else "still terminating")
+
+    follower = Follower(client, kind, live["metadata"].get("namespace"), fields=("metadata.name=" + name,))
+    last, _objects = follower.until(verdict, deadline)
+    if not last.done:
+        raise WaitError("wait_timeout: %s %s is still there when the time is up: %s" % (kind.kind, name, last.reason))
+
+
+def pod_reaches(client: Client, namespace: str, name: str, goal: str, timeout: float) -> Object:
+    """Waits until the pod has reached ``goal`` (Scheduled, Running, Ready or Succeeded)."""
+
+    def verdict(objects: t.Mapping[str, Object]) -> Verdict:
+        return judge(objects[name], goal) if name in objects else Verdict(failed="it was deleted while waiting")
+
+    follower = Follower(client, POD, namespace, fields=("metadata.name=" + name,))
+    last, objects = follower.until(verdict, time.monotonic() + timeout)
+    if last.failed:
+        raise WaitError("pod %s will not be %s: %s" % (name, goal, last.failed), object=objects.get(name))
+    if not last.done:
+        raise WaitError("wait_timeout: pod %s is not %s after %d s: %s" % (name, goal, timeout, last.reason), object=objects.get(name))
+    return objects[name]
+
+
+def controller_ready(client: Client, live: Object, timeout: float) -> Object:
+    """Waits until as many pods of a ReplicationController are ready as it asks for, and it says so itself."""
+    deadline = time.monotonic() + timeout
+    metadata, spec = live["metadata"], live["spec"]
+    name, namespace, wanted = metadata["name"], metadata["namespace"], int(spec.get("replicas", 1))
+    selector = tuple("%s=%s" % pair for pair in sorted((spec.get("selector") or {}).items()))
+
+    def pods_verdict(objects: t.Mapping[str, Object]) -> Verdict:
+        ready, reason = 0, ""
+        own = [pod for pod in objects.values() if _owned(pod, metadata.get("uid"))]
+        for pod in sorted(own, key=lambda p: p["metadata"]["name"]):
+            found = judge(pod, "Ready")
+            if found.failed and not pod["metadata"].get("deletionTimestamp"):
+                if (pod.get("status") or {}).get("phase") == "Failed":
+                    continue  # the controller replaces it
+                return Verdict(failed="pod %s: %s" % (pod["metadata"]["name"], found.failed))
+            ready += found.done
+            reason = reason if found.done or reason else "pod %s: %s" % (pod["metadata"]["name"], found.reason or found.failed)
+        return Verdict(done=ready == wanted and len(own) == wanted, reason="%d of %d pods are ready; %s" % (ready, wanted, reason))
+
+    def own_verdict(objects: t.Mapping[str, Object]) -> Verdict:
+        found = objects.get(name)
+        if found is None:
+            return Verdict(failed="it was deleted while waiting")
+        status = found.get("status") or {}
+        seen = int(status.get("observedGeneration") or 0) >= int(found["metadata"].get("generation") or 0)
+        ready, total = int(status.get("readyReplicas") or 0), int(status.get("replicas") or 0)
+        trouble = next((c.get("message") for c in status.get("conditions") or [] if c.get("type") == "ReplicaFailure"), None)
+        return Verdict(done=seen and ready == total == wanted, reason=trouble or "%d of %d pods are ready" % (ready, wanted))
+
+    itself = Follower(client, REPLICATION_CONTROLLER, namespace, fields=("metadata.name=" + name,))
+    last, _pods = Follower(client, POD, namespace, labels=selector).until(pods_verdict, deadline)
+    reason = last.reason
+    if last.done:
+        last, objects = itself.until(own_verdict, deadline)
+        reason = last.reason
+        if last.done:
+            return objects[name]
+    found = client.get(REPLICATION_CONTROLLER, namespace, name)
+    if last.failed:
+        raise WaitError("replication controller %s will not be ready: %s" % (name, last.failed), object=found)
+    said = own_verdict({name: found}).reason if found else "it was deleted while waiting"
+    raise WaitError(
+        "wait_timeout: replication controller %s is not ready after %d s: %s"
+        % (name, timeout, reason if "pod " in reason else said),
+        object=found,
+    )
+
+
+def _owned(pod: Object, uid: str | None) -> bool:
+    return any(owner.get("uid") == uid for owner in pod["metadata"].get("ownerReferences") or [])

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Module navarch.cluster.pod. Only documentation and wiring belong here."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pod
+short_description: Run a pod
+version_added: 0.1.0
+author:
+  - Navarch developers (@navarch)
+description:
+  - Creates, changes, replaces and deletes pods of a Navarch cluster, or of any other cluster that speaks the Kubernetes API.
+  - An existing pod is compared with the options that were given. What the task does not name is left alone.
+    Lists that are given are meant whole, mappings such as O(labels) key by key.
+  - On an existing pod only O(labels), O(annotations), the images of its containers and additional O(tolerations) can be changed.
+    Anything else needs a new pod, which is made only with O(recreate=true).
+extends_documentation_fragment:
+  - navarch.cluster.attributes
+  - navarch.cluster.attributes.writes
+  - navarch.cluster.auth
+  - navarch.cluster.name
+  - navarch.cluster.metadata
+  - navarch.cluster.pod_spec
+  - navarch.cluster.wait
+options:
+  state:
+    description:
+      - V(present) makes sure that the pod exists and is as described.
+      - V(absent) makes sure that it does not exist.
+    type: str
+    choices: [present, absent]
+    default: present
+  recreate:
+    description:
+      - Delete the pod and make a new one when the options cannot be applied to the existing pod.
+      - When V(false), such a task fails and names the options.
+    type: bool
+    default: false
+  delete_grace_period:
+    description:
+      - Seconds that the containers get to end by themselves when the pod is deleted. V(0) does not let them.
+      - By default the pod's own O(termination_grace_period).
+    type: int
+  wait_for:
+    description:
+      - What to wait for with O(wait=true) and O(state=present).
+      - V(Scheduled) - the pod has a node.
+      - V(Running) - all its containers have started.
+      - V(Ready) - it is ready to serve.
+      - V(Succeeded) - all its containers have ended well.
+    type: str
+    choices: [Scheduled, Running, Ready, Succeeded]
+    default: Ready
+seealso:
+  - module: navarch.cluster.pod_info
+  - module: navarch.cluster.pod_logs
+  - module: navarch.cluster.replication_controller
+"""
+
+EXAMPLES = r"""
+- name: A web server is running and ready
+  navarch.cluster.pod:
+    name: web
+    labels:
+      app: web
+    containers:
+      - name: web
+        image: busybox:1.36
+        command: [httpd, -f, -p, "8080", -h, /www]
+        ports:
+          - container_port: 8080
+        resources:
+          requests:
+            cpu: 100m
+            memory: 32Mi
+        volume_mounts:
+          - name: pages
+            mount_path: /www
+    volumes:
+      - name: pages
+        empty_dir: {}
+    wait: true
+
+- name: A job runs to its end
+  navarch.cluster.pod:
+    name: migrate
+    restart_policy: Never
+    containers:
+      - name: migrate
+        image: example/migrate:3
+        env:
+          - name: DATABASE_PASSWORD
+            value_from:
+              secret_key:
+                name: database
+                key: password
+    wait: true
+    wait_for: Succeeded
+    wait_timeout: 600
+
+- name: The web server is gone
+  navarch.cluster.pod:
+    name: web
+    state: absent
+    wait: true
+"""
+
+RETURN = r"""
+pod:
+  description:
+    - The pod as the cluster has it. In check mode, as the cluster would have it.
+    - V(null) after its deletion.
+  returned: success
+  type: dict
+  sample:
+    apiVersion: v1
+    kind: Pod
+    metadata:
+      name: web
+      namespace: default
+    spec:
+      nodeName: node-1
+    status:
+      phase: Running
+      podIP: 10.244.0.7
+"""
+
+import typing as t
+
+from ansible_collections.navarch.cluster.plugins.module_utils import args, podspec
+from ansible_collections.navarch.cluster.plugins.module_utils.client import POD, Client
+from ansible_collections.navarch.cluster.plugins.module_utils.podstate import GOALS, immutable_options
+from ansible_collections.navarch.cluster.plugins.module_utils.resource import absent, definition, present
+from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils.wait import pod_reaches
+
+
+def spec() -> args.Spec:
+    own = {
+        "recreate": {"type": "bool", "default": False},
+        "delete_grace_period": {"type": "int"},
+        "wait_for": {"type": "str", "choices": list(GOALS), "default": "Ready"},
+    }
+    return args.merge(
+        args.name_spec(), args.state_spec(), podspec.metadata_spec(), podspec.pod_spec(), args.wait_spec(), own
+    )
+
+
+def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
+    name, namespace, timeout = params["name"], params["namespace"], params["wait_timeout"]
+    if params["state"] == "absent":
+        return absent(client, POD, namespace, name, params["delete_grace_period"], params["wait"], timeout).result("pod")
+    asked = definition(POD, name, namespace, podspec.metadata_to_api(params), podspec.spec_to_api(params))
+    outcome = present(client, POD, asked, immutable_options, params["recreate"], timeout)
+    waiting = params["wait"] and not client.dry_run
+    return outcome.finish(
+        "pod", (lambda live: pod_reaches(client, namespace, name, params["wait_for"], timeout)) if waiting else None
+    )
+
+
+def main() -> None:
+    run_module(run, spec(), required_if=[("state", "present", ["containers"])])
+
+
+if __name__ == "__main__":
+    main()

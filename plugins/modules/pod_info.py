@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Module navarch.cluster.pod_info. Only documentation and wiring belong here."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pod_info
+short_description: Look at pods
+version_added: 0.1.0
+author:
+  - Navarch developers (@navarch)
+description:
+  - Returns pods of a Navarch cluster, or of any other cluster that speaks the Kubernetes API.
+extends_documentation_fragment:
+  - navarch.cluster.attributes
+  - navarch.cluster.attributes.reads
+  - navarch.cluster.auth
+  - navarch.cluster.selectors
+options:
+  name:
+    description: Only the pod of this name.
+    type: str
+  namespace:
+    description:
+      - Namespace to look into. By default all of them, or V(default) when O(name) is set.
+    type: str
+seealso:
+  - module: navarch.cluster.pod
+  - module: navarch.cluster.pod_logs
+"""
+
+EXAMPLES = r"""
+- name: Look at all web servers on one node
+  navarch.cluster.pod_info:
+    namespace: default
+    label_selectors:
+      - app=web
+    field_selectors:
+      - spec.nodeName=node-1
+  register: web
+
+- name: Show their addresses
+  ansible.builtin.debug:
+    msg: "{{ web.pods | map(attribute='status.podIP') }}"
+"""
+
+RETURN = r"""
+pods:
+  description: The pods that were found, by namespace and name. Empty when there are none.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - apiVersion: v1
+      kind: Pod
+      metadata:
+        name: web
+        namespace: default
+      status:
+        phase: Running
+"""
+
+import typing as t
+
+from ansible_collections.navarch.cluster.plugins.module_utils import args
+from ansible_collections.navarch.cluster.plugins.module_utils.client import POD, Client
+from ansible_collections.navarch.cluster.plugins.module_utils.info import find
+from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
+
+
+def spec() -> args.Spec:
+    return args.merge(args.selectors_spec(), {"name": {"type": "str"}, "namespace": {"type": "str"}})
+
+
+def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
+    namespace = params["namespace"] or ("default" if params["name"] else None)
+    return {"changed": False, "pods": find(client, POD, namespace, params)}
+
+
+def main() -> None:
+    run_module(run, spec())
+
+
+if __name__ == "__main__":
+    main()
