@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one thread that writes to the SQLite file, and the few statements it runs.
+
+A batch is one INSERT: statement, commit and sync are a single call into SQLite, so that the thread asks for the interpreter
+lock once a batch, however busy the event loop is. Deciding what may be written is the loop's business (`sqlite`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from navarch.store import sqlite_file
+from navarch.store.sqlite_file import Loaded, Lock
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Job = Callable[[sqlite3.Connection], None]
+Done = Callable[[sqlite3.Error | None], None]
+
+#: Rows of one statement at most; SQLite allows 32,766 parameters.
+MAX_ROWS = 4096
+COLUMNS = 6
+_EMPTY = (None,) * COLUMNS
+_ROW = "(?,?,?,?,?,?)"
+_inserts: dict[int, str] = {}
+
+#: After this much was written the write-ahead log is copied into the database file.
+CHECKPOINT_BYTES = 4 << 20
+
+
+def _insert(rows: int, params: list[Any]) -> str:
+    """An INSERT for `rows` rows. Sizes are rounded up to powers of two and filled with NULL rows, so that few are prepared."""
+    size = 1 << (rows - 1).bit_length()
+    params.extend(_EMPTY * (size - rows))
+    sql = _inserts.get(size)
+    if sql is None:
+        values = ",".join([_ROW] * size)
+        sql = _inserts[size] = f"INSERT INTO log SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL"  # noqa: S608
+    return sql
+
+
+class Writer:
+    """Owns the lock, the writing connection and its thread. All methods are called on the loop."""
+
+    def __init__(self, path: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._path = path
+        self._loop = loop
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._unsynced = 0
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._opened: asyncio.Future[Loaded] = loop.create_future()
+
+    async def open(self) -> Loaded:
+        """Lock and open the file, read its index. Raises Unavailable."""
+        self._thread.start()
+        return await self._opened
+
+    async def close(self) -> None:
+        """Do what was queued, then let go of the file."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def commit(self, params: list[Any], rows: int, size: int, done: Done) -> None:
+        """Insert `rows` log rows durably; then call `done(error)` on the loop. `size`: bytes, about."""
+
+        def job(conn: sqlite3.Connection) -> None:
+            error: sqlite3.Error | None = None
+            try:
+                conn.execute(_insert(rows, params), params)
+            except sqlite3.Error as exc:
+                error = exc
+            self._post(done, error)
+            self._written(conn, size + rows * 64 + 8192)
+
+        self._queue.put(job)
+
+    def call(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Run something rare between two batches. Open transactions are rolled back when it raises."""
+        future: asyncio.Future[T] = self._loop.create_future()
+
+        def job(conn: sqlite3.Connection) -> None:
+            try:
+                result = work(conn)
+            except Exception as exc:
+                if conn.in_transaction:
+                    conn.execute("ROLLBACK")
+                self._post(_fail, future, exc)
+            else:
+                self._post(_succeed, future, result)
+            self._written(conn, 8192)
+
+        self._queue.put(job)
+        return future
+
+    def _post(self, callback: Callable[..., None], *args: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:
+            log.debug("the event loop is gone; nobody waits for this write")
+
+    def _run(self) -> None:
+        try:
+            lock = Lock(self._path)
+        except Exception as exc:
+            self._post(_fail, self._opened, exc)
+            return
+        try:
+            try:
+                conn = sqlite_file.open_for_writing(self._path)
+            except Exception as exc:
+                self._post(_fail, self._opened, exc)
+                return
+            try:
+                self._serve(conn)
+            finally:
+                conn.close()
+        finally:
+            lock.release()
+
+    def _serve(self, conn: sqlite3.Connection) -> None:
+        try:
+            loaded = sqlite_file.load(conn)
+        except sqlite3.Error as exc:
+            self._post(_fail, self._opened, exc)
+            return
+        self._post(_succeed, self._opened, loaded)
+        del loaded
+        while (job := self._queue.get()) is not None:
+            job(conn)
+            del job
+        try:
+            conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as exc:
+            log.warning("store: last checkpoint failed, the next start does it: %s", exc)
+
+    def _written(self, conn: sqlite3.Connection, size: int) -> None:
+        self._unsynced += size
+        if self._unsynced < CHECKPOINT_BYTES:
+            return
+        self._unsynced = 0
+        try:
+            # PASSIVE waits for nobody; a reader that is in the way now is gone by the next time.
+            conn.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as exc:
+            log.warning("store: checkpoint failed, trying again later: %s", exc)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _succeed(future: asyncio.Future[Any], result: Any) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+# The rare statements, run with Writer.call.
+
+
+def set_meta(name: str, value: int) -> Callable[[sqlite3.Connection], None]:
+    def work(conn: sqlite3.Connection) -> None:
+        conn.execute("UPDATE meta SET value = ? WHERE name = ?", (value, name))
+
+    return work
+
+
+def add_lease(lease: int, ttl: float) -> Callable[[sqlite3.Connection], None]:
+    def work(conn: sqlite3.Connection) -> None:
+        conn.execute("INSERT INTO lease (id, ttl) VALUES (?, ?)", (lease, ttl))
+
+    return work
+
+
+def drop_leases(leases: Sequence[int]) -> Callable[[sqlite3.Connection], None]:
+    def work(conn: sqlite3.Connection) -> None:
+        conn.execute("BEGIN IMMEDIATE")
+        conn.executemany("DELETE FROM lease WHERE id = ?", [(lease,) for lease in leases])
+        conn.execute("COMMIT")
+
+    return work
+
+
+def sweep(after: int, upto: int, rows: int) -> Callable[[sqlite3.Connection], int]:
+    """Remove what the writes in (after, upto] superseded, and the deletions among them; at most `rows` writes at once.
+
+    Returns how far it came. Nothing at or after `upto` reads what is removed.
+    """
+
+    def work(conn: sqlite3.Connection) -> int:
+        conn.execute("BEGIN IMMEDIATE")
+        row = conn.execute(
+            "SELECT revision FROM log WHERE revision > ? AND revision <= ? ORDER BY revision LIMIT 1 OFFSET ?",
+            (after, upto, rows - 1),
+        ).fetchone()
+        end: int = row[0] if row else upto
+        conn.execute(
+            "DELETE FROM log WHERE revision IN"
+            " (SELECT previous FROM log WHERE revision > ?1 AND revision <= ?2 AND previous > 0"
+            " UNION ALL SELECT revision FROM log WHERE revision > ?1 AND revision <= ?2 AND value IS NULL)",
+            (after, end),
+        )
+        conn.execute("UPDATE meta SET value = ? WHERE name = 'swept'", (end,))
+        conn.execute("COMMIT")
+        return end
+
+    return work
