@@ -230,7 +230,7 @@ def parse_labels(text: str) -> Selector:
 
 
 def from_map(labels: Mapping[str, str] | None) -> Selector:
-    """The selector of a plain map (of a ReplicationController, a Service); empty or absent matches nothing."""
+    """The selector of a plain map (ReplicationController, Service); empty or absent matches nothing."""
     if not labels:
         return NOTHING
     return Selector([Requirement(k, "=", (v,)) for k, v in labels.items()])
