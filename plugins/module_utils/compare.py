@@ -140,7 +140,7 @@ def _displaced(path: Path, asked: Object, live: Object) -> list[str]:
         return []
     rivals = _ONE_OF[name]
     if rivals is None:
-        rivals = frozenset(live) - frozenset(MERGE_KEYS.get(name, ()))
+        rivals = (frozenset(live) | frozenset(asked)) - frozenset(MERGE_KEYS.get(name, ()))
     if not rivals & frozenset(asked) and name != "env":
         return []
     return sorted(k for k in rivals if k in live and k not in asked and live[k] is not None)

@@ -56,9 +56,11 @@ def connect_params(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str] |
     base = _base(params, env)
     changes: dict[str, t.Any] = {}
     if params.get("host"):
-        changes["server"] = _server(params["host"], "host")
-    if params.get("api_key"):
-        changes.update(token=params["api_key"], token_file=None)
+        changes.update(server=_server(params["host"], "host"), origin="host")
+    if params.get("api_key"):  # what is given here is who we are, not what a kubeconfig has besides
+        changes.update(token=params["api_key"], token_file=None, username=None, client_cert=None, client_key=None)
+    elif params.get("client_cert"):
+        changes.update(token=None, token_file=None, username=None)
     if params.get("validate_certs") is not None:
         changes["verify"] = bool(params["validate_certs"])
     if params.get("proxy"):

@@ -209,8 +209,5 @@ def controller_to_api(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     if params.get("selector"):
         made["selector"] = strings(params["selector"], "selector")
     if template is not None:
-        metadata = metadata_to_api(template, "template")
-        made["template"] = {"metadata": metadata, "spec": spec_to_api(template, "template")}
-        if metadata.get("labels") and not made.get("selector"):
-            made["selector"] = metadata["labels"]
+        made["template"] = {"metadata": metadata_to_api(template, "template"), "spec": spec_to_api(template, "template")}
     return made
