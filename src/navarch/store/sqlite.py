@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The embedded store: an MVCC log in one SQLite file, group commit, everything decided on the event loop.
 
-The loop holds an index of the living keys, checks compare-and-swap against it, numbers the writes and hands what waits to
-the writer thread as one transaction. Only after its commit is on disk do the writes become visible: index, subscribers,
-answers, in this order. Writes that wait or are being committed form the tail: checks look there first, and when a commit
-fails the tail is thrown away and the index was never wrong.
+The loop holds an index of the living keys, checks compare-and-swap against it, numbers the writes and hands
+what waits to the writer thread as one transaction. Only after its commit is on disk do the writes become
+visible: index, subscribers, answers, in this order. Writes that wait or are being committed form the tail:
+checks look there first, and when a commit fails the tail is thrown away and the index was never wrong.
 
 Heartbeats (`durable=False`) are visible at once, live in memory and are written together every few seconds.
 
-Not here: the file (`sqlite_file`), the thread and its statements (`sqlite_writer`), reading (`sqlite_reader`), leases
-(`sqlite_lease`).
+Not here: the file (`sqlite_file`), the thread and its statements (`sqlite_writer`), reading
+(`sqlite_reader`), leases (`sqlite_lease`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Write:
     """A write on its way to disk, or a heartbeat that is visible and not on disk yet."""
 
     __slots__ = (
-        "created", "deleted", "durable", "future", "hint", "key", "lease", "previous", "revision", "settled", "value",
+        "created", "deleted", "durable", "future", "hint", "key", "lease", "previous", "revision", "settled",
+        "value",
     )  # fmt: skip
 
     def __init__(
@@ -91,8 +92,8 @@ class Write:
 class SqliteStore:
     """`store.base.Store` on one SQLite file.
 
-    flush_interval: seconds a heartbeat stays in memory at most. history: seconds of history that the periodic compaction
-    keeps (0: no periodic compaction), slack: revisions it keeps at least.
+    flush_interval: seconds a heartbeat stays in memory at most. history: seconds of history that the periodic
+    compaction keeps (0: no periodic compaction), slack: revisions it keeps at least.
     """
 
     def __init__(
@@ -137,7 +138,8 @@ class SqliteStore:
         self._compacted, self._swept = loaded.compacted, loaded.swept
         self._last = self._visible = max(loaded.revision, loaded.reserved, loaded.compacted)
         if loaded.reserved > loaded.revision:
-            # No clean end (or a restored backup): heartbeats of reserved revisions may be lost, so history has a hole.
+            # No clean end (or a restored backup): heartbeats of reserved revisions may be lost, so history
+            # has a hole.
             self._compacted = max(self._compacted, self._visible)
         self._reserved = self._visible
         self._reader = Reader(self._path)
@@ -333,7 +335,7 @@ class SqliteStore:
                     raise Missing(key)
                 if expected and state >> SHIFT != expected:
                     raise Conflict(key, expected, state >> SHIFT)
-                return state & CREATED
+                return int(state & CREATED)
             if not last.deleted and (not expected or last.revision == expected):
                 return last.created
             await self._settle(last)
@@ -369,7 +371,8 @@ class SqliteStore:
         self._tail[key] = write
         self._pending.append(write)
         self._kick()
-        future = write.future = self._loop.create_future()
+        future: asyncio.Future[int] = self._loop.create_future()
+        write.future = future
         return await future
 
     async def _settle(self, write: Write) -> None:
@@ -378,7 +381,9 @@ class SqliteStore:
         await asyncio.shield(write.settled)
 
     async def _reserve(self) -> None:
-        """Reserve the next block of revisions on disk, so that a crash cannot give out a heartbeat's revision again."""
+        """Reserve the next block of revisions on disk, so that a crash cannot give out a heartbeat's revision
+        again.
+        """
         if self._reserving is None:
             ceiling = max(self._last, self._reserved) + BLOCK
             self._reserving = self._writer.call(writer.set_meta("reserved", ceiling))
@@ -440,7 +445,7 @@ class SqliteStore:
         return writes or None
 
     def _take_heartbeats(self) -> list[Write]:
-        beats = []
+        beats: list[Write] = []
         for key, beat in self._volatile.items():
             if len(beats) == MAX_FLUSH:
                 break
@@ -507,7 +512,9 @@ class SqliteStore:
                 write.settled.set_result(None)
 
     def _fail(self, error: sqlite3.Error, writes: list[Write]) -> None:
-        """A transaction failed and was rolled back: nothing of it, and nothing that may rest on it, was written."""
+        """A transaction failed and was rolled back: nothing of it, and nothing that may rest on it, was
+        written.
+        """
         message = f"cannot write {self._path}: {error}"
         log.error("store: %s", message)
         if error.sqlite_errorname in ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC", "SQLITE_CORRUPT"):
@@ -538,7 +545,9 @@ class SqliteStore:
         self._kick()
 
     async def _flush(self, *, everything: bool = False) -> None:
-        """Return when all heartbeats that are visible now are on disk; with everything, all writes that wait, too."""
+        """Return when all heartbeats that are visible now are on disk; with everything, all writes that wait,
+        too.
+        """
         upto = self._visible
         while (
             any(beat.revision <= upto for beat in self._volatile.values())
@@ -671,7 +680,9 @@ class SqliteStore:
     # Backup
 
     async def backup(self, path: str) -> None:
-        """Write a consistent copy. A store started from it goes on with much higher revisions and older watches get Compacted."""
+        """Write a consistent copy. A store started from it goes on with much higher revisions and older
+        watches get Compacted.
+        """
         if self._failure in ("closed", "the store is not started"):
             raise Unavailable(self._failure)
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Subscriptions of the SQLite store: history from the file first, then live, with no gap and nothing twice."""
+"""Subscriptions of the SQLite store: history from the file first, then live; no gap, nothing twice."""
 
 from __future__ import annotations
 

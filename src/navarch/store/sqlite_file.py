@@ -10,20 +10,23 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from navarch.store.base import Unavailable
 
 #: `PRAGMA application_id` of our files: "Nava".
 APPLICATION = 0x4E617661
 
-#: A restored backup continues this many revisions later: what was given out after the backup is never given out again.
+#: A restored backup continues this many revisions later: what was given out after the backup is never given
+#: out again.
 BACKUP_BUMP = 1_000_000_000
 
 _SCHEMA = (
-    # One row a write, appended in revision order, and no other index: the living keys are indexed in memory, older states
-    # follow from `previous` (the revision on disk that this row supersedes, 0 for none). A deletion has a NULL value.
-    # The value comes last, so that a scan of the small columns skips the overflow pages of large values.
+    # One row a write, appended in revision order, and no other index: the living keys are indexed in memory,
+    # older states follow from `previous` (the revision on disk that this row supersedes, 0 for none). A
+    # deletion has a NULL value. The value comes last, so that a scan of the small columns skips the overflow
+    # pages of large values.
     "CREATE TABLE log (revision INTEGER PRIMARY KEY, key TEXT NOT NULL, created INTEGER NOT NULL,"
     " previous INTEGER NOT NULL, lease INTEGER NOT NULL, value BLOB)",
     "CREATE TABLE lease (id INTEGER PRIMARY KEY, ttl REAL NOT NULL)",
@@ -35,12 +38,15 @@ _SCHEMA = (
 
 Migration = Callable[[sqlite3.Connection], None]
 
-#: MIGRATIONS[n] takes a file from schema n + 1 to n + 2, inside a transaction that also counts `user_version` up.
+#: MIGRATIONS[n] takes a file from schema n + 1 to n + 2, inside a transaction that also counts `user_version`
+#: up.
 MIGRATIONS: Sequence[Migration] = ()
 
 
 class Lock:
-    """An advisory lock on `PATH.lock`: one master a data directory. The kernel drops it when the process dies."""
+    """An advisory lock on `PATH.lock`: one master a data directory. The kernel drops it when the process
+    dies.
+    """
 
     def __init__(self, path: str) -> None:
         self._fd = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -50,7 +56,8 @@ class Lock:
             holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip()
             os.close(self._fd)
             raise Unavailable(
-                f"{path} is in use by another process{f' (pid {holder})' if holder else ''}; one master a data directory"
+                f"{path} is in use by another process{f' (pid {holder})' if holder else ''}; "
+                "one master a data directory"
             ) from None
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
@@ -62,14 +69,18 @@ class Lock:
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """A connection without implicit transactions; opened, used and closed in one thread, except where joined in between."""
+    """A connection without implicit transactions; opened, used and closed in one thread, except where joined
+    in between.
+    """
     return sqlite3.connect(
         path, isolation_level=None, timeout=10.0, check_same_thread=False, cached_statements=64
     )
 
 
 def open_for_writing(path: str) -> sqlite3.Connection:
-    """Open or make the file, bring its schema up to date. Raises Unavailable with what to do. The caller holds the `Lock`."""
+    """Open or make the file, bring its schema up to date. Raises Unavailable with what to do. The caller
+    holds the `Lock`.
+    """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as exc:
@@ -101,7 +112,8 @@ def _prepare(conn: sqlite3.Connection, path: str) -> None:
     newest = len(MIGRATIONS) + 1
     if version > newest:
         raise Unavailable(
-            f"{path} has schema {version}, this version knows up to {newest}: start a newer version, or restore a backup"
+            f"{path} has schema {version}, this version knows up to {newest}: "
+            "start a newer version, or restore a backup"
         )
     # WAL: a commit is one append and one fdatasync. FULL: that sync happens before COMMIT returns.
     conn.execute("PRAGMA journal_mode = WAL")
@@ -141,7 +153,8 @@ def _transaction(conn: sqlite3.Connection, statements: Sequence[str]) -> None:
 def backup(conn: sqlite3.Connection, path: str, *, bump: int = BACKUP_BUMP) -> None:
     """Write a consistent copy to `path`, atomically and durably, readable by the owner alone.
 
-    With `bump` a store started from the copy continues that many revisions later and takes no watch from before.
+    With `bump` a store started from the copy continues that many revisions later and takes no watch from
+    before.
     """
     part = f"{path}.part"
     for leftover in (part, f"{part}-wal", f"{part}-shm"):
@@ -182,7 +195,7 @@ def _sync_directory(path: str) -> None:
         os.close(fd)
 
 
-class Loaded(NamedTuple):
+class Loaded(msgspec.Struct):
     """What a store knows of its file after opening it."""
 
     #: key -> revision << 48 | created, of the living keys.
@@ -202,7 +215,7 @@ def load(conn: sqlite3.Connection) -> Loaded:
     index: dict[str, int] = {}
     leased: dict[str, int] = {}
     revision = 0
-    for revision, key, created, lease, dead in conn.execute(  # noqa: B007 - the last revision is kept
+    for revision, key, created, lease, dead in conn.execute(
         "SELECT revision, key, created, lease, value IS NULL FROM log ORDER BY revision"
     ):
         if dead:

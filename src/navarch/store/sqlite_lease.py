@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Time of the SQLite store's leases: which live, which keys hang on them, when the next expires. Holds no storage.
+"""Time of the SQLite store's leases: which live, which keys hang on them, when the next expires. Holds no
+storage.
 
-After a restart every lease starts its full ttl anew, as in etcd: its owner had no chance to renew it meanwhile.
+After a restart every lease starts its full ttl anew, as in etcd: its owner had no chance to renew it
+meanwhile.
 """
 
 from __future__ import annotations
@@ -71,7 +73,9 @@ class Leases:
             self._timer = None
 
     def _arm(self) -> None:
-        """Wake at the earliest deadline; renewals only move deadlines later, so an armed timer is never too late."""
+        """Wake at the earliest deadline; renewals only move deadlines later, so an armed timer is never too
+        late.
+        """
         if not self._deadline:
             return
         first = min(self._deadline.values())

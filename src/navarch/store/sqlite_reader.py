@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reads from the SQLite file: a second connection in a thread of its own, a bounded piece at a time.
 
-Rows never change, they only go when compaction passes them; so a read needs no transaction to be consistent, and none is
-held open (an open reader keeps the write-ahead log from being reused).
+Rows never change, they only go when compaction passes them; so a read needs no transaction to be consistent,
+and none is held open (an open reader keeps the write-ahead log from being reused).
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class Reader:
         return await loop.run_in_executor(self._pool, partial(self._writes, prefix, after, upto))
 
     async def superseded(self, prefix: str, after: int, upto: int) -> dict[str, int]:
-        """key -> the revision on disk that the first write in (after, upto] replaced (0: the key did not live)."""
+        """key -> the revision on disk that the first write in (after, upto] replaced (0: the key did not
+        live).
+        """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, partial(self._superseded, prefix, after, upto))
 

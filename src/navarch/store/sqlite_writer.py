@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one thread that writes to the SQLite file, and the few statements it runs.
 
-A batch is one INSERT: statement, commit and sync are a single call into SQLite, so that the thread asks for the interpreter
-lock once a batch, however busy the event loop is. Deciding what may be written is the loop's business (`sqlite`).
+A batch is one INSERT: statement, commit and sync are a single call into SQLite, so that the thread asks for
+the interpreter lock once a batch, however busy the event loop is. Deciding what may be written is the loop's
+business (`sqlite`).
 """
 
 from __future__ import annotations
@@ -36,13 +37,15 @@ CHECKPOINT_BYTES = 4 << 20
 
 
 def _insert(rows: int, params: list[Any]) -> str:
-    """An INSERT for `rows` rows. Sizes are rounded up to powers of two and filled with NULL rows, so that few are prepared."""
+    """An INSERT for `rows` rows. Sizes are rounded up to powers of two and filled with NULL rows, so that few
+    are prepared.
+    """
     size = 1 << (rows - 1).bit_length()
     params.extend(_EMPTY * (size - rows))
     sql = _inserts.get(size)
     if sql is None:
         values = ",".join([_ROW] * size)
-        sql = _inserts[size] = f"INSERT INTO log SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL"  # noqa: S608
+        sql = _inserts[size] = f"INSERT INTO log SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL"
     return sql
 
 
@@ -189,7 +192,8 @@ def drop_leases(leases: Sequence[int]) -> Callable[[sqlite3.Connection], None]:
 
 
 def sweep(after: int, upto: int, rows: int) -> Callable[[sqlite3.Connection], int]:
-    """Remove what the writes in (after, upto] superseded, and the deletions among them; at most `rows` writes at once.
+    """Remove what the writes in (after, upto] superseded, and the deletions among them; at most `rows` writes
+    at once.
 
     Returns how far it came. Nothing at or after `upto` reads what is removed.
     """
@@ -197,7 +201,8 @@ def sweep(after: int, upto: int, rows: int) -> Callable[[sqlite3.Connection], in
     def work(conn: sqlite3.Connection) -> int:
         conn.execute("BEGIN IMMEDIATE")
         row = conn.execute(
-            "SELECT revision FROM log WHERE revision > ? AND revision <= ? ORDER BY revision LIMIT 1 OFFSET ?",
+            "SELECT revision FROM log WHERE revision > ? AND revision <= ?"
+            " ORDER BY revision LIMIT 1 OFFSET ?",
             (after, upto, rows - 1),
         ).fetchone()
         end: int = row[0] if row else upto

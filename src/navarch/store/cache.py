@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The watch cache of one prefix: every living object as the bytes clients get, and a window of changes for
+watches to resume.
+
+It is fed by `Store.subscribe` and so is as new as the store: after a write was answered, it is here. Values
+are bytes; what can be selected on comes from the index function of whoever knows the kind. The fan-out to
+watchers is in `watchers`.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from navarch.store.base import Compacted, Event, Future, KeyValue, Store, Subscription
+from navarch.store.watchers import Batch, By, Change, Dispatcher, Entry, Group, Lagging, Match, Watcher
+
+__all__ = ["Batch", "Cache", "Change", "Entry", "Lagging", "Row", "Watcher"]
+
+#: Keys read at a time while the cache fills.
+PAGE = 2000
+#: Different label sets remembered for sharing.
+MAX_SHARED = 50_000
+
+
+class Row(NamedTuple):
+    """What can be selected on in one value."""
+
+    labels: Mapping[str, str] | None
+    fields: Mapping[str, str] | None
+
+
+class _Space:
+    """The entries of one directory (a namespace). The dict is put in key order when somebody looks and it is
+    not.
+    """
+
+    __slots__ = ("entries", "last", "ordered")
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        #: The last key in dict order, while ordered.
+        self.last = ""
+        self.ordered = True
+
+    def put(self, entry: Entry) -> None:
+        key = entry.key
+        if key > self.last:
+            self.last = key
+        elif self.ordered and key not in self.entries:
+            self.ordered = False
+        self.entries[key] = entry
+
+    def sorted(self) -> dict[str, Entry]:
+        if not self.ordered:
+            entries = self.entries
+            self.entries = {key: entries[key] for key in sorted(entries)}
+            self.ordered = True
+        return self.entries
+
+
+class Cache:
+    """index(value, hint): labels and selectable fields of a stored value. splice(value, revision): the bytes
+    for clients; it inserts the revision at a place that is the same for all values of the prefix.
+
+    window: changes kept for watches to resume, for window_seconds at most (older ones go as new ones come).
+    keep_hints: keep what the writers attached with the entries, not only on the changes handed to watchers.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        prefix: str,
+        *,
+        index: Callable[[bytes, object], Row],
+        splice: Callable[[bytes, int], bytes],
+        window: int = 10_000,
+        window_seconds: float = 300.0,
+        keep_hints: bool = False,
+    ) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._index = index
+        self._splice = splice
+        self._window_size = window
+        self._window_seconds = window_seconds
+        self._keep_hints = keep_hints
+        self._spaces: dict[str, _Space] = {}
+        self._directories: list[str] | None = None
+        self._nested = False
+        #: (monotonic time, changes) of each delivery, and the number of changes in all.
+        self._window: deque[tuple[float, list[Change]]] = deque()
+        self._windowed = 0
+        self._seen = 0
+        self.oldest = 0
+        self._dispatcher = Dispatcher(lambda: self.revision)
+        self._subscription: Subscription | None = None
+        self._loading: list[Event] | None = None
+        self._shared: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+        self._offset = -1
+
+    async def start(self) -> None:
+        """Fill from the store. Events that come meanwhile are applied after what was read."""
+        self._loading = []
+        since = self._store.revision
+        self._subscription = self._store.subscribe(self._prefix, since, self._deliver)
+        start = ""
+        while True:
+            page = await self._store.range(self._prefix, start=start, limit=PAGE)
+            for item in page.items:
+                self._load(item)
+            since = max(since, page.revision)
+            if not page.remaining:
+                break
+            start = page.items[-1].key + "\0"
+        loading, self._loading = self._loading, None
+        for event in loading:
+            self._absorb(event)
+            since = max(since, event.revision)
+        self._seen = self.oldest = max(since, self.revision)
+
+    async def close(self) -> None:
+        """End all watches and let go of everything. Idempotent."""
+        if self._subscription is not None:
+            self._subscription.close()
+            self._subscription = None
+        self._dispatcher.close()
+        self._window.clear()
+        self._spaces.clear()
+        self._directories = None
+
+    @property
+    def revision(self) -> int:
+        """The newest revision this state includes. What the store calls visible has been delivered here."""
+        return max(self._seen, self._store.revision)
+
+    # Reads
+
+    def get(self, key: str) -> Entry | None:
+        space = self._spaces.get(key.rpartition("/")[0])
+        return None if space is None else space.entries.get(key)
+
+    def scan(self, prefix: str) -> list[Entry]:
+        """Entries whose keys begin with the prefix, in key order. A new list."""
+        directory, _, rest = prefix.rpartition("/")
+        if rest:
+            return [entry for entry in self._below(f"{directory}/") if entry.key.startswith(prefix)]
+        return self._below(prefix)
+
+    def count(self, prefix: str) -> int:
+        directory, _, rest = prefix.rpartition("/")
+        if rest:
+            return len(self.scan(prefix))
+        return sum(len(self._spaces[name].entries) for name in self._names(f"{directory}/"))
+
+    def _below(self, prefix: str) -> list[Entry]:
+        names = self._names(prefix)
+        if len(names) == 1:
+            return list(self._spaces[names[0]].sorted().values())
+        entries: list[Entry] = []
+        for name in names:
+            entries += self._spaces[name].sorted().values()
+        if self._nested:
+            entries.sort(key=lambda entry: entry.key)
+        return entries
+
+    def _names(self, prefix: str) -> list[str]:
+        """The directories at or below a prefix that ends with a slash, in key order."""
+        if prefix[:-1] in self._spaces and not self._nested:
+            return [prefix[:-1]]
+        ordered = self._directories
+        if ordered is None:
+            ordered = self._directories = sorted(f"{name}/" for name in self._spaces)
+            self._nested = any(b.startswith(a) for a, b in pairwise(ordered))
+        low = bisect_left(ordered, prefix)
+        high = bisect_left(ordered, prefix + "\U0010ffff", low)
+        return [name[:-1] for name in ordered[low:high]]
+
+    # Watches
+
+    def watch(
+        self,
+        *,
+        prefix: str,
+        since: int,
+        group: Hashable,
+        match: Match | None,
+        by: By | None = None,
+        limit: int = 10_000,
+    ) -> Watcher:
+        """Changes of keys with the prefix after revision `since`, as the selector sees them.
+
+        group: identifies `match`; watchers of equal (prefix, group, by) share one evaluation and their
+        batches. by: (field, value) that must hold besides `match` and by which changes find the group;
+        `metadata.name` needs no index. limit: events that may wait before the watcher is ended with Lagging.
+        Raises Compacted, Future.
+        """
+        if since < self.oldest:
+            raise Compacted(since, self.oldest)
+        if since > self.revision:
+            raise Future(since, self.revision)
+        watcher = self._dispatcher.watch(prefix, group, by, match, limit)
+        missed = self._missed(watcher.group, since) if since < self._seen else []
+        batch = Batch(tuple(missed), missed[-1].entry.revision, {}) if missed else None
+        watcher.start(since, batch)
+        return watcher
+
+    def _missed(self, group: Group, since: int) -> list[Change]:
+        found: list[Change] = []
+        for _, changes in reversed(self._window):
+            if changes[-1].entry.revision <= since:
+                break
+            for change in reversed(changes):
+                if change.entry.revision > since and change.entry.key.startswith(group.prefix):
+                    seen = group.view(change)
+                    if seen is not None:
+                        found.append(seen)
+        found.reverse()
+        return found
+
+    # Feeding
+
+    def _deliver(self, events: Sequence[Event]) -> None:
+        if self._loading is not None:
+            self._loading += events
+            return
+        changes: list[Change] = []
+        dispatcher = self._dispatcher
+        for event in events:
+            change = self._absorb(event)
+            if change is None:
+                continue
+            changes.append(change)
+            if dispatcher:
+                if event.hint is not None and not self._keep_hints:
+                    entry = change.entry
+                    told = Entry(
+                        entry.key,
+                        entry.value,
+                        entry.revision,
+                        entry.created,
+                        entry.labels,
+                        entry.fields,
+                        event.hint,
+                    )
+                    dispatcher.offer(Change(change.kind, told, change.previous))
+                else:
+                    dispatcher.offer(change)
+        if changes:
+            self._remember(changes)
+            dispatcher.flush()
+
+    def _remember(self, changes: list[Change]) -> None:
+        self._seen = changes[-1].entry.revision
+        now = time.monotonic()
+        window = self._window
+        window.append((now, changes))
+        self._windowed += len(changes)
+        while self._windowed > self._window_size or window[0][0] < now - self._window_seconds:
+            _, old = window.popleft()
+            self._windowed -= len(old)
+            self.oldest = old[-1].entry.revision
+            if not window:
+                break
+
+    def _absorb(self, event: Event) -> Change | None:
+        """Bring the state up to date. None for what it already has."""
+        key = event.key
+        directory = key.rpartition("/")[0]
+        space = self._spaces.get(directory)
+        previous = None if space is None else space.entries.get(key)
+        if previous is not None and previous.revision >= event.revision:
+            return None
+        if event.deleted:
+            if previous is None or space is None:
+                return None
+            del space.entries[key]
+            if not space.entries:
+                del self._spaces[directory]
+                self._directories = None
+            last = Entry(
+                key,
+                self._respell(previous, event.revision),
+                event.revision,
+                previous.created,
+                previous.labels,
+                previous.fields,
+                event.hint if self._keep_hints else None,
+            )
+            return Change("DELETED", last, previous)
+        entry = self._entry(key, event.value, event.revision, event.created, event.hint)
+        self._put(directory, space, entry)
+        return Change("MODIFIED" if previous is not None else "ADDED", entry, previous)
+
+    def _load(self, item: KeyValue) -> None:
+        directory = item.key.rpartition("/")[0]
+        self._put(
+            directory,
+            self._spaces.get(directory),
+            self._entry(item.key, item.value, item.revision, item.created, None),
+        )
+
+    def _put(self, directory: str, space: _Space | None, entry: Entry) -> None:
+        if space is None:
+            space = self._spaces[directory] = _Space()
+            self._directories = None
+            self._nested = True  # until the directories are looked at
+        space.put(entry)
+
+    def _entry(self, key: str, value: bytes, revision: int, created: int, hint: object) -> Entry:
+        if self._offset < 0:
+            self._offset = _splice_offset(self._splice, value)
+        row = self._index(value, hint)
+        return Entry(
+            key,
+            self._splice(value, revision),
+            revision,
+            revision if created == revision else created,
+            self._share(row.labels),
+            self._share(row.fields),
+            hint if self._keep_hints else None,
+        )
+
+    def _share(self, mapping: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        """One object for equal mappings: the pods of a controller have the same labels."""
+        if not mapping:
+            return None
+        items = tuple(mapping.items())
+        shared = self._shared.get(items)
+        if shared is None:
+            if len(self._shared) >= MAX_SHARED:
+                self._shared.clear()
+            shared = self._shared[items] = mapping
+        return shared
+
+    def _respell(self, entry: Entry, revision: int) -> bytes:
+        """The entry's value with another revision in its place."""
+        digits = b"%d" % entry.revision
+        at, end = self._offset, self._offset + len(digits)
+        if entry.value[at:end] != digits:
+            return entry.value
+        return b"%b%d%b" % (entry.value[:at], revision, entry.value[end:])
+
+
+def _splice_offset(splice: Callable[[bytes, int], bytes], value: bytes) -> int:
+    """Where splice puts the revision: where two spellings first differ."""
+    for at, (one, two) in enumerate(zip(splice(value, 1), splice(value, 2), strict=True)):
+        if one != two:
+            return at
+    return len(value)
