@@ -42,7 +42,7 @@ playbook() {
     local name=$1
     shift
     ANSIBLE_CONFIG=$ROOT/tools/ansible/ansible.cfg ANSIBLE_LOG_PATH=$LOGS/$name.log \
-        "$VENV/bin/ansible-playbook" -i localhost, "navarch.cluster.$name" -e "navarch_port=$port" "$@" </dev/null ||
+        "$VENV/bin/ansible-playbook" "navarch.cluster.$name" -e "navarch_port=$port" "$@" </dev/null ||
         fail "the playbook $name stopped at the task above; once that is mended, run this again: it continues where it was (log: ${LOGS#"$ROOT"/}/$name.log)"
 }
 
@@ -62,7 +62,7 @@ up() {
     done
     rm -f "$ROOT/build/summary.txt"
     say "Making the cluster (the first time takes two to three minutes)"
-    playbook quickstart -e "navarch_quickstart_summary=$ROOT/build/summary.txt" "$@"
+    playbook quickstart -e "navarch_quickstart_summary=$ROOT/build/summary.txt" -e navarch_quickstart_bin=.venv/bin "$@"
     printf '\n'
     cat "$ROOT/build/summary.txt"
 }
