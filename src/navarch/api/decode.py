@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the bytes of a body to a typed object: JSON, YAML and protobuf.
+
+What is wrong is a StatusError 400 that names the field.
+
+Rules about values (formats, ranges, combinations) are validation and stand with the kinds.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from navarch.api import protobuf, shapes
+from navarch.api.errors import StatusError, bad_request, unsupported_media_type
+from navarch.api.meta import Object
+from navarch.api.scheme import Kind
+
+T = TypeVar("T", bound=Object)
+S = TypeVar("S", bound=msgspec.Struct)
+
+JSON = "application/json"
+YAML = "application/yaml"
+PROTOBUF = protobuf.MEDIA_TYPE
+
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG = b"0" * 10
+_WORDS = {
+    dict: "object",
+    list: "array",
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    type(None): "null",
+    bytes: "bytes",
+}
+_WANTED: dict[str, tuple[str, tuple[type, ...]]] = {
+    "string": ("string", (str,)),
+    "integer": ("integer", (int,)),
+    "number": ("number", (int, float)),
+    "boolean": ("boolean", (bool,)),
+    "bytes": ("base64 string", (str, bytes)),
+    "quantity": ("string or number", (str, int, float)),
+    "int-or-string": ("integer or string", (int, str)),
+    "struct": ("object", (dict,)),
+    "list": ("array", (list,)),
+    "map": ("object", (dict,)),
+}
+
+
+@cache
+def _decoder(struct: type[S]) -> msgspec.json.Decoder[S]:
+    return msgspec.json.Decoder(struct)
+
+
+def media_type(content_type: str) -> str:
+    """`application/json; charset=utf-8` -> `application/json`; nothing is JSON."""
+    return content_type.partition(";")[0].strip().lower() or JSON
+
+
+def document(body: bytes, content_type: str = JSON) -> Any:
+    """The generic document of a JSON or YAML body. Raises StatusError 400, 415."""
+    kind = media_type(content_type)
+    if kind == JSON:
+        try:
+            return msgspec.json.decode(body)
+        except (ValueError, RecursionError) as e:
+            raise _malformed(e) from None
+    if kind in (YAML, "application/x-yaml", "text/yaml"):
+        from navarch.api import yamlbody  # PyYAML is heavy, and nearly all bodies are JSON
+
+        return yamlbody.load(body)
+    raise unsupported_media_type(
+        "the body of the request was in an unknown format - accepted media types include: "
+        f"{JSON}, {YAML}, {PROTOBUF}"
+    )
+
+
+def _malformed(error: Exception) -> StatusError:
+    if isinstance(error, RecursionError):
+        return bad_request("the body of the request is nested too deeply")
+    text = str(error).removeprefix("JSON is malformed: ")
+    return bad_request(f"the body of the request is not valid JSON: {text}")
+
+
+def drop_nulls(value: Any) -> Any:
+    """The document without the keys whose value is null: null means absent."""
+    if type(value) is dict:
+        return {k: drop_nulls(v) for k, v in value.items() if v is not None}
+    if type(value) is list:
+        return [drop_nulls(v) for v in value]
+    return value
+
+
+def convert(struct: type[S], value: Any, what: str = "") -> S:
+    """A generic document as a struct. what: what to call it in errors.
+
+    Raises StatusError 400 with the field's path.
+    """
+    try:
+        cleaned = drop_nulls(value)
+        wrong = _range_error(shapes.shape(struct), cleaned, "", "")
+        if wrong is None:
+            made: S = msgspec.convert(cleaned, struct)
+            return made
+    except RecursionError as e:
+        raise _malformed(e) from None
+    except msgspec.ValidationError as e:
+        wrong = _mismatch(shapes.shape(struct), cleaned, "") or _plain(e)
+    prefix = f"{what} cannot be handled: " if what else ""
+    raise bad_request(prefix + wrong)
+
+
+def _plain(error: Exception) -> str:
+    text, _, path = str(error).partition(" - at `$.")
+    return f"{path.rstrip('`')}: {text}" if path else text
+
+
+def _mismatch(shape: shapes.Shape, value: Any, path: str) -> str | None:
+    """The first value of a wrong type: `spec.containers[0].image: expected string, got integer`."""
+    if shape.form == "any":
+        return None
+    word, wanted = _WANTED[shape.form]
+    if type(value) not in wanted:
+        return f"{path or 'body'}: expected {word}, got {_WORDS.get(type(value), type(value).__name__)}"
+    if shape.struct is not None:
+        known = shapes.fields(shape.struct)
+        inner = ((known[k].shape, v, f"{path}.{k}" if path else k) for k, v in value.items() if k in known)
+    elif shape.element is not None:
+        pairs = value.items() if type(value) is dict else ((f"[{i}]", v) for i, v in enumerate(value))
+        dot = "." if type(value) is dict else ""
+        inner = ((shape.element, v, f"{path}{dot}{k}") for k, v in pairs)
+    elif shape.form == "bytes":
+        return None if _base64(value) else f"{path}: is not valid base64"
+    else:
+        return None
+    for found in inner:
+        wrong = _mismatch(*found)
+        if wrong is not None:
+            return wrong
+    return None
+
+
+def _base64(value: str | bytes) -> bool:
+    try:
+        msgspec.convert(value, bytes)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _range_error(shape: shapes.Shape, value: Any, path: str, format: str) -> str | None:
+    """The first integer outside its format (int64 where none is said)."""
+    if type(value) is int:
+        if shape.form not in ("integer", "int-or-string"):
+            return None
+        bits = 31 if format == "int32" or shape.form == "int-or-string" else 63
+        return None if -(2**bits) <= value < 2**bits else f"{path}: {value} is out of range of int{bits + 1}"
+    if type(value) is dict and shape.struct is not None:
+        known = shapes.fields(shape.struct)
+        for name, inner in value.items():
+            field = known.get(name)
+            if field is not None and (
+                wrong := _range_error(field.shape, inner, f"{path}.{name}" if path else name, field.format)
+            ):
+                return wrong
+    elif type(value) is dict and shape.element is not None:
+        for name, inner in value.items():
+            if wrong := _range_error(shape.element, inner, f"{path}.{name}", format):
+                return wrong
+    elif type(value) is list and shape.element is not None:
+        for i, inner in enumerate(value):
+            if wrong := _range_error(shape.element, inner, f"{path}[{i}]", format):
+                return wrong
+    return None
+
+
+def decode_struct(struct: type[S], body: bytes, content_type: str = JSON, what: str = "") -> S:
+    """A body as any struct (DeleteOptions, say). Raises StatusError 400, 415."""
+    kind = media_type(content_type)
+    if kind == JSON:
+        if _LONG not in body.translate(_DIGITS):
+            try:
+                made: S = _decoder(struct).decode(body)
+                return made
+            except (ValueError, RecursionError):
+                pass  # The slow way finds out what is wrong, or that only nulls were.
+    elif kind == PROTOBUF:
+        return convert(struct, protobuf.document(struct, body), what)
+    return convert(struct, document(body, content_type), what)
+
+
+def decode(kind: Kind[T], body: bytes, content_type: str = JSON) -> T:
+    """The body of a create or an update. Missing kind and apiVersion are filled.
+
+    Raises StatusError 400, 415.
+    """
+    what = f'{kind.kind} in version "{kind.version}"'
+    return checked(kind, decode_struct(kind.type, body, content_type, what))
+
+
+def from_document(kind: Kind[T], value: Any) -> T:
+    """The same for a generic document (what a patch made)."""
+    return checked(kind, convert(kind.type, value, f'{kind.kind} in version "{kind.version}"'))
+
+
+def checked(kind: Kind[T], obj: T) -> T:
+    """The object with kind and apiVersion filled in.
+
+    Raises StatusError 400 when it says that it is something else.
+    """
+    if obj.kind == kind.kind and obj.api_version == kind.api_version:
+        return obj
+    if obj.kind and obj.kind != kind.kind:
+        raise bad_request(
+            f'{obj.kind} in version "{obj.api_version or kind.version}" cannot be handled as a {kind.kind}'
+        )
+    if obj.api_version and obj.api_version != kind.api_version:
+        raise bad_request(
+            f"the API version in the data ({obj.api_version}) does not match "
+            f"the expected API version ({kind.api_version})"
+        )
+    return msgspec.structs.replace(obj, kind=kind.kind, api_version=kind.api_version)
