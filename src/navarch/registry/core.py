@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the verbs share: each kind at work (cache, rules, admission plugins) and the store behind them.
+
+Not here: the verbs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from navarch.api import names
+from navarch.api.errors import StatusError, internal, invalid_object, not_found, unavailable
+from navarch.api.meta import ObjectMeta
+from navarch.api.scheme import Kind, Scheme
+from navarch.registry.admission import Admission, Operation, Request
+from navarch.registry.context import versioned
+from navarch.store import base as store
+from navarch.store.cache import Cache, Entry, Row
+
+#: Kinds whose objects end by themselves, in seconds (the reference's --event-ttl).
+TIME_TO_LIVE = {"events": 3600.0}
+#: Seconds that writes share one lease of the store.
+_SHARED = 60.0
+
+
+class _Head(msgspec.Struct, gc=False):
+    """As much of an object as an index row without fields needs."""
+
+    metadata: ObjectMeta
+
+
+class Resource:
+    """One kind at work."""
+
+    def __init__(self, kind: Kind[Any], cache: Cache, admission: Sequence[Admission]) -> None:
+        self.kind = kind
+        self.cache = cache
+        self.strategy = kind.strategy
+        # Through the class: a function assigned in a class body is meant as it is, not as a method.
+        self.name_rule: Callable[[str], str | None] = (
+            vars(kind.strategy).get("name_rule") or type(kind.strategy).name_rule or names.subdomain
+        )
+        fields = {f.name for f in msgspec.structs.fields(kind.type)}
+        #: Whether metadata.generation counts: desired and observed state are told apart.
+        self.counts = "spec" in fields and "status" in fields
+        self.ttl = TIME_TO_LIVE.get(kind.resource)
+        operations: tuple[Operation, ...] = ("CREATE", "UPDATE", "DELETE", "CONNECT")
+        self._mutators: dict[Operation, list[Callable[[Request], Any]]] = {}
+        self._validators: dict[Operation, list[Callable[[Request], None]]] = {}
+        for operation in operations:
+            plugins = [p for p in admission if p.handles(kind, operation)]
+            self._mutators[operation] = [p.mutate for p in plugins if type(p).mutate is not Admission.mutate]
+            self._validators[operation] = [
+                p.validate for p in plugins if type(p).validate is not Admission.validate
+            ]
+
+    def mutate(self, request: Request) -> Any:
+        for call in self._mutators[request.operation]:
+            request.obj = call(request)
+        return request.obj
+
+    def validate(self, request: Request) -> None:
+        for call in self._validators[request.operation]:
+            call(request)
+
+    def entry(self, namespace: str | None, name: str) -> Entry:
+        """Raises StatusError 404."""
+        entry = self.cache.get(self.kind.key(namespace, name))
+        if entry is None:
+            raise not_found(self.kind.resource, name, self.kind.group)
+        return entry
+
+    def object(self, entry: Entry) -> Any:
+        """The object of an entry, with its resourceVersion. Shared: objects are frozen."""
+        hint: Any = entry.hint
+        if type(hint) is self.kind.type:
+            if hint.metadata.resource_version == str(entry.revision):
+                return hint
+            return versioned(hint, entry.revision)
+        return self.kind.decoder.decode(entry.value)
+
+    def invalid(self, name: str | None, errors: Sequence[Any]) -> StatusError:
+        return invalid_object(self.kind.kind, name or "", errors, self.kind.group)
+
+
+def indexer(kind: Kind[Any]) -> Callable[[bytes, object], Row]:
+    """How a kind's cache finds labels and selectable fields of an object."""
+    readers = tuple(kind.fields.items())
+    decode_all = kind.decoder.decode
+    decode_head = msgspec.json.Decoder(_Head).decode
+    wanted = kind.type
+
+    def index(value: bytes, hint: object) -> Row:
+        obj: Any
+        if type(hint) is wanted:
+            obj = hint
+        else:
+            obj = decode_all(value) if readers else decode_head(value)
+        return Row(obj.metadata.labels, {path: read(obj) for path, read in readers} if readers else None)
+
+    return index
+
+
+class Core:
+    """The store, the kinds at work, and the admission plugins."""
+
+    def __init__(
+        self, store: store.Store, scheme: Scheme, admission: Sequence[Admission], window: int
+    ) -> None:
+        self.store = store
+        self.scheme = scheme
+        self._admission = tuple(admission)
+        self._window = window
+        self._resources: dict[Kind[Any], Resource] = {}
+        #: By time to live: a lease that is shared by what is written in the same minute, and until when.
+        self._leases: dict[float, tuple[int, float]] = {}
+
+    async def start(self) -> None:
+        """Fill the caches, then start the plugins."""
+        for kind in self.scheme:
+            if kind.stored:
+                cache = Cache(
+                    self.store, kind.root, index=indexer(kind), splice=kind.splice, window=self._window
+                )
+                self._resources[kind] = Resource(kind, cache, self._admission)
+        for resource in self._resources.values():
+            await resource.cache.start()
+        for plugin in self._admission:
+            await plugin.start(self)
+
+    async def close(self) -> None:
+        for plugin in self._admission:
+            plugin.close()
+        for resource in self._resources.values():
+            await resource.cache.close()
+
+    def resource(self, kind: Kind[Any]) -> Resource:
+        try:
+            return self._resources[kind]
+        except KeyError:
+            raise internal(f"{kind.full_resource} is not stored here") from None
+
+    def named(self, group: str, version: str, resource: str) -> Resource | None:
+        kind = self.scheme.resource(group, version, resource)
+        return self._resources.get(kind) if kind is not None else None
+
+    def find(self, group: str, version: str, resource: str, namespace: str | None, name: str) -> Any:
+        """An object that another one's admission depends on, or None."""
+        at = self.named(group, version, resource)
+        if at is None:
+            return None
+        entry = at.cache.get(at.kind.key(namespace, name))
+        return at.object(entry) if entry is not None else None
+
+    async def lease(self, ttl: float) -> int:
+        """A lease after which an object goes by itself; `ttl` seconds from now, up to a minute more."""
+        lease, until = self._leases.get(ttl, (0, 0.0))
+        present = monotonic()
+        if present >= until:
+            try:
+                lease = await self.store.grant(ttl + _SHARED)
+            except store.Unavailable as exc:
+                raise refused(exc) from exc
+            self._leases[ttl] = (lease, present + _SHARED)
+        return lease
+
+
+def refused(exc: store.StoreError) -> StatusError:
+    """A store that cannot take the request now, as the API says it."""
+    return unavailable(f"the store cannot take the request now: {exc}")

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""list and watch, from the watch cache: selectors, pages, versions.
+
+A page that is cut leaves the rest of its list behind as a snapshot (references to shared bytes), so that the
+next page is consistent with it; who comes too late gets 410 and lists anew ("Retrieving large results sets in
+chunks", API concepts).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as BadBase64
+from collections import OrderedDict
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, NamedTuple
+
+import msgspec
+
+from navarch.api.errors import StatusError, bad_request, gone
+from navarch.api.scheme import Kind
+from navarch.api.selectors import FieldSelector, Selector
+from navarch.registry.context import ListResult
+from navarch.registry.core import Core, refused
+from navarch.registry.metadata import parse_version
+from navarch.store import base as store
+from navarch.store.cache import Batch, Change, Entry, Lagging, Watcher
+
+Match = Callable[[Entry], bool]
+
+NAME = "metadata.name"
+NAMESPACE = "metadata.namespace"
+#: Seconds that the rest of a cut list is kept, and how many such lists.
+SNAPSHOT_SECONDS = 300.0
+SNAPSHOTS = 32
+#: Seconds between bookmarks of an idle watch (the reference sends one about every minute).
+BOOKMARK_SECONDS = 60.0
+
+
+class Bookmark(NamedTuple):
+    """Not a change: everything up to `revision` was sent."""
+
+    revision: int
+    #: The one that ends the initial events (annotation `k8s.io/initial-events-end`).
+    initial_end: bool = False
+
+
+class _Token(msgspec.Struct):
+    v: str
+    rv: int
+    id: str
+    at: int
+
+
+class Selection:
+    """Selectors of one request, bound to a kind."""
+
+    __slots__ = ("_rest", "by", "group", "labels", "name", "namespace", "plain")
+
+    def __init__(
+        self, kind: Kind[Any], namespace: str | None, labels: Selector | None, fields: FieldSelector | None
+    ) -> None:
+        """Raises StatusError 400 for a field the kind does not offer."""
+        self.labels = None if labels is None or labels.empty else labels
+        terms: tuple[tuple[str, bool, str], ...] = ()
+        self.namespace = namespace if kind.namespaced else None
+        self.name: str | None = None
+        #: (field, value) that the cache finds watchers by.
+        self.by: tuple[str, str] | None = None
+        if fields is not None and not fields.empty:
+            fields.require({NAME, NAMESPACE, *kind.fields})
+            terms = fields.terms
+            exact = fields.exact()
+            self.name = exact.get(NAME)
+            if kind.namespaced and not namespace:
+                self.namespace = exact.get(NAMESPACE)
+            indexed = NAME if NAME in exact else next((f for f in exact if f in kind.fields), None)
+            if indexed is not None:
+                self.by = (indexed, exact[indexed])
+        self._rest = tuple(t for t in terms if t[1] or (t[0], t[2]) != self.by)
+        #: Whether nothing is selected at all.
+        self.plain = self.labels is None and not terms
+        self.group = (str(self.labels or ""), str(fields or ""))
+
+    def _holds(self, entry: Entry, term: tuple[str, bool, str]) -> bool:
+        field, negated, value = term
+        if field == NAMESPACE:
+            found = _namespace(entry.key)
+        else:
+            found = entry.field(field) or ""
+        return (found == value) is not negated
+
+    def match(self) -> Match | None:
+        """What `by` does not say."""
+        labels, rest = self.labels, self._rest
+        if not rest:
+            if labels is None:
+                return None
+            wanted = labels.matches
+            return lambda entry: wanted(entry.labels)
+        if labels is None:
+            return lambda entry: all(self._holds(entry, term) for term in rest)
+        both = labels.matches
+        return lambda entry: both(entry.labels) and all(self._holds(entry, term) for term in rest)
+
+    def of(self, entries: list[Entry]) -> list[Entry]:
+        if self.by is not None:
+            field, value = self.by
+            entries = [entry for entry in entries if entry.field(field) == value]
+        match = self.match()
+        return entries if match is None else [entry for entry in entries if match(entry)]
+
+
+def _namespace(key: str) -> str:
+    return key.rpartition("/")[0].rpartition("/")[2]
+
+
+class Watching:
+    """An open watch. The first batch may hold the initial events, as ADDED."""
+
+    def __init__(
+        self, watcher: Watcher, initial: Batch | None, *, end: int | None, bookmarks: bool, every: float
+    ) -> None:
+        """end: revision of the bookmark that ends the initial events; every: seconds between the others."""
+        self._watcher = watcher
+        self._initial = initial
+        self._end = end
+        self._every = every if bookmarks else None
+
+    @property
+    def revision(self) -> int:
+        """Everything up to it was handed out."""
+        return self._watcher.revision
+
+    async def next(self) -> Batch | Bookmark:
+        """Raises StatusError 410 when the reader was too slow, 503 when the watch was closed here."""
+        if self._initial is not None:
+            initial, self._initial = self._initial, None
+            return initial
+        if self._end is not None:
+            end, self._end = self._end, None
+            return Bookmark(end, True)
+        try:
+            if self._every is None:
+                return await self._watcher.next()
+            async with asyncio.timeout(self._every):
+                return await self._watcher.next()
+        except TimeoutError:
+            return Bookmark(self._watcher.revision)
+        except Lagging as exc:
+            raise gone(f"too slow to follow: {exc}") from exc
+        except store.StoreError as exc:
+            raise refused(exc) from exc
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._watcher.close()
+
+
+class Reading:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._snapshots: OrderedDict[str, tuple[float, ListResult]] = OrderedDict()
+        self._ids = 0
+
+    def select(
+        self, kind: Kind[Any], namespace: str | None, labels: Selector | None, fields: FieldSelector | None
+    ) -> list[Entry]:
+        """What the selectors select now, in key order."""
+        return self._select(kind, Selection(kind, namespace, labels, fields))
+
+    def _select(self, kind: Kind[Any], wanted: Selection) -> list[Entry]:
+        cache = self._core.resource(kind).cache
+        if wanted.name is not None and (wanted.namespace or not kind.namespaced):
+            entry = cache.get(kind.key(wanted.namespace, wanted.name))
+            return wanted.of([entry] if entry is not None else [])
+        entries = cache.scan(kind.prefix(wanted.namespace))
+        return entries if wanted.plain else wanted.of(entries)
+
+    def list(
+        self,
+        kind: Kind[Any],
+        namespace: str | None,
+        *,
+        labels: Selector | None,
+        fields: FieldSelector | None,
+        limit: int,
+        continue_: str,
+        resource_version: str,
+        match: str,
+    ) -> ListResult:
+        if continue_:
+            if resource_version not in ("", "0"):
+                raise bad_request("specifying resource version is not allowed when using continue")
+            return self._page(continue_, limit)
+        revision = self._core.resource(kind).cache.revision
+        asked = parse_version(resource_version) if resource_version else 0
+        if match:
+            if not resource_version:
+                raise bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided")
+            if match not in ("Exact", "NotOlderThan"):
+                raise bad_request(f'resourceVersionMatch "{match}": must be Exact or NotOlderThan')
+            if match == "Exact" and not asked:
+                raise bad_request('resourceVersionMatch "Exact" is forbidden for resourceVersion "0"')
+        if asked > revision:
+            raise too_large(asked, revision)
+        wanted = Selection(kind, namespace, labels, fields)
+        entries = self._select(kind, wanted)
+        if match == "Exact" and asked != revision and self._changed(kind, asked):
+            raise gone(f"too old resource version: {asked} ({revision})")
+        whole = ListResult(entries, asked if match == "Exact" else revision)
+        if not limit or len(entries) <= limit:
+            return whole
+        return self._cut(whole, limit, wanted.plain)
+
+    def _changed(self, kind: Kind[Any], since: int) -> bool:
+        """Whether anything of the kind was written after `since`; also when that is not known any more."""
+        cache = self._core.resource(kind).cache
+        try:
+            watcher = cache.watch(prefix=kind.root, since=since, group=None, match=None)
+        except store.Compacted:
+            return True
+        try:
+            return watcher.revision < cache.revision
+        finally:
+            watcher.close()
+
+    # Pages
+
+    def _cut(self, whole: ListResult, limit: int, countable: bool) -> ListResult:
+        self._ids += 1
+        snapshot = f"{self._ids:x}-{whole.revision:x}-{id(self) & 0xFFFFFF:x}"
+        present = monotonic()
+        kept = self._snapshots
+        while kept and (len(kept) >= SNAPSHOTS or next(iter(kept.values()))[0] < present):
+            kept.popitem(last=False)
+        # `remaining` of the snapshot: whether what is left may be told.
+        kept[snapshot] = (present + SNAPSHOT_SECONDS, whole._replace(remaining=0 if countable else None))
+        return self._part(snapshot, 0, limit)
+
+    def _part(self, snapshot: str, at: int, limit: int) -> ListResult:
+        whole = self._snapshots[snapshot][1]
+        end = at + limit if limit else len(whole.entries)
+        left = len(whole.entries) - end
+        if left <= 0:
+            return ListResult(whole.entries[at:], whole.revision)
+        token = msgspec.json.encode(_Token("meta.k8s.io/v1", whole.revision, snapshot, end))
+        return ListResult(
+            whole.entries[at:end],
+            whole.revision,
+            urlsafe_b64encode(token).decode(),
+            None if whole.remaining is None else left,
+        )
+
+    def _page(self, text: str, limit: int) -> ListResult:
+        try:
+            token = msgspec.json.decode(urlsafe_b64decode(text.encode()), type=_Token)
+        except (ValueError, BadBase64, msgspec.DecodeError):
+            raise bad_request("continue key is not valid") from None
+        kept = self._snapshots.get(token.id)
+        if kept is None or kept[0] < monotonic() or token.at < 0:
+            raise gone(
+                "The provided continue parameter is too old to display a consistent list result. "
+                "You can start a new list without the continue parameter."
+            )
+        return self._part(token.id, token.at, limit)
+
+    # Watch
+
+    def watch(
+        self,
+        kind: Kind[Any],
+        namespace: str | None,
+        *,
+        since: str | None,
+        labels: Selector | None,
+        fields: FieldSelector | None,
+        send_initial_events: bool | None,
+        bookmarks: bool,
+        every: float = BOOKMARK_SECONDS,
+    ) -> Watching:
+        cache = self._core.resource(kind).cache
+        wanted = Selection(kind, namespace, labels, fields)
+        asked = parse_version(since) if since else 0
+        current = cache.revision
+        if asked > current:
+            raise too_large(asked, current)
+        initial = send_initial_events if send_initial_events is not None else not asked
+        try:
+            watcher = cache.watch(
+                prefix=kind.prefix(wanted.namespace),
+                since=asked if asked and not initial else current,
+                group=wanted.group,
+                match=wanted.match(),
+                by=wanted.by,
+            )
+        except store.Compacted as exc:
+            raise gone(f"too old resource version: {exc.asked} ({exc.oldest})") from exc
+        batch: Batch | None = None
+        if initial:
+            changes = tuple(Change("ADDED", entry) for entry in self._select(kind, wanted))
+            batch = Batch(changes, current, {}) if changes else None
+        end = current if send_initial_events and bookmarks else None
+        return Watching(watcher, batch, end=end, bookmarks=bookmarks, every=every)
+
+
+def too_large(asked: int, current: int) -> StatusError:
+    """A version that this server has not reached: the client should try again in a moment."""
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    return StatusError(
+        504,
+        "Timeout",
+        f"Timeout: Too large resource version: {asked}, current: {current}",
+        {"causes": [cause], "retryAfterSeconds": 1},
+    )

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The registry: every verb on every kind, for the HTTP server and for clients in this process.
+
+A facade; how a verb works is in `writing`, `deletion`, `reading`, `pods` and `scale`. Reads are plain
+functions (they come from the watch cache), writes are awaited until they are durable. All failures are
+StatusError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from navarch.api.meta import DeleteOptions
+from navarch.api.scheme import Kind, Scheme
+from navarch.api.selectors import FieldSelector, Selector
+from navarch.registry.admission import Admission
+from navarch.registry.context import Context, ListResult, Stored
+from navarch.registry.core import Core
+from navarch.registry.deletion import Deletion
+from navarch.registry.pods import Pods
+from navarch.registry.reading import Reading, Watching
+from navarch.registry.writing import Reviewer, Writing
+from navarch.store.base import Store
+from navarch.store.cache import Entry
+
+
+class Registry:
+    def __init__(
+        self, store: Store, scheme: Scheme, *, admission: Sequence[Admission] = (), window: int = 10_000
+    ) -> None:
+        """store: started, and closed by whoever made it. admission: plugins, in the order they are asked.
+        window: changes of each kind that are kept for watches to resume.
+        """
+        self.store = store
+        self.scheme = scheme
+        #: What answers the kinds that are only asked (`stored=False`).
+        self.reviewers: dict[Kind[Any], Reviewer] = {}
+        self._core = Core(store, scheme, admission, window)
+        self._reading = Reading(self._core)
+        self._writing = Writing(self._core, self.reviewers)
+        self._deletion = Deletion(self._core)
+        self._pods = Pods(self._core, self._deletion)
+
+    async def start(self) -> None:
+        await self._core.start()
+
+    async def close(self) -> None:
+        """End all watches. Idempotent."""
+        await self._core.close()
+
+    # Reads
+
+    def get(self, kind: Kind[Any], namespace: str | None, name: str, ctx: Context) -> Stored:
+        """Raises StatusError 404."""
+        entry = self._core.resource(kind).entry(namespace, name)
+        return Stored(entry.value, entry.revision, entry.hint)
+
+    def object(self, kind: Kind[Any], entry: Entry) -> Any:
+        """The object of an entry, with its resourceVersion; shared, frozen."""
+        return self._core.resource(kind).object(entry)
+
+    def list(
+        self,
+        kind: Kind[Any],
+        namespace: str | None,
+        ctx: Context,
+        *,
+        labels: Selector | None = None,
+        fields: FieldSelector | None = None,
+        limit: int = 0,
+        continue_: str = "",
+        resource_version: str = "",
+        match: str = "",
+    ) -> ListResult:
+        """resource_version, match: as the query parameters resourceVersion and resourceVersionMatch.
+
+        Raises StatusError 400, 410 (page token or exact version expired), 504 (version not reached yet).
+        """
+        return self._reading.list(
+            kind,
+            namespace,
+            labels=labels,
+            fields=fields,
+            limit=limit,
+            continue_=continue_,
+            resource_version=resource_version,
+            match=match,
+        )
+
+    def watch(
+        self,
+        kind: Kind[Any],
+        namespace: str | None,
+        ctx: Context,
+        *,
+        since: str | None = None,
+        labels: Selector | None = None,
+        fields: FieldSelector | None = None,
+        send_initial_events: bool | None = None,
+        bookmarks: bool = False,
+    ) -> Watching:
+        """Changes after `since`; without one (or "0") first everything there is, as ADDED.
+
+        send_initial_events: None leaves that to `since`. With bookmarks, True also marks the end of the
+        initial events. Raises StatusError 400, 410, 504.
+        """
+        return self._reading.watch(
+            kind,
+            namespace,
+            since=since,
+            labels=labels,
+            fields=fields,
+            send_initial_events=send_initial_events,
+            bookmarks=bookmarks,
+        )
+
+    # Writes
+
+    async def create(self, kind: Kind[Any], namespace: str | None, obj: Any, ctx: Context) -> Stored:
+        """A kind that is not stored is answered. Raises StatusError 400, 403, 404 (no such namespace), 409,
+        422."""
+        return await self._writing.create(kind, namespace, obj, ctx)
+
+    async def update(
+        self,
+        kind: Kind[Any],
+        namespace: str | None,
+        name: str,
+        obj: Any,
+        ctx: Context,
+        *,
+        subresource: str = "",
+    ) -> Stored:
+        """Replace; compare-and-swap when the object has a resourceVersion.
+
+        Raises StatusError 400, 403, 404, 409, 422.
+        """
+        return await self._writing.update(kind, namespace, name, obj, ctx, subresource=subresource)
+
+    async def patch(
+        self,
+        kind: Kind[Any],
+        namespace: str | None,
+        name: str,
+        body: Any,
+        type: str,
+        ctx: Context,
+        *,
+        subresource: str = "",
+    ) -> Stored:
+        """type: "merge", "json" or "strategic"; body: the generic document of the patch."""
+        return await self._writing.patch(kind, namespace, name, body, type, ctx, subresource=subresource)
+
+    async def delete(
+        self, kind: Kind[Any], namespace: str | None, name: str, options: DeleteOptions | None, ctx: Context
+    ) -> Stored:
+        """`deleted` says whether the object is gone or only marked. Raises StatusError 403, 404, 409, 422."""
+        return await self._deletion.delete(kind, namespace, name, options or DeleteOptions(), ctx)
+
+    async def delete_collection(
+        self,
+        kind: Kind[Any],
+        namespace: str | None,
+        options: DeleteOptions | None,
+        ctx: Context,
+        *,
+        labels: Selector | None = None,
+        fields: FieldSelector | None = None,
+    ) -> ListResult:
+        """Delete what the selectors select. Returns the objects as they were."""
+        revision = self._core.resource(kind).cache.revision
+        entries = self._reading.select(kind, namespace, labels, fields)
+        await self._deletion.delete_all(kind, entries, options or DeleteOptions(), ctx)
+        return ListResult(entries, revision)
+
+    # Pods
+
+    async def bind(self, namespace: str | None, name: str, binding: Any, ctx: Context) -> Stored:
+        """Create a v1 Binding. Raises StatusError 404, 409 (it has a node already, or another uid), 422."""
+        return await self._pods.bind(namespace, name, binding, ctx)
+
+    async def assign(
+        self, namespace: str | None, name: str, node: str, ctx: Context, *, uid: str | None = None
+    ) -> Stored:
+        """bind without a Binding."""
+        return await self._pods.assign(namespace, name, node, ctx, uid=uid)
+
+    async def evict(self, namespace: str | None, name: str, eviction: Any, ctx: Context) -> Stored:
+        """Create a policy/v1 Eviction."""
+        return await self._pods.evict(namespace, name, eviction, ctx)

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""create, update and patch of any kind, with subresources that are part of the object (status and the like).
+
+The way of a write: default, mutating admission, prepare, validate, validating admission, encode once,
+compare-and-swap. The object goes along as the store's `hint`, so that nobody in
+this process decodes what was just encoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from navarch.api.errors import (
+    already_exists,
+    bad_request,
+    conflict,
+    invalid_object,
+    method_not_allowed,
+    not_found,
+)
+from navarch.api.scheme import Kind
+from navarch.registry import metadata
+from navarch.registry.admission import Request
+from navarch.registry.context import Context, Stored, versioned
+from navarch.registry.core import Core, Resource, refused
+from navarch.registry.lifecycle import due
+from navarch.registry.patching import patched
+from navarch.store import base as store
+from navarch.store.cache import Entry
+
+encode = msgspec.json.Encoder().encode
+
+#: Tries of a name that the server makes up.
+_NAMES = 8
+#: Subresources whose writer changes the status alone.
+_STATUS = frozenset({"status", "approval"})
+
+Reviewer = Callable[[Context, Any], Awaitable[Any]]
+#: From the stored object to the wanted one; called again when another writer came first.
+Change = Callable[[Any, Entry], Any]
+
+
+class Writing:
+    def __init__(self, core: Core, reviewers: dict[Kind[Any], Reviewer]) -> None:
+        self._core = core
+        self._reviewers = reviewers
+
+    # Create
+
+    async def create(self, kind: Kind[Any], namespace: str | None, obj: Any, ctx: Context) -> Stored:
+        if not kind.stored:
+            return await self._review(kind, namespace, obj, ctx)
+        sent = obj.metadata
+        if sent.resource_version:
+            raise bad_request("resourceVersion should not be set on objects to be created")
+        namespace = metadata.place(sent, namespace, kind.namespaced)
+        res = self._core.resource(kind)
+        obj = res.strategy.default(obj)
+        if sent.name or not sent.generate_name:
+            return await self._create(res, namespace, sent.name or "", obj, ctx)
+        for _ in range(_NAMES):
+            name = metadata.generate(sent.generate_name)
+            if res.cache.get(kind.key(namespace, name)) is None:
+                break
+        return await self._create(res, namespace, name, obj, ctx)
+
+    async def _create(
+        self, res: Resource, namespace: str | None, name: str, obj: Any, ctx: Context
+    ) -> Stored:
+        kind, strategy = res.kind, res.strategy
+        request = Request("CREATE", kind, namespace, name, "", obj, None, ctx)
+        try:
+            obj = strategy.prepare_create(res.mutate(request))
+            meta = metadata.for_create(obj.metadata, namespace, name, 1 if res.counts else None)
+            obj = replace(obj, kind=kind.kind, api_version=kind.api_version, metadata=meta)
+            errors = metadata.validate(meta, res.name_rule)
+            errors += strategy.validate(obj)
+            if errors:
+                raise res.invalid(name, errors)
+            request.obj = obj
+            res.validate(request)
+            if told := strategy.warnings(obj):
+                ctx.warnings += told
+            key = kind.key(namespace, name)
+            if ctx.dry_run:
+                if res.cache.get(key) is not None:
+                    raise already_exists(kind.resource, name, kind.group)
+                obj = replace(obj, metadata=replace(meta, resource_version=None))
+                return Stored(encode(obj), 0, obj)
+            value = encode(obj)
+            lease = await self._core.lease(res.ttl) if res.ttl else 0
+            try:
+                revision = await self._core.store.create(key, value, lease=lease, hint=obj)
+            except store.Exists:
+                raise already_exists(kind.resource, name, kind.group) from None
+            except store.Unavailable as exc:
+                raise refused(exc) from exc
+            return Stored(kind.splice(value, revision), revision, versioned(obj, revision))
+        finally:
+            request.close()
+
+    async def _review(self, kind: Kind[Any], namespace: str | None, obj: Any, ctx: Context) -> Stored:
+        """A kind that is only asked: answered by a function, nothing is stored."""
+        reviewer = self._reviewers.get(kind)
+        if reviewer is None:
+            raise method_not_allowed(f"nothing in this master answers {kind.full_resource}")
+        namespace = metadata.place(obj.metadata, namespace, kind.namespaced)
+        strategy = kind.strategy
+        obj = strategy.default(obj)
+        if namespace:
+            obj = replace(obj, metadata=replace(obj.metadata, namespace=namespace))
+        obj = strategy.prepare_create(obj)
+        if errors := strategy.validate(obj):
+            raise invalid_object(kind.kind, obj.metadata.name or "", errors, kind.group)
+        answer = await reviewer(ctx, obj)
+        answer = replace(answer, kind=kind.kind, api_version=kind.api_version)
+        return Stored(encode(answer), 0, answer)
+
+    # Update
+
+    async def update(
+        self,
+        kind: Kind[Any],
+        namespace: str | None,
+        name: str,
+        obj: Any,
+        ctx: Context,
+        *,
+        subresource: str = "",
+    ) -> Stored:
+        sent = obj.metadata
+        if not sent.name:
+            raise bad_request("the name of the object must be provided in its metadata")
+        if sent.name != name:
+            raise bad_request(
+                f"the name of the object ({sent.name}) does not match the name on the URL ({name})"
+            )
+        if sent.namespace and kind.namespaced and namespace and sent.namespace != namespace:
+            raise bad_request(
+                f"the namespace of the object ({sent.namespace}) does not match "
+                f"the namespace on the URL ({namespace})"
+            )
+        if sent.resource_version:
+            metadata.parse_version(sent.resource_version)
+        res = self._core.resource(kind)
+        if (
+            kind.strategy.create_on_update
+            and not subresource
+            and not sent.resource_version
+            and res.cache.get(kind.key(namespace, name)) is None
+        ):
+            return await self.create(kind, namespace, obj, ctx)
+        return await self.modify(res, namespace, name, lambda old, entry: obj, ctx, subresource=subresource)
+
+    async def patch(
+        self,
+        kind: Kind[Any],
+        namespace: str | None,
+        name: str,
+        body: Any,
+        type: str,
+        ctx: Context,
+        *,
+        subresource: str = "",
+    ) -> Stored:
+        res = self._core.resource(kind)
+
+        def change(old: Any, entry: Entry) -> Any:
+            return patched(kind, entry.value, body, type)
+
+        return await self.modify(res, namespace, name, change, ctx, subresource=subresource)
+
+    async def modify(
+        self,
+        res: Resource,
+        namespace: str | None,
+        name: str,
+        change: Change,
+        ctx: Context,
+        *,
+        subresource: str = "",
+    ) -> Stored:
+        """Apply `change` to the stored object until it meets no other writer.
+
+        When the changed object carries a resourceVersion, it must be that of the stored one: another writer
+        then means 409.
+        """
+        kind = res.kind
+        if subresource and subresource not in kind.subresources:
+            raise not_found(kind.resource, f"{name}/{subresource}", kind.group)
+        while True:
+            entry = res.entry(namespace, name)
+            old = res.object(entry)
+            new = change(old, entry)
+            asked = new.metadata.resource_version
+            if asked and asked != "0" and metadata.parse_version(asked) != entry.revision:
+                raise conflict(kind.resource, name, metadata.MODIFIED, kind.group)
+            uid = new.metadata.uid
+            if uid and uid != old.metadata.uid:
+                why = metadata.precondition_failed("UID", uid, old.metadata.uid or "")
+                raise conflict(kind.resource, name, why, kind.group)
+            request = Request("UPDATE", kind, namespace, name, subresource, new, old, ctx)
+            try:
+                return await self._replace(res, entry, request)
+            except (store.Conflict, store.Missing):
+                continue  # The cache has the winner's state by now: the next round sees it.
+            except store.Unavailable as exc:
+                raise refused(exc) from exc
+            finally:
+                request.close()
+
+    async def _replace(self, res: Resource, entry: Entry, request: Request) -> Stored:
+        kind, old = res.kind, request.old
+        new = _status(res, request) if request.subresource else _main(res, request)
+        request.obj = new
+        res.validate(request)
+        if told := res.strategy.warnings(new):
+            request.ctx.warnings += told
+        value = encode(new)
+        revision = entry.revision
+        unchanged = kind.splice(value, revision) == entry.value
+        if old.metadata.deletion_timestamp and due(kind, new):
+            if not request.ctx.dry_run:
+                revision = await self._core.store.delete(entry.key, expected=revision)
+            return Stored(kind.splice(value, revision), revision, versioned(new, revision), True)
+        if unchanged:
+            return Stored(entry.value, revision, old)
+        if not request.ctx.dry_run:
+            durable = kind.volatile is None or not kind.volatile(new)
+            lease = await self._core.lease(res.ttl) if res.ttl else 0
+            revision = await self._core.store.update(
+                entry.key, value, expected=revision, lease=lease, durable=durable, hint=new
+            )
+        return Stored(kind.splice(value, revision), revision, versioned(new, revision))
+
+
+def _main(res: Resource, request: Request) -> Any:
+    """The object that an update of the main resource leads to. Raises StatusError 422."""
+    kind, strategy, old = res.kind, res.strategy, request.old
+    request.obj = strategy.default(request.obj)
+    new = res.mutate(request)
+    meta = metadata.for_update(new.metadata, old.metadata)
+    new = replace(new, kind=kind.kind, api_version=kind.api_version, metadata=meta)
+    new = strategy.prepare_update(new, old)
+    if res.counts and strategy.spec_changed(new, old):
+        meta = replace(meta, generation=(old.metadata.generation or 0) + 1)
+        new = replace(new, metadata=meta)
+    errors = metadata.validate(meta, res.name_rule)
+    errors += metadata.validate_update(meta, old.metadata)
+    errors += strategy.validate(new)
+    errors += strategy.validate_update(new, old)
+    if errors:
+        raise res.invalid(meta.name, errors)
+    return new
+
+
+def _status(res: Resource, request: Request) -> Any:
+    """The object that a write of a subresource leads to: metadata and the rest of it stay as they are."""
+    kind, strategy, old = res.kind, res.strategy, request.old
+    meta = replace(old.metadata, resource_version="")
+    if request.subresource == "finalize":
+        # Namespaces: only the list of what still holds them (API reference, Namespace finalize).
+        spec = replace(old.spec, finalizers=request.obj.spec.finalizers if request.obj.spec else None)
+        return replace(old, kind=kind.kind, api_version=kind.api_version, metadata=meta, spec=spec)
+    if request.subresource not in _STATUS:
+        raise method_not_allowed(f"{kind.resource}/{request.subresource} cannot be updated")
+    request.obj = strategy.default(request.obj)
+    new = strategy.prepare_status(res.mutate(request), old)
+    new = replace(new, kind=kind.kind, api_version=kind.api_version, metadata=meta)
+    if errors := strategy.validate_status(new, old):
+        raise res.invalid(meta.name, errors)
+    return new
