@@ -8,16 +8,18 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from navarch.store.base import Deliver, Event
+from navarch.store.base import Deliver, Event, Unavailable
 from navarch.store.sqlite_reader import CHUNK, Reader
 
 if TYPE_CHECKING:
-    from navarch.store.sqlite import Write
+    from navarch.store.sqlite_commit import Write
 
 log = logging.getLogger(__name__)
 
 #: Key directories whose subscribers are remembered.
 MAX_ROUTES = 4096
+#: Seconds until a failed read of history is tried again.
+RETRY = 1.0
 
 
 class Subscription:
@@ -84,7 +86,7 @@ class Feed:
             subscription.backlog = []
             held = [
                 Event(beat.key, beat.value, beat.revision, beat.created)
-                for beat in sorted(beats, key=lambda beat: beat.revision)
+                for beat in beats
                 if beat.revision > since and beat.key.startswith(prefix)
             ]
             subscription.task = asyncio.get_running_loop().create_task(
@@ -104,7 +106,12 @@ class Feed:
     ) -> None:
         after = since
         while after < visible:
-            rows = await self._reader.writes(subscription.prefix, after, visible)
+            try:
+                rows = await self._reader.writes(subscription.prefix, after, visible)
+            except Unavailable as exc:
+                log.warning("store: history for %s is read again later: %s", subscription.prefix, exc)
+                await asyncio.sleep(RETRY)
+                continue
             upto = rows[-1].revision if len(rows) == CHUNK else visible
             events = {event.revision: event for event in held if after < event.revision <= upto}
             for row in rows:

@@ -10,13 +10,17 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from navarch.store import sqlite_file
+from navarch.store.base import Unavailable
 
+T = TypeVar("T")
+
+#: Rows read at once.
 CHUNK = 1000
 
 
@@ -38,34 +42,37 @@ class Reader:
 
     async def rows(self, revisions: Sequence[int]) -> dict[int, Row]:
         """The rows of these revisions; those that are gone are left out."""
-        loop = asyncio.get_running_loop()
         found: dict[int, Row] = {}
         for at in range(0, len(revisions), CHUNK):
-            found.update(
-                await loop.run_in_executor(self._pool, partial(self._rows, revisions[at : at + CHUNK]))
-            )
+            found.update(await self._run(partial(self._rows, revisions[at : at + CHUNK])))
         return found
 
     async def writes(self, prefix: str, after: int, upto: int) -> list[Row]:
         """The first CHUNK writes of keys with the prefix in (after, upto], in order."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, partial(self._writes, prefix, after, upto))
+        return await self._run(partial(self._writes, prefix, after, upto))
 
     async def superseded(self, prefix: str, after: int, upto: int) -> dict[str, int]:
         """key -> the revision on disk that the first write in (after, upto] replaced (0: the key did not
         live).
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, partial(self._superseded, prefix, after, upto))
+        return await self._run(partial(self._superseded, prefix, after, upto))
 
     async def backup(self, path: str) -> None:
         # A copy takes a while; other reads go on beside it.
-        await asyncio.to_thread(self._backup, path)
+        try:
+            await asyncio.to_thread(self._backup, path)
+        except (sqlite3.Error, OSError) as exc:
+            raise Unavailable(f"cannot write the backup {path}: {exc}") from exc
 
     async def close(self) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._pool, self._close)
+        await self._run(self._close)
         self._pool.shutdown()
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except sqlite3.Error as exc:
+            raise Unavailable(f"cannot read {self._path}: {exc}") from exc
 
     def _connection(self) -> sqlite3.Connection:
         if self._conn is None:

@@ -17,6 +17,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from navarch.store import sqlite_file
+from navarch.store.base import Unavailable
 from navarch.store.sqlite_file import Loaded, Lock
 
 log = logging.getLogger(__name__)
@@ -85,16 +86,16 @@ class Writer:
         self._queue.put(job)
 
     def call(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Run something rare between two batches. Open transactions are rolled back when it raises."""
+        """Run something rare between two batches. Raises Unavailable; what it began is rolled back then."""
         future: asyncio.Future[T] = self._loop.create_future()
 
         def job(conn: sqlite3.Connection) -> None:
             try:
                 result = work(conn)
-            except Exception as exc:
+            except sqlite3.Error as exc:
                 if conn.in_transaction:
                     conn.execute("ROLLBACK")
-                self._post(_fail, future, exc)
+                self._post(_fail, future, Unavailable(f"cannot write to the store: {exc}"))
             else:
                 self._post(_succeed, future, result)
             self._written(conn, 8192)
@@ -131,7 +132,7 @@ class Writer:
         try:
             loaded = sqlite_file.load(conn)
         except sqlite3.Error as exc:
-            self._post(_fail, self._opened, exc)
+            self._post(_fail, self._opened, Unavailable(f"cannot read {self._path}: {exc}"))
             return
         self._post(_succeed, self._opened, loaded)
         del loaded
