@@ -373,5 +373,6 @@ def _options(at: str, depth: int) -> str:
 
 
 class ModuleDocFragment:
-    DOCUMENTATION = "options:\n" + _options("", 2) + "\n"
-    TEMPLATE = _TEMPLATE.rstrip() + "\n" + _options("template.", 6) + "\n"
+    # annotated, because they are computed: linters take a bare assignment for the text itself
+    DOCUMENTATION: str = "options:\n" + _options("", 2) + "\n"
+    TEMPLATE: str = _TEMPLATE.rstrip() + "\n" + _options("template.", 6) + "\n"

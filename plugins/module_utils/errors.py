@@ -97,7 +97,7 @@ def option_path(field: str) -> str:
     'template.containers[0].image_pull_policy'
     """
     path = re.sub(r"^spec\.template\.(spec|metadata)\.", "template.", field)
-    path = re.sub(r"^(spec|metadata)\.", "", path)
+    path = re.sub(r"^(spec|metadata)\.", "", path).replace("terminationGracePeriodSeconds", "terminationGracePeriod")
     plain = re.split(r"(\[[^\]]*\])", path)  # keys in brackets are the user's own words
     for index in range(0, len(plain), 2):
         plain[index] = re.sub(r"(?<=[a-z0-9])([A-Z]+)", lambda m: "_" + m.group(1), plain[index]).lower()

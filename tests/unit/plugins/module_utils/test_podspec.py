@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Options become the API's own fields, and mistakes are told by the option's name."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.navarch.cluster.plugins.module_utils import podspec
+from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError, option_path
+from ansible_collections.navarch.cluster.plugins.module_utils.fields import Field
+
+
+def test_every_option_has_its_field():
+    made = podspec.spec_to_api(
+        {
+            "containers": [
+                {
+                    "name": "web",
+                    "image": "busybox",
+                    "image_pull_policy": "Never",
+                    "working_dir": "/w",
+                    "env": [
+                        {"name": "A", "value": "1"},
+                        {"name": "B", "value_from": {"secret_key": {"name": "s", "key": "k", "optional": True}}},
+                        {"name": "C", "value_from": {"config_map_key": {"name": "c", "key": "k"}}},
+                        {"name": "D", "value_from": {"field": "status.podIP"}},
+                    ],
+                    "ports": [{"container_port": 80, "host_ip": "127.0.0.1", "protocol": "UDP"}],
+                    "resources": {"limits": {"cpu": 0.5}},
+                    "readiness_probe": {"http_get": {"port": "8080"}, "period_seconds": 1},
+                    "liveness_probe": {"tcp_socket": {"port": "http"}},
+                    "command": None,
+                }
+            ],
+            "volumes": [
+                {"name": "a", "empty_dir": {}},
+                {"name": "b", "secret": {"name": "s", "default_mode": "0400", "items": [{"key": "k", "path": "p"}]}},
+            ],
+            "termination_grace_period": 0,
+            "node_selector": {"ssd": True, "zone": 1},
+            "host_network": False,
+        }
+    )
+    assert made == {
+        "containers": [
+            {
+                "name": "web",
+                "image": "busybox",
+                "imagePullPolicy": "Never",
+                "workingDir": "/w",
+                "env": [
+                    {"name": "A", "value": "1"},
+                    {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k", "optional": True}}},
+                    {"name": "C", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}},
+                    {"name": "D", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+                ],
+                "ports": [{"containerPort": 80, "hostIP": "127.0.0.1", "protocol": "UDP"}],
+                "resources": {"limits": {"cpu": "0.5"}},
+                "readinessProbe": {"httpGet": {"port": 8080}, "periodSeconds": 1},
+                "livenessProbe": {"tcpSocket": {"port": "http"}},
+            }
+        ],
+        "volumes": [
+            {"name": "a", "emptyDir": {}},
+            {"name": "b", "secret": {"secretName": "s", "defaultMode": 0o400, "items": [{"key": "k", "path": "p"}]}},
+        ],
+        "terminationGracePeriodSeconds": 0,
+        "nodeSelector": {"ssd": "true", "zone": "1"},
+        "hostNetwork": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "options, line",
+    [
+        (
+            {"containers": [{"name": "web", "resources": {"limits": {"cpu": "12zz"}}}]},
+            "containers[web].resources.limits.cpu: '12zz' is not a quantity (such as 100m, 0.5 or 1Gi)",
+        ),
+        ({"volumes": [{"name": "v", "empty_dir": {"size_limit": "much"}}]}, "volumes[v].empty_dir.size_limit: 'much' is"),
+        ({"volumes": [{"name": "v", "secret": {"name": "s", "default_mode": "rw"}}]}, "volumes[v].secret.default_mode: 'rw'"),
+        ({"node_selector": {"a": ["b"]}}, "node_selector.a: must be a string"),
+    ],
+)
+def test_mistakes_name_the_option(options, line):
+    with pytest.raises(OptionError) as told:
+        podspec.spec_to_api(options)
+    assert str(told.value).startswith(line)
+
+
+def walk(fields, prefix=""):
+    for field in fields:
+        assert isinstance(field, Field)
+        yield prefix + field.option, field.wire
+        yield from walk(field.fields, prefix + field.option + ".")
+
+
+def test_a_field_of_the_api_is_named_back_as_its_option():
+    """What a 422 says of ``spec.containers[0].imagePullPolicy`` must lead to the option, for plainly named ones."""
+    plain = {option: wire for option, wire in walk(podspec.SPEC) if "." not in option}
+    for option, wire in plain.items():
+        if option != "termination_grace_period":
+            assert option_path("spec." + wire) == option
+    assert option_path("spec.template.spec.containers[0].env[1].name") == "template.containers[0].env[1].name"
+    assert option_path("spec.terminationGracePeriodSeconds") == "termination_grace_period"
+    assert option_path("metadata.labels[Some.Key]") == "labels[Some.Key]"
+    assert option_path("spec.containers[0].ports[0].hostIP") == "containers[0].ports[0].host_ip"
+
+
+def test_a_controller_sends_only_what_is_asked_for():
+    assert podspec.controller_to_api({"replicas": 0, "selector": None, "template": None}) == {"replicas": 0}
+    made = podspec.controller_to_api({"replicas": None, "selector": {"app": "x"}, "template": {"labels": {"app": "x"}}})
+    assert made == {"selector": {"app": "x"}, "template": {"metadata": {"labels": {"app": "x"}}, "spec": {}}}
+    with pytest.raises(OptionError, match="^replicas: "):
+        podspec.controller_to_api({"replicas": -1})

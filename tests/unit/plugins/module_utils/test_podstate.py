@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A pod's status is read the way a person would: there, lost and why, or held up by what."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.navarch.cluster.plugins.module_utils.podstate import HOPELESS, immutable_options, judge
+
+
+def pod(phase="Pending", containers=(), conditions=(), node=None, **metadata):
+    return {
+        "metadata": dict({"name": "web"}, **metadata),
+        "spec": {"nodeName": node} if node else {},
+        "status": {"phase": phase, "containerStatuses": list(containers), "conditions": list(conditions)},
+    }
+
+
+def condition(name, status, reason=None, message=None):
+    return {"type": name, "status": status, "reason": reason, "message": message}
+
+
+def waiting(reason, message=None, last=None):
+    made = {"name": "c", "state": {"waiting": {"reason": reason, "message": message}}}
+    return dict(made, lastState={"terminated": last}) if last else made
+
+
+@pytest.mark.parametrize(
+    "found, goal",
+    [
+        (pod(node="n1"), "Scheduled"),
+        (pod("Running", [{"name": "c", "state": {"running": {}}}]), "Running"),
+        (pod("Running", conditions=[condition("Ready", "True")]), "Ready"),
+        (pod("Succeeded"), "Succeeded"),
+    ],
+)
+def test_there(found, goal):
+    assert judge(found, goal).done
+
+
+@pytest.mark.parametrize("reason", sorted(HOPELESS))
+def test_hopeless_containers_end_the_wait(reason):
+    assert judge(pod(containers=[waiting(reason, "because")]), "Ready").failed == "container c: %s: because" % reason
+
+
+@pytest.mark.parametrize(
+    "found, goal, why",
+    [
+        (pod("Failed", [{"name": "c", "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}]), "Ready", "container c: exit code 3, Error"),
+        (pod("Succeeded"), "Ready", "it has run to its end"),
+        (pod("Running", deletionTimestamp="x"), "Ready", "it is being deleted"),
+        (
+            pod("Running", [waiting("CrashLoopBackOff", "back-off 10s", {"exitCode": 1, "message": "no config\n"})]),
+            "Running",
+            "container c: CrashLoopBackOff: back-off 10s (last run: exit code 1, no config)",
+        ),
+        (pod("Failed"), "Succeeded", "it has failed"),
+    ],
+)
+def test_lost(found, goal, why):
+    assert judge(found, goal).failed == why
+
+
+@pytest.mark.parametrize(
+    "found, reason",
+    [
+        (
+            pod(conditions=[condition("PodScheduled", "False", "Unschedulable", "0/3 nodes are available: 3 Insufficient cpu.")]),
+            "Unschedulable: 0/3 nodes are available: 3 Insufficient cpu.",
+        ),
+        (
+            pod("Running", conditions=[condition("ContainersReady", "False", "ContainersNotReady", "containers with unready status: [c]")]),
+            "ContainersNotReady: containers with unready status: [c]",
+        ),
+        (pod(containers=[waiting("ContainerCreating")]), "phase Pending, containers being created: c"),
+        (pod(), "phase Pending"),
+        ({"metadata": {"name": "new"}}, "phase Pending"),
+    ],
+)
+def test_held_up(found, reason):
+    verdict = judge(found, "Ready")
+    assert not verdict.final
+    assert verdict.reason == reason
+
+
+def test_what_can_be_changed_on_a_pod():
+    asked = {"spec": {"tolerations": [{"key": "a"}, {"key": "b"}]}}
+    live = {"spec": {"tolerations": [{"key": "a"}, {"key": "node.kubernetes.io/not-ready"}]}}
+    mutable = [("metadata", "labels", "x"), ("spec", "containers[a.b]", "image"), ("spec", "tolerations")]
+    assert immutable_options(mutable, asked, live) == []
+    fixed = [("spec", "restartPolicy"), ("spec", "containers[web]"), ("spec", "containers[web]", "env[A]", "value")]
+    assert immutable_options(fixed, asked, live) == ["restart_policy", "containers[web]", "containers[web].env[A].value"]
+    gone = {"spec": {"tolerations": [{"key": "b"}]}}
+    assert immutable_options([("spec", "tolerations")], gone, live) == ["tolerations"]
