@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The three patches on generic documents.
+
+JSON merge patch (RFC 7386), JSON patch (RFC 6902), strategic merge patch.
+
+Strategic merge patch follows the merge keys and strategies that stand beside the fields. No function changes
+its input; what is wrong with a patch is a StatusError 400 or 422. Whether the result is a valid object is the
+caller's question.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import msgspec
+
+from navarch.api import shapes
+from navarch.api.errors import StatusError, bad_request
+
+#: Operations of one JSON patch, and bytes that its copies may add: bounds against small patches that make
+#: huge documents.
+MAX_OPERATIONS = 10_000
+MAX_COPIED = 3 * 1024 * 1024
+
+_DIRECTIVE = "$patch"
+_RETAIN = "$retainKeys"
+_ORDER = "$setElementOrder/"
+_DELETE = "$deleteFromPrimitiveList/"
+
+
+def _unprocessable(why: str) -> StatusError:
+    return StatusError(422, "Invalid", f"the patch cannot be applied: {why}")
+
+
+def merge_patch(document: Any, patch: Any) -> Any:
+    """RFC 7386. Raises StatusError 400 for absurd nesting."""
+    try:
+        return _merge(document, patch)
+    except RecursionError:
+        raise bad_request("the patch is nested too deeply") from None
+
+
+def _merge(document: Any, patch: Any) -> Any:
+    if type(patch) is not dict:
+        return patch
+    made = dict(document) if type(document) is dict else {}
+    for key, value in patch.items():
+        if value is None:
+            made.pop(key, None)
+        else:
+            made[key] = _merge(made.get(key), value)
+    return made
+
+
+def json_patch(document: Any, operations: Any) -> Any:
+    """RFC 6902.
+
+    Raises StatusError 400 for what is no patch, 422 for one that does not fit the document, 413 for too many.
+    """
+    import jsonpatch  # rarely needed
+    import jsonpointer
+
+    if type(operations) is not list:
+        raise bad_request("a JSON patch is an array of operations")
+    if len(operations) > MAX_OPERATIONS:
+        raise StatusError(
+            413,
+            "RequestEntityTooLarge",
+            f"a JSON patch may have {MAX_OPERATIONS} operations at most, this one has {len(operations)}",
+        )
+    copied = 0
+    try:
+        made = copy.deepcopy(document)
+        for operation in operations:
+            if type(operation) is dict and operation.get("op") == "copy":
+                source = jsonpointer.resolve_pointer(made, operation.get("from", ""))
+                copied += len(msgspec.json.encode(source))
+                if copied > MAX_COPIED:
+                    raise _unprocessable(f"its copy operations add more than {MAX_COPIED} bytes")
+            made = jsonpatch.JsonPatch([operation]).apply(made, in_place=True)
+        return made
+    except jsonpatch.InvalidJsonPatch as e:
+        raise bad_request(f"the body is not a JSON patch: {e}") from None
+    except jsonpatch.JsonPatchTestFailed as e:
+        raise _unprocessable(f"a test operation failed: {e}") from None
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as e:
+        raise _unprocessable(str(e)) from None
+    except RecursionError:
+        raise bad_request("the patch is nested too deeply") from None
+    except (TypeError, AttributeError, KeyError, IndexError, ValueError) as e:
+        # The library trusts the types of an operation's members and of what it walks through.
+        raise _unprocessable(f"{type(e).__name__}: {e}") from None
+
+
+def strategic_merge_patch(struct: type[msgspec.Struct], document: Any, patch: Any) -> Any:
+    """Kubernetes' own merge: lists with a merge key are merged element by element.
+
+    Raises StatusError 400, 422.
+    """
+    if type(patch) is not dict:
+        raise bad_request("a strategic merge patch is an object")
+    try:
+        return _object(shapes.shape(struct), document if type(document) is dict else {}, patch, "")
+    except RecursionError:
+        raise bad_request("the patch is nested too deeply") from None
+
+
+def _field(shape: shapes.Shape, name: str) -> shapes.Field:
+    """What merges under this key: a field of a struct, or the element of a map."""
+    if shape.struct is not None:
+        known = shapes.fields(shape.struct).get(name)
+        if known is not None:
+            return known
+    elif shape.form == "map" and shape.element is not None:
+        return shapes.Field(name, shape.element)
+    return shapes.Field(name, shapes.Shape("any"))
+
+
+def _directive(patch: dict[str, Any], path: str) -> str:
+    found = patch.get(_DIRECTIVE, "merge")
+    if found not in ("merge", "replace", "delete"):
+        raise bad_request(f"{path or 'patch'}: unknown patch type {found!r}: want merge, replace or delete")
+    return str(found)
+
+
+def _plain(value: Any) -> Any:
+    """A patch's value as a document: without nulls and directives."""
+    if type(value) is dict:
+        return {k: _plain(v) for k, v in value.items() if v is not None and not k.startswith("$")}
+    if type(value) is list:
+        return [
+            _plain(v) for v in value if type(v) is not dict or v.get(_DIRECTIVE) not in ("delete", "replace")
+        ]
+    return value
+
+
+def _list(value: Any, path: str) -> list[Any]:
+    if type(value) is not list:
+        raise bad_request(f"{path}: the patch directive wants a list")
+    return value
+
+
+def _object(
+    shape: shapes.Shape, document: dict[str, Any], patch: dict[str, Any], path: str
+) -> dict[str, Any]:
+    directive = _directive(patch, path)
+    if directive == "replace":
+        replaced: dict[str, Any] = _plain(patch)
+        return replaced
+    if directive == "delete":
+        return {}
+    made = dict(document)
+    if _RETAIN in patch:
+        retained = _list(patch[_RETAIN], f"{path}.{_RETAIN}")
+        made = {k: v for k, v in made.items() if k in retained}
+    orders: dict[str, list[Any]] = {}
+    for key, value in patch.items():
+        place = f"{path}.{key}" if path else key
+        if key.startswith(_ORDER):
+            orders[key[len(_ORDER) :]] = _list(value, place)
+        elif key.startswith(_DELETE):
+            gone = _list(value, place)
+            name = key[len(_DELETE) :]
+            if type(made.get(name)) is list:
+                made[name] = [v for v in made[name] if v not in gone]
+        elif key in (_DIRECTIVE, _RETAIN):
+            continue
+        elif value is None:
+            made.pop(key, None)
+        else:
+            made[key] = _value(_field(shape, key), made.get(key), value, place)
+    for name, order in orders.items():
+        if type(made.get(name)) is list:
+            before = document.get(name)
+            field = _field(shape, name)
+            made[name] = _ordered(field, made[name], order, before if type(before) is list else [])
+    return made
+
+
+def _value(field: shapes.Field, old: Any, new: Any, path: str) -> Any:
+    replace = "replace" in field.strategy
+    if type(new) is dict:
+        if replace:
+            return _plain(new)
+        return _object(field.shape, old if type(old) is dict else {}, new, path)
+    if type(new) is list:
+        if replace or "merge" not in field.strategy:
+            return _plain(new)
+        before = old if type(old) is list else []
+        if field.merge_key:
+            return _merge_objects(field, before, new, path)
+        return before + [v for i, v in enumerate(new) if v not in before and v not in new[:i]]
+    return new
+
+
+def _merge_objects(field: shapes.Field, old: list[Any], new: list[Any], path: str) -> list[Any]:
+    """Two lists of objects, told apart by the merge key."""
+    key = field.merge_key[0]
+    element = field.shape.element or shapes.Shape("any")
+    if any(type(v) is dict and v.get(_DIRECTIVE) == "replace" for v in new):
+        kept = [v for v in new if not (type(v) is dict and v.get(_DIRECTIVE) == "replace")]
+        return [_plain(v) for v in kept]
+    made = list(old)
+    for i, item in enumerate(new):
+        place = f"{path}[{i}]"
+        if type(item) is not dict:
+            raise bad_request(f"{place}: expected object")
+        if key not in item:
+            raise _unprocessable(f"{place} does not contain the declared merge key: {key}")
+        if _directive(item, place) == "delete":
+            made = [v for v in made if not _same(v, item, (key,))]
+            continue
+        at = _find(made, item, field.merge_key)
+        if at is None:
+            made.append(_object(element, {}, item, place))
+        else:
+            made[at] = _object(element, made[at], item, place)
+    return made
+
+
+def _same(value: Any, item: dict[str, Any], keys: tuple[str, ...]) -> bool:
+    return type(value) is dict and all(k not in item or value.get(k) == item[k] for k in keys)
+
+
+def _find(items: list[Any], wanted: dict[str, Any], keys: tuple[str, ...]) -> int | None:
+    """Where the element is.
+
+    The one that agrees in all keys (port 53 TCP beside 53 UDP), else the first by the first key.
+    """
+    candidates = [i for i, v in enumerate(items) if _same(v, wanted, keys[:1])]
+    exact = [i for i in candidates if _same(items[i], wanted, keys)]
+    return (exact or candidates or [None])[0]
+
+
+def _ordered(field: shapes.Field, items: list[Any], order: list[Any], before: list[Any]) -> list[Any]:
+    """Elements the patch names come in its order; the others keep their places relative to what was there before."""
+    keys = field.merge_key
+
+    def rank(item: Any, among: list[Any]) -> int:
+        for i, v in enumerate(among):
+            if v == item or (
+                keys
+                and type(v) is dict
+                and type(item) is dict
+                and all(k not in v or k not in item or item[k] == v[k] for k in keys)
+                and v.get(keys[0]) == item.get(keys[0])
+            ):
+                return i
+        return -1
+
+    named = sorted((v for v in items if rank(v, order) >= 0), key=lambda v: rank(v, order))
+    others = [v for v in items if rank(v, order) < 0]
+    made: list[Any] = []
+    i = j = 0
+    while i < len(others) and j < len(named):
+        left, right = rank(others[i], before), rank(named[j], before)
+        if left >= 0 and right >= 0 and left < right:
+            made.append(others[i])
+            i += 1
+        else:
+            made.append(named[j])
+            j += 1
+    return made + named[j:] + others[i:]
