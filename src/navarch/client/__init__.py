@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One client interface, two transports (in process, HTTP), and what stands on it: informer, work queue, leader election."""
+"""One client interface, two transports (in process, HTTP), and what stands on it: informer, work queue,
+leader election."""

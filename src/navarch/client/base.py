@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one way scheduler, controllers, kubelet and network see the cluster. Transports: `local` (in process), `http`.
+"""The one way scheduler, controllers, kubelet and network see the cluster. Transports: `local` (in process),
+`http`.
 
-Kinds are named by their struct type (`Pod`); `view=` decodes into a smaller struct that declares only the fields its reader needs
+Kinds are named by their struct type (`Pod`); `view=` decodes into a smaller struct that declares only the
+fields its reader needs
 (same wire names), which costs a fraction of the time and memory. All failures are `api.errors.StatusError`.
 """
 
@@ -36,7 +38,8 @@ class WatchEvent(msgspec.Struct, Generic[V], frozen=True, gc=False):
 
 
 class Watch(Protocol[V]):
-    """An open watch. Iterating yields batches (one or more events, in order); it ends when the server ends it.
+    """An open watch. Iterating yields batches (one or more events, in order); it ends when the server ends
+    it.
 
     Raises StatusError 410 when the version is too old or the watcher too slow: list anew.
     """
@@ -66,7 +69,8 @@ class Client(Protocol):
         fields: str = "",
         view: type[V],
     ) -> Listing[V]:
-        """All objects of a namespace, or of all namespaces (None). labels, fields: selectors as on the wire."""
+        """All objects of a namespace, or of all namespaces (None). labels, fields: selectors as on the
+        wire."""
 
     @overload
     async def watch(
@@ -88,7 +92,8 @@ class Client(Protocol):
         """Returns the object as stored. namespace: where it goes when its metadata does not say."""
 
     async def update(self, obj: T, *, subresource: str = "") -> T:
-        """Replace; compare-and-swap when metadata.resourceVersion is set. subresource: "" or "status" and the like."""
+        """Replace; compare-and-swap when metadata.resourceVersion is set. subresource: "" or "status" and
+        the like."""
 
     async def patch(
         self,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Following a set of objects: list once, then watch, and list anew when the server says the version is gone.
 
-`Reflector` calls a handler and keeps nothing. `Informer` is a reflector with a cache, indexes and several listeners;
+`Reflector` calls a handler and keeps nothing. `Informer` is a reflector with a cache, indexes and several
+listeners;
 informers of one process share one cache a (kind, view, selectors) through `Informers`.
 """
 
@@ -70,7 +71,8 @@ class Reflector(Generic[V]):
         self.synced = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled. A server that is away is asked again after 0.2 s, doubling to 10 s, with jitter."""
+        """Until cancelled. A server that is away is asked again after 0.2 s, doubling to 10 s, with
+        jitter."""
         version = ""
         delay = 0.2
         while True:
@@ -101,7 +103,8 @@ class Reflector(Generic[V]):
                 await self._sleep(delay * random.uniform(0.8, 1.2))
                 delay = min(delay * 2, 10.0)
             else:
-                # The server ended the watch, its time being up: a breath, so that a broken one is not hammered.
+                # The server ended the watch, its time being up: a breath, so that a broken one is not
+                # hammered.
                 await self._sleep(0.05)
 
 
@@ -109,7 +112,8 @@ Listener = Callable[[V | None, V | None], None]  # (old, new): None old is an ad
 
 
 class Informer(Generic[V]):
-    """A cache of one set of objects, by (namespace, name). Read `get`, `items`, `by_index`; be told by `listen`."""
+    """A cache of one set of objects, by (namespace, name). Read `get`, `items`, `by_index`; be told by
+    `listen`."""
 
     def __init__(self, client: Client, kind: type[Any], **options: Any) -> None:
         self._objects: dict[Key, V] = {}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading a kubeconfig: where the server is, whom to trust, who we are. Writing one is `navarch.pki`'s business."""
+"""Reading a kubeconfig: where the server is, whom to trust, who we are. Writing one is `navarch.pki`'s
+business."""
 
 from __future__ import annotations
 

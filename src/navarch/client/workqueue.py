@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A queue of keys to reconcile: one worker at a time on a key, additions while waiting coalesce, failures back off."""
+"""A queue of keys to reconcile: one worker at a time on a key, additions while waiting coalesce, failures
+back off."""
 
 from __future__ import annotations
 

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What keeps the cluster as it is declared: one controller a file, all on one set of informers. `run(client,
+options)` runs them all."""
+
+from __future__ import annotations
+
+import asyncio
+
+from navarch.client.base import Client
+from navarch.client.events import EventRecorder
+from navarch.client.informer import Informers
+from navarch.controllers.base import Context, Controller, Options
+from navarch.controllers.certificates import Certificates
+from navarch.controllers.endpoints import EndpointsController
+from navarch.controllers.eviction import TaintEviction
+from navarch.controllers.expiry import Expiry
+from navarch.controllers.garbage import GarbageCollector
+from navarch.controllers.namespaces import Namespaces
+from navarch.controllers.nodelifecycle import NodeLifecycle
+from navarch.controllers.podcidr import PodCIDRs
+from navarch.controllers.podgc import PodGC
+from navarch.controllers.replication import Replication
+
+CONTROLLERS: tuple[type[Controller], ...] = (
+    Certificates,
+    EndpointsController,
+    Expiry,
+    GarbageCollector,
+    Namespaces,
+    NodeLifecycle,
+    PodCIDRs,
+    PodGC,
+    Replication,
+    TaintEviction,
+)
+
+
+async def run(client: Client, options: Options) -> None:
+    """All controllers, until cancelled."""
+    informers = Informers(client)
+    events = EventRecorder(client, "navarch-controllers")
+    context = Context(client, informers, events, options)
+    controllers = [make(context) for make in CONTROLLERS]
+    try:
+        await informers.start()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(events.run(), name="controller events")
+            for controller in controllers:
+                group.create_task(controller.run(), name=type(controller).__name__)
+    finally:
+        await informers.stop()
+
+
+__all__ = ["CONTROLLERS", "Options", "run"]

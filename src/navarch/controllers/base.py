@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every controller is given, and what it is: made with a Context (it asks for its informers there),
+then run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from navarch.client.base import Client
+from navarch.client.events import EventRecorder
+from navarch.client.informer import Informers
+
+#: Signs a PEM certificate request for a signer name and a number of seconds; returns the PEM certificate.
+Signer = Callable[[bytes, str, int], bytes]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    cluster_cidr: str = "10.244.0.0/16"
+    node_cidr_mask_size: int = 24
+    #: Seconds without a heartbeat after which a node counts as lost.
+    node_monitor_grace: float = 40.0
+    #: None: certificate requests are not signed here.
+    signer: Signer | None = None
+
+
+class Context(msgspec.Struct, frozen=True):
+    client: Client
+    informers: Informers
+    events: EventRecorder
+    options: Options
+
+
+class Controller(Protocol):
+    def __init__(self, context: Context) -> None: ...
+
+    async def run(self) -> None:
+        """Until cancelled; called when the informers have listed."""

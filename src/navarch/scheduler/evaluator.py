@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where may a shape go, and where best: all filters and scores over all nodes, remembered, and kept fresh
+row by row.
+
+After a placement only the row it changed is asked again, and only by the rules that look at what runs there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+
+from navarch.scheduler.filters import FILTERS
+from navarch.scheduler.framework import Filter, Score
+from navarch.scheduler.scores import SCORES
+from navarch.scheduler.shape import Shape
+from navarch.scheduler.snapshot import Bools, Floats, Rows, Snapshot
+
+_REFUSED = -1.0
+#: Of rows that changed, so many that asking for all is cheaper.
+_MANY = 0.25
+
+
+class _Rating:
+    """One shape's rules and its scores over the rows; `_REFUSED` where it may not go."""
+
+    __slots__ = (
+        "best",
+        "dynamic_filters",
+        "dynamic_scores",
+        "fixed_mask",
+        "fixed_rate",
+        "node_version",
+        "position",
+    )
+
+    def __init__(self) -> None:
+        self.node_version = -1
+        self.position = -1
+        self.fixed_mask: Bools = np.zeros(0, np.bool_)
+        self.fixed_rate: Floats = np.zeros(0)
+        self.best: Floats = np.zeros(0)
+        self.dynamic_filters: list[Filter] = []
+        self.dynamic_scores: list[Score] = []
+
+
+class Evaluator:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        filters: Sequence[Filter] = FILTERS,
+        scores: Sequence[Score] = SCORES,
+        remembered: int = 256,
+    ) -> None:
+        self.snapshot = snapshot
+        self._filters = filters
+        self._scores = scores
+        self._ratings: OrderedDict[int, tuple[Shape, _Rating]] = OrderedDict()
+        self._remembered = remembered
+
+    def pick(self, shape: Shape) -> int | None:
+        """The best row, or None when no node will do. Of equals the first."""
+        rates = self.rates(shape)
+        if not len(rates):
+            return None
+        row = int(rates.argmax())
+        return row if rates[row] >= 0 else None
+
+    def rates(self, shape: Shape) -> Floats:
+        """The weighted sum of scores, a value a row, below 0 where a filter refuses. Not to be changed by
+        the caller."""
+        rating = self._rating(shape)
+        snapshot = self.snapshot
+        if rating.node_version != snapshot.node_version:
+            self._rate_all(shape, rating)
+        else:
+            changed = snapshot.changed_since(rating.position)
+            if changed is None or len(changed) > _MANY * snapshot.rows:
+                self._rate_use(shape, rating, slice(0, snapshot.rows))
+            elif changed:
+                self._rate_use(shape, rating, np.array(list(set(changed))))
+        rating.position = snapshot.position
+        return rating.best
+
+    def refusals(self, shape: Shape, row: int) -> list[str]:
+        """Why the shape may not go to a node: the words of the first filter that refuses; empty when none
+        does."""
+        one = np.array([row])
+        for rule in self._filters:
+            if rule.applies(shape) and not rule.mask(shape, self.snapshot, one)[0]:
+                return rule.reasons(shape, self.snapshot, row)
+        return []
+
+    def explain(self, shape: Shape) -> str:
+        """For all nodes, why the shape goes to none: `0/3 nodes are available: 2 Insufficient cpu, 1 node(s)
+        were ...`."""
+        snapshot = self.snapshot
+        reasons: Counter[str] = Counter()
+        left = snapshot.exists[: snapshot.rows].copy()
+        for rule in self._filters:
+            if not left.any():
+                break
+            if not rule.applies(shape):
+                continue
+            refused = left & ~rule.mask(shape, snapshot, slice(0, snapshot.rows))
+            for row in np.flatnonzero(refused).tolist():
+                reasons.update(rule.reasons(shape, snapshot, row))
+            left &= ~refused
+        if not snapshot.nodes:
+            return "no nodes available to schedule pods"
+        told = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
+        return f"0/{snapshot.nodes} nodes are available: {told}."
+
+    def _rating(self, shape: Shape) -> _Rating:
+        known = self._ratings.get(id(shape))
+        if known is not None:
+            self._ratings.move_to_end(id(shape))
+            return known[1]
+        rating = _Rating()
+        self._ratings[id(shape)] = (
+            shape,
+            rating,
+        )  # holding the shape keeps its id from being given to another
+        if len(self._ratings) > self._remembered:
+            self._ratings.popitem(last=False)
+        return rating
+
+    def _rate_all(self, shape: Shape, rating: _Rating) -> None:
+        snapshot = self.snapshot
+        rows = slice(0, snapshot.rows)
+        mask = snapshot.exists[rows].copy()
+        rate = np.zeros(snapshot.rows)
+        rating.dynamic_filters = []
+        rating.dynamic_scores = []
+        for rule in self._filters:
+            if rule.applies(shape):
+                if rule.dynamic:
+                    rating.dynamic_filters.append(rule)
+                else:
+                    mask &= rule.mask(shape, snapshot, rows)
+        for score in self._scores:
+            if score.applies(shape, snapshot):
+                if score.dynamic:
+                    rating.dynamic_scores.append(score)
+                else:
+                    rate += score.weight * score.rate(shape, snapshot, rows)
+        rating.fixed_mask, rating.fixed_rate = mask, rate
+        rating.best = np.empty(snapshot.rows)
+        rating.node_version = snapshot.node_version
+        self._rate_use(shape, rating, rows)
+
+    def _rate_use(self, shape: Shape, rating: _Rating, rows: Rows) -> None:
+        snapshot = self.snapshot
+        mask = rating.fixed_mask[rows]
+        for rule in rating.dynamic_filters:
+            mask = mask & rule.mask(shape, snapshot, rows)
+        rate = rating.fixed_rate[rows]
+        for score in rating.dynamic_scores:
+            rate = rate + score.weight * score.rate(shape, snapshot, rows)
+        rating.best[rows] = np.where(mask, rate, _REFUSED)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""nodeSelector and required node affinity: the node's labels (and its name) must match."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from navarch.scheduler.shape import Shape
+from navarch.scheduler.snapshot import Bools, Rows, Snapshot
+
+
+def _holds(expression: dict[str, Any], labels: dict[str, str]) -> bool:
+    key, operator, values = (
+        expression.get("key", ""),
+        expression.get("operator"),
+        expression.get("values") or [],
+    )
+    found = labels.get(key)
+    match operator:
+        case "In":
+            return found in values
+        case "NotIn":
+            return found not in values
+        case "Exists":
+            return found is not None
+        case "DoesNotExist":
+            return found is None
+        case "Gt" | "Lt":
+            try:
+                number, bound = int(found or ""), int(values[0])
+            except (ValueError, IndexError):
+                return False
+            return number > bound if operator == "Gt" else number < bound
+    return False
+
+
+def _matches(shape: Shape, name: str, labels: dict[str, str]) -> bool:
+    if any(labels.get(key) != value for key, value in shape.selector.items()):
+        return False
+    if shape.affinity is None:
+        return True
+    fields = {"metadata.name": name}
+    for term in shape.affinity.get("nodeSelectorTerms") or []:
+        by_label, by_field = term.get("matchExpressions") or [], term.get("matchFields") or []
+        # A term without requirements matches nothing (API reference, NodeSelectorTerm).
+        if (
+            (by_label or by_field)
+            and all(_holds(e, labels) for e in by_label)
+            and all(_holds(e, fields) for e in by_field)
+        ):
+            return True
+    return False
+
+
+class NodeAffinity:
+    name: ClassVar[str] = "NodeAffinity"
+    dynamic: ClassVar[bool] = False
+
+    def applies(self, shape: Shape) -> bool:
+        return bool(shape.selector) or shape.affinity is not None
+
+    def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:
+        selected = np.arange(snapshot.rows)[rows]
+        return np.fromiter(
+            (_matches(shape, snapshot.names[row], snapshot.labels[row]) for row in selected),
+            np.bool_,
+            len(selected),
+        )
+
+    def reasons(self, shape: Shape, snapshot: Snapshot, row: int) -> list[str]:
+        return ["node(s) didn't match Pod's node affinity/selector"]

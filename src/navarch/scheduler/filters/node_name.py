@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A pod that names its node goes there or nowhere."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from navarch.scheduler.shape import Shape
+from navarch.scheduler.snapshot import Bools, Rows, Snapshot
+
+
+class NodeName:
+    name: ClassVar[str] = "NodeName"
+    dynamic: ClassVar[bool] = False
+
+    def applies(self, shape: Shape) -> bool:
+        return bool(shape.node_name)
+
+    def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:
+        mask = np.zeros(len(snapshot.exists), np.bool_)
+        row = snapshot.index.get(shape.node_name)
+        if row is not None:
+            mask[row] = True
+        selected: Bools = mask[rows]
+        return selected
+
+    def reasons(self, shape: Shape, snapshot: Snapshot, row: int) -> list[str]:
+        return ["node(s) didn't match the requested node name"]

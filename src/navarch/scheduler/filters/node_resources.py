@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a pod requests must be free on the node: cpu, memory, pod slots, and whatever else nodes offer."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from navarch.scheduler.shape import Shape
+from navarch.scheduler.snapshot import PODS, Bools, Rows, Snapshot
+
+
+class NodeResources:
+    name: ClassVar[str] = "NodeResourcesFit"
+    dynamic: ClassVar[bool] = True
+
+    def applies(self, shape: Shape) -> bool:
+        return True
+
+    def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:
+        # Only what is asked for is compared: a node that is over its memory still takes a pod that asks for
+        # none.
+        takes, asked = snapshot.vector(shape)
+        mask: Bools | None = None
+        for column in asked:
+            fits = snapshot.used[rows, column] + takes[column] <= snapshot.allocatable[rows, column]
+            mask = fits if mask is None else mask & fits
+        assert mask is not None  # the pod slot is always asked for
+        return mask
+
+    def reasons(self, shape: Shape, snapshot: Snapshot, row: int) -> list[str]:
+        takes, asked = snapshot.vector(shape)
+        names = {column: name for name, column in snapshot.columns.items()}
+        return [
+            "Too many pods" if column == PODS else f"Insufficient {names[column]}"
+            for column in asked.tolist()
+            if snapshot.used[row, column] + takes[column] > snapshot.allocatable[row, column]
+        ]

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Answers a SchedulingReview: where pods would go on the cluster as it is, and why not elsewhere. Changes
+nothing."""
+
+from __future__ import annotations
+
+import msgspec
+
+from navarch.api.errors import bad_request
+from navarch.api.pod import POD, Pod
+from navarch.api.schedulingreview import (
+    NodeVerdict,
+    Placement,
+    SchedulingReview,
+    SchedulingReviewStatus,
+)
+from navarch.client.base import Client
+from navarch.scheduler.evaluator import Evaluator
+from navarch.scheduler.scheduler import Scheduler
+from navarch.scheduler.shape import Shape, Shapes
+from navarch.scheduler.snapshot import Snapshot
+from navarch.scheduler.views import PodRow
+
+
+async def review(scheduler: Scheduler, client: Client, request: SchedulingReview) -> SchedulingReview:
+    """The request with its status filled. Pods are placed one after another, each seeing those before it.
+
+    Raises StatusError: 400 when no pod is named, 404 for a pod that does not exist.
+    """
+    spec = request.spec
+    namespace = request.metadata.namespace or "default"
+    pods = list(spec.pods or ())
+    for name in spec.pod_names or ():
+        pods.append(await client.get(Pod, name, namespace))
+    if not pods:
+        raise bad_request("spec.pods or spec.podNames must name at least one pod")
+    snapshot = scheduler.snapshot.copy()
+    evaluator = Evaluator(snapshot)
+    shapes = Shapes()
+    placements = []
+    for pod in pods:
+        row = msgspec.json.decode(POD.encode(POD.strategy.default(pod)), type=PodRow)
+        placements.append(
+            _place(pod, shapes.of(row, node_name=row.spec.node_name or ""), snapshot, evaluator)
+        )
+    return msgspec.structs.replace(request, status=SchedulingReviewStatus(placements=placements))
+
+
+def _place(pod: Pod, shape: Shape, snapshot: Snapshot, evaluator: Evaluator) -> Placement:
+    name = pod.metadata.name or pod.metadata.generate_name or ""
+    rates = evaluator.rates(shape)
+    verdicts = [
+        NodeVerdict(
+            name=snapshot.names[row],
+            feasible=bool(rates[row] >= 0),
+            score=round(float(rates[row]), 2) if rates[row] >= 0 else None,
+            reasons=None if rates[row] >= 0 else evaluator.refusals(shape, row),
+        )
+        for row in range(snapshot.rows)
+        if snapshot.exists[row]
+    ]
+    verdicts.sort(key=lambda verdict: (-(verdict.score if verdict.score is not None else -1.0), verdict.name))
+    picked = evaluator.pick(shape)
+    if picked is None:
+        return Placement(pod=name, node_name="", message=evaluator.explain(shape), nodes=verdicts)
+    score = round(float(rates[picked]), 2)
+    node = snapshot.names[picked]
+    snapshot.take(node, shape)
+    return Placement(pod=name, node_name=node, score=score, message="", nodes=verdicts)

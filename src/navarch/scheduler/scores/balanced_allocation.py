@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cpu and memory should run out together: the closer their used shares, the better."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from navarch.scheduler.scores.least_allocated import fractions
+from navarch.scheduler.shape import Shape
+from navarch.scheduler.snapshot import Floats, Rows, Snapshot
+
+
+class BalancedAllocation:
+    name: ClassVar[str] = "BalancedAllocation"
+    dynamic: ClassVar[bool] = True
+    weight: ClassVar[float] = 1.0
+
+    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
+        return True
+
+    def rate(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Floats:
+        shares = fractions(shape, snapshot, rows)
+        # The standard deviation of two numbers is half their distance.
+        rates: Floats = 100.0 - 50.0 * np.abs(shares[:, 0] - shares[:, 1])
+        return rates

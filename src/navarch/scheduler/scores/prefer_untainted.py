@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fewer PreferNoSchedule taints the pod does not tolerate, the better."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from navarch.scheduler.shape import Shape
+from navarch.scheduler.snapshot import Floats, Rows, Snapshot
+from navarch.scheduler.views import Taint
+
+
+def _disliked(shape: Shape, taints: tuple[Taint, ...]) -> int:
+    return sum(1 for taint in taints if taint.effect == "PreferNoSchedule" and not shape.tolerates(taint))
+
+
+class PreferUntainted:
+    name: ClassVar[str] = "TaintToleration"
+    dynamic: ClassVar[bool] = False
+    weight: ClassVar[float] = 3.0
+
+    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
+        return any(_disliked(shape, taints) for taints in snapshot.taint_sets)
+
+    def rate(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Floats:
+        counts = np.fromiter((_disliked(shape, taints) for taints in snapshot.taint_sets), np.float64)
+        rates: Floats = (100.0 - 100.0 * counts / max(counts.max(), 1.0))[snapshot.taint_set[rows]]
+        return rates

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cluster as matrices: a node is a row; what it offers, what is taken, and what it is are columns.
+
+Written by the watches and by assumed placements, read by filters and scores as whole vectors. Two counters
+let a reader know what
+became stale: `node_version` counts changes of what nodes are, `log` records each row whose use changed.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navarch.scheduler.shape import HostPort, Shape, amount
+from navarch.scheduler.views import NodeRow, Taint
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Rows = Any  # an index array or a slice: what numpy takes as an index
+
+CPU, MEMORY, PODS = 0, 1, 2
+_FIRST_ROWS = 64
+_LOG_LIMIT = 65_536
+
+
+class Snapshot:
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.index: dict[str, int] = {}
+        self.columns: dict[str, int] = {"cpu": CPU, "memory": MEMORY, "pods": PODS}
+        self.allocatable: Ints = np.zeros((_FIRST_ROWS, 3), np.int64)
+        self.used: Ints = np.zeros((_FIRST_ROWS, 3), np.int64)
+        #: What scores count: requests with floors (see shape), cpu and memory.
+        self.counted: Ints = np.zeros((_FIRST_ROWS, 2), np.int64)
+        self.exists: Bools = np.zeros(_FIRST_ROWS, np.bool_)
+        self.unschedulable: Bools = np.zeros(_FIRST_ROWS, np.bool_)
+        #: Index into taint_sets: few distinct sets serve many nodes.
+        self.taint_set: Ints = np.zeros(_FIRST_ROWS, np.int64)
+        self.taint_sets: list[tuple[Taint, ...]] = [()]
+        self._taint_ids: dict[tuple[Taint, ...], int] = {(): 0}
+        self.labels: list[dict[str, str]] = []
+        self.host_ports: dict[tuple[str, int], dict[int, list[str]]] = {}
+        self._views: list[NodeRow | None] = []
+        self._vectors: dict[int, tuple[Shape, int, Ints, Ints]] = {}
+        self.node_version = 0
+        self.log: list[int] = []
+        self._log_start = 0
+
+    # What a reader asks.
+
+    @property
+    def rows(self) -> int:
+        """Rows in use; gone nodes keep theirs, with `exists` false, until the name comes back."""
+        return len(self.names)
+
+    @property
+    def nodes(self) -> int:
+        return int(self.exists[: self.rows].sum())
+
+    @property
+    def position(self) -> int:
+        """Where the log of uses stands."""
+        return self._log_start + len(self.log)
+
+    def changed_since(self, position: int) -> list[int] | None:
+        """Rows whose use changed since, or None when that is no longer known."""
+        start = position - self._log_start
+        if start < 0:
+            return None
+        return self.log[start:]
+
+    def vector(self, shape: Shape) -> tuple[Ints, Ints]:
+        """(what the shape takes by column, the columns it asks for): one pod slot is always among them."""
+        known = self._vectors.get(id(shape))
+        width = len(self.columns)
+        if known is not None and known[0] is shape and known[1] == width:
+            return known[2], known[3]
+        for name in shape.requests:
+            self._column(name)
+        width = len(self.columns)
+        takes = np.zeros(width, np.int64)
+        takes[PODS] = 1
+        for name, number in shape.requests.items():
+            takes[self.columns[name]] = number
+        asked = np.flatnonzero(takes)
+        if len(self._vectors) > 8192:
+            self._vectors.clear()
+        self._vectors[id(shape)] = (shape, width, takes, asked)
+        return takes, asked
+
+    def port_conflict(self, row: int, port: HostPort) -> bool:
+        protocol, number, address = port
+        taken = self.host_ports.get((protocol, number), {}).get(row)
+        if not taken:
+            return False
+        anywhere = ("", "0.0.0.0", "::")
+        return address in anywhere or any(other in anywhere or other == address for other in taken)
+
+    # Nodes.
+
+    def set_node(self, node: NodeRow) -> bool:
+        """Add or change a node. Returns whether anything that scheduling looks at differs."""
+        name = node.metadata.name
+        row = self._row(name)
+        before = self._views[row]
+        if (
+            before is not None
+            and self.exists[row]
+            and before.spec == node.spec
+            and before.status == node.status
+            and before.metadata.labels == node.metadata.labels
+        ):
+            return False
+        self._views[row] = node
+        offered = node.status.allocatable or node.status.capacity or {}
+        for resource in offered:
+            self._column(resource)
+        self.allocatable[row] = 0
+        for resource, quantity in offered.items():
+            self.allocatable[row, self.columns[resource]] = amount(resource, quantity)
+        self.exists[row] = True
+        self.unschedulable[row] = bool(node.spec.unschedulable)
+        taints = tuple(node.spec.taints or ())
+        if taints not in self._taint_ids:
+            self._taint_ids[taints] = len(self.taint_sets)
+            self.taint_sets.append(taints)
+        self.taint_set[row] = self._taint_ids[taints]
+        self.labels[row] = node.metadata.labels or {}
+        self.node_version += 1
+        return True
+
+    def remove_node(self, name: str) -> None:
+        """The node is gone; what runs on it stays accounted until its pods are gone too."""
+        row = self.index.get(name)
+        if row is not None and self.exists[row]:
+            self.exists[row] = False
+            self._views[row] = None
+            self.node_version += 1
+
+    # Pods.
+
+    def take(self, name: str, shape: Shape) -> int:
+        """A pod of this shape sits on the node. Returns the node's row."""
+        row = self._row(name)
+        self._use(row, shape, 1)
+        for protocol, number, address in shape.host_ports:
+            self.host_ports.setdefault((protocol, number), {}).setdefault(row, []).append(address)
+        return row
+
+    def give_back(self, row: int, shape: Shape) -> None:
+        self._use(row, shape, -1)
+        for protocol, number, address in shape.host_ports:
+            holders = self.host_ports[protocol, number]
+            holders[row].remove(address)
+            if not holders[row]:
+                del holders[row]
+                if not holders:
+                    del self.host_ports[protocol, number]
+
+    def clear_pods(self) -> None:
+        self.used[:] = 0
+        self.counted[:] = 0
+        self.host_ports.clear()
+        self._forget_log()
+
+    def copy(self) -> Snapshot:
+        """Independent, for questions of the kind "what if"."""
+        other = copy.copy(self)
+        for name in ("allocatable", "used", "counted", "exists", "unschedulable", "taint_set"):
+            setattr(other, name, getattr(self, name).copy())
+        other.names, other.labels, other._views = self.names[:], self.labels[:], self._views[:]
+        other.index, other.columns = dict(self.index), dict(self.columns)
+        other.taint_sets, other._taint_ids = self.taint_sets[:], dict(self._taint_ids)
+        other.host_ports = {
+            port: {row: ips[:] for row, ips in rows.items()} for port, rows in self.host_ports.items()
+        }
+        other.log, other._vectors = self.log[:], dict(self._vectors)
+        return other
+
+    # Inside.
+
+    def _use(self, row: int, shape: Shape, sign: int) -> None:
+        takes, _ = self.vector(shape)
+        if sign > 0:
+            self.used[row] += takes
+            self.counted[row] += shape.nonzero
+        else:
+            self.used[row] -= takes
+            self.counted[row] -= shape.nonzero
+        if len(self.log) >= _LOG_LIMIT:
+            self._forget_log()
+        self.log.append(row)
+
+    def _forget_log(self) -> None:
+        """Readers behind this point rescore everything. The step of one keeps their positions below the new
+        start."""
+        self._log_start += len(self.log) + 1
+        self.log.clear()
+
+    def _row(self, name: str) -> int:
+        row = self.index.get(name)
+        if row is None:
+            row = self.index[name] = len(self.names)
+            self.names.append(name)
+            self.labels.append({})
+            self._views.append(None)
+            if row >= len(self.exists):
+                self._grow()
+            self.node_version += 1
+        return row
+
+    def _grow(self) -> None:
+        for name in ("allocatable", "used", "counted", "exists", "unschedulable", "taint_set"):
+            old = getattr(self, name)
+            new = np.zeros((len(old) * 2, *old.shape[1:]), old.dtype)
+            new[: len(old)] = old
+            setattr(self, name, new)
+
+    def _column(self, resource: str) -> int:
+        column = self.columns.get(resource)
+        if column is None:
+            column = self.columns[resource] = len(self.columns)
+            pad = ((0, 0), (0, 1))
+            self.allocatable = np.pad(self.allocatable, pad)
+            self.used = np.pad(self.used, pad)
+            self._vectors.clear()
+        return column

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the scheduler reads of pods and nodes: small structs decoded straight from the stored bytes.
+
+What decides a pod's placement stays raw (`PodRow.spec` fields of type Raw): pods made from one template have
+the same bytes there, and
+`shape.Shapes` turns equal bytes into one shared `Shape` without decoding them again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from navarch.api.meta import Quantity
+
+_NOTHING = msgspec.Raw(b"")
+
+
+class _View(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    pass
+
+
+class Meta(_View):
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    deletion_timestamp: str | None = None
+    creation_timestamp: str = ""
+
+
+class PodRowSpec(_View):
+    containers: msgspec.Raw = _NOTHING
+    init_containers: msgspec.Raw = _NOTHING
+    overhead: msgspec.Raw = _NOTHING
+    node_selector: msgspec.Raw = _NOTHING
+    affinity: msgspec.Raw = _NOTHING
+    tolerations: msgspec.Raw = _NOTHING
+    scheduling_gates: msgspec.Raw = _NOTHING
+    node_name: str | None = None
+    scheduler_name: str | None = None
+    priority: int | None = None
+
+
+class PodCondition(_View):
+    type: str = ""
+    status: str = ""
+    message: str | None = None
+
+
+class PodRowStatus(_View):
+    phase: str | None = None
+    conditions: msgspec.Raw = _NOTHING
+
+
+class PodRow(_View):
+    metadata: Meta = Meta()
+    spec: PodRowSpec = PodRowSpec()
+    status: PodRowStatus = PodRowStatus()
+
+
+class Taint(_View):
+    key: str = ""
+    effect: str = ""
+    value: str | None = None
+
+
+class NodeMeta(_View):
+    name: str = ""
+    namespace: str | None = None
+    resource_version: str = ""
+    labels: dict[str, str] | None = None
+
+
+class NodeRowSpec(_View):
+    unschedulable: bool | None = None
+    taints: list[Taint] | None = None
+
+
+class NodeRowStatus(_View):
+    allocatable: dict[str, Quantity] | None = None
+    capacity: dict[str, Quantity] | None = None
+
+
+class NodeRow(_View):
+    metadata: NodeMeta = NodeMeta()
+    spec: NodeRowSpec = NodeRowSpec()
+    status: NodeRowStatus = NodeRowStatus()
+
+
+# What a Shape is made of, decoded only when its bytes are new.
+
+
+class Port(_View):
+    container_port: int = 0
+    host_port: int | None = None
+    host_ip: str | None = msgspec.field(name="hostIP", default=None)
+    protocol: str | None = None
+
+
+class Resources(_View):
+    requests: dict[str, Quantity] | None = None
+    limits: dict[str, Quantity] | None = None
+
+
+class Container(_View):
+    resources: Resources = Resources()
+    ports: list[Port] | None = None
+    restart_policy: str | None = None
+
+
+class Toleration(_View):
+    key: str | None = None
+    operator: str | None = None
+    value: str | None = None
+    effect: str | None = None
+
+
+class Affinity(_View):
+    node_affinity: dict[str, Any] | None = None
