@@ -22,6 +22,7 @@ from navarch.api.certificatesigningrequest import (
 )
 from navarch.api.errors import StatusError
 from navarch.api.meta import now
+from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers import views
 from navarch.controllers.base import Context
@@ -39,7 +40,7 @@ class Certificates:
         self._client = context.client
         self._sign = context.options.signer
         self._nodes = views.nodes(context.informers)
-        self._requests = context.informers.of(CertificateSigningRequest)
+        self._requests: Informer[CertificateSigningRequest] = context.informers.of(CertificateSigningRequest)
         self._queue: WorkQueue[str] = WorkQueue("certificates")
         self._requests.listen(self._on_request)
 

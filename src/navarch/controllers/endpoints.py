@@ -13,6 +13,7 @@ from navarch.api.errors import StatusError
 from navarch.api.meta import ObjectMeta
 from navarch.api.reference import ObjectReference
 from navarch.api.service import Service, ServicePort
+from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers import views
 from navarch.controllers.base import Context
@@ -28,8 +29,8 @@ class EndpointsController:
     def __init__(self, context: Context) -> None:
         self._client = context.client
         self._pods = views.pods(context.informers)
-        self._services = context.informers.of(Service)
-        self._endpoints = context.informers.of(Endpoints)
+        self._services: Informer[Service] = context.informers.of(Service)
+        self._endpoints: Informer[Endpoints] = context.informers.of(Endpoints)
         self._queue: WorkQueue[Key] = WorkQueue("endpoints")
         self._services.index("namespace", lambda service: [service.metadata.namespace or ""])
         self._services.listen(self._on_service)
@@ -140,7 +141,7 @@ class EndpointsController:
 
 def _selects(service: Service, pod: PodView) -> bool:
     selector = service.spec.selector if service.spec else None
-    return bool(selector) and selector.items() <= (pod.metadata.labels or {}).items()
+    return selector is not None and bool(selector) and selector.items() <= (pod.metadata.labels or {}).items()
 
 
 def _matter(pod: PodView) -> tuple[object, ...]:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 from navarch.api.errors import StatusError
 from navarch.api.meta import Preconditions, parse_time
-from navarch.api.node import Taint
 from navarch.api.pod import Pod
 from navarch.client.events import Reference
+from navarch.client.views import Taint
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers import views
 from navarch.controllers.base import Context

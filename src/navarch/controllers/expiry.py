@@ -9,13 +9,12 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from navarch.api.certificatesigningrequest import CertificateSigningRequest
 from navarch.api.errors import StatusError
 from navarch.api.event import Event
 from navarch.api.meta import Preconditions, parse_time
 from navarch.api.secret import Secret
+from navarch.client.views import View
 from navarch.controllers.base import Context
 from navarch.controllers.views import Meta, ObjectView
 
@@ -25,7 +24,7 @@ _PERIOD = 60.0
 _KEPT = timedelta(hours=1)
 
 
-class _EventView(msgspec.Struct, frozen=True, rename="camel"):
+class _EventView(View):
     metadata: Meta = Meta()
     last_timestamp: str | None = None
     event_time: str | None = None

@@ -12,6 +12,7 @@ from navarch.api.errors import StatusError
 from navarch.api.meta import Preconditions
 from navarch.api.namespace import Namespace
 from navarch.api.scheme import Kind, scheme
+from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers.base import Context
 from navarch.controllers.views import ObjectView
@@ -25,7 +26,7 @@ _PERIOD = 2.0
 class Namespaces:
     def __init__(self, context: Context) -> None:
         self._client = context.client
-        self._namespaces = context.informers.of(Namespace)
+        self._namespaces: Informer[Namespace] = context.informers.of(Namespace)
         self._queue: WorkQueue[str] = WorkQueue("namespaces")
         self._namespaces.listen(self._on_namespace)
         self._kinds: list[Kind[Any]] = [

@@ -18,9 +18,10 @@ import msgspec
 from navarch.api.errors import StatusError
 from navarch.api.lease import Lease
 from navarch.api.meta import now
-from navarch.api.node import Node, Taint
+from navarch.api.node import Node
 from navarch.api.pod import Pod
 from navarch.client.events import Reference
+from navarch.client.views import Taint, View
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers import views
 from navarch.controllers.base import Context
@@ -42,11 +43,11 @@ _OURS = frozenset({NOT_READY, UNREACHABLE, _UNSCHEDULABLE, *_PRESSURES.values()}
 _CONDITIONS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 
 
-class _LeaseSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class _LeaseSpec(View):
     renew_time: str | None = None
 
 
-class _LeaseView(msgspec.Struct, frozen=True, gc=False):
+class _LeaseView(View):
     metadata: Meta = Meta()
     spec: _LeaseSpec = _LeaseSpec()
 
@@ -157,7 +158,7 @@ class NodeLifecycle:
         ]
         body: dict[str, Any] = {
             "metadata": {"resourceVersion": node.metadata.resource_version},
-            "spec": {"taints": msgspec.to_builtins([*others, *fresh]) or None},
+            "spec": {"taints": [_plain(taint) for taint in (*others, *fresh)] or None},
         }
         try:
             await self._client.patch(Node, node.metadata.name, None, body)
@@ -185,6 +186,11 @@ class NodeLifecycle:
         except StatusError as error:
             if error.code not in (404, 409):
                 raise
+
+
+def _plain(taint: Taint) -> dict[str, str]:
+    plain: dict[str, str | None] = msgspec.to_builtins(taint)
+    return {name: value for name, value in plain.items() if value is not None}
 
 
 def _wanted(node: NodeView) -> list[tuple[str, str]]:

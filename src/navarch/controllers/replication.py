@@ -23,6 +23,7 @@ from navarch.api.replicationcontroller import (
     ReplicationControllerStatus,
 )
 from navarch.client.events import Reference
+from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers import views
 from navarch.controllers.base import Context
@@ -59,7 +60,7 @@ class Replication:
         self._client = context.client
         self._events = context.events
         self._pods = views.pods(context.informers)
-        self._rcs = context.informers.of(ReplicationController)
+        self._rcs: Informer[ReplicationController] = context.informers.of(ReplicationController)
         self._queue: WorkQueue[Key] = WorkQueue("replication")
         self._unseen: dict[Key, _Unseen] = {}
         self._rcs.listen(self._on_rc)
@@ -277,7 +278,7 @@ class Replication:
 
 def _matches(rc: ReplicationController, pod: PodView) -> bool:
     selector = rc.spec.selector if rc.spec else None
-    return bool(selector) and selector.items() <= (pod.metadata.labels or {}).items()
+    return selector is not None and bool(selector) and selector.items() <= (pod.metadata.labels or {}).items()
 
 
 def _usefulness(pod: PodView) -> tuple[bool, bool, bool, str, str]:

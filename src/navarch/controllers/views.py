@@ -5,16 +5,12 @@ from __future__ import annotations
 
 import msgspec
 
-from navarch.api.meta import ObjectMeta
-from navarch.api.node import NodeCondition, Taint
+from navarch.api.node import NodeCondition
 from navarch.client.informer import Informer, Informers
+from navarch.client.views import Taint, Toleration, View
 
 
-class _View(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    pass
-
-
-class Owner(_View):
+class Owner(View):
     kind: str = ""
     name: str = ""
     uid: str = ""
@@ -23,7 +19,7 @@ class Owner(_View):
     block_owner_deletion: bool | None = None
 
 
-class Meta(_View):
+class Meta(View):
     """ObjectMeta without what no controller reads."""
 
     name: str = ""
@@ -41,38 +37,21 @@ class Meta(_View):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
-class ObjectView(_View):
+class ObjectView(View):
     metadata: Meta = Meta()
 
 
-class Port(_View):
+class Port(View):
     container_port: int = 0
     name: str | None = None
     protocol: str | None = None
 
 
-class Container(_View):
+class Container(View):
     ports: list[Port] | None = None
 
 
-class Toleration(_View):
-    key: str | None = None
-    operator: str | None = None
-    value: str | None = None
-    effect: str | None = None
-    toleration_seconds: int | None = None
-
-    def tolerates(self, taint: Taint) -> bool:
-        if self.effect and self.effect != taint.effect:
-            return False
-        if self.key and self.key != taint.key:
-            return False
-        if self.operator == "Exists":
-            return True
-        return bool(self.key) and (self.value or "") == (taint.value or "")
-
-
-class PodSpecView(_View):
+class PodSpecView(View):
     node_name: str | None = None
     hostname: str | None = None
     subdomain: str | None = None
@@ -80,24 +59,24 @@ class PodSpecView(_View):
     tolerations: list[Toleration] | None = None
 
 
-class PodConditionView(_View):
+class PodConditionView(View):
     type: str = ""
     status: str = ""
     last_transition_time: str | None = None
 
 
-class PodAddress(_View):
+class PodAddress(View):
     ip: str = ""
 
 
-class PodStatusView(_View):
+class PodStatusView(View):
     phase: str | None = None
     reason: str | None = None
     pod_ip: str | None = msgspec.field(name="podIP", default=None)
     conditions: list[PodConditionView] | None = None
 
 
-class PodView(_View):
+class PodView(View):
     metadata: Meta = Meta()
     spec: PodSpecView = PodSpecView()
     status: PodStatusView = PodStatusView()
@@ -122,24 +101,24 @@ class PodView(_View):
         return None
 
 
-class NodeSpecView(_View):
+class NodeSpecView(View):
     pod_cidr: str | None = msgspec.field(name="podCIDR", default=None)
     pod_cidrs: list[str] | None = msgspec.field(name="podCIDRs", default=None)
     unschedulable: bool | None = None
     taints: list[Taint] | None = None
 
 
-class AddressView(_View):
+class AddressView(View):
     type: str = ""
     address: str = ""
 
 
-class NodeStatusView(_View):
+class NodeStatusView(View):
     conditions: list[NodeCondition] | None = None
     addresses: list[AddressView] | None = None
 
 
-class NodeView(_View):
+class NodeView(View):
     metadata: Meta = Meta()
     spec: NodeSpecView = NodeSpecView()
     status: NodeStatusView = NodeStatusView()
@@ -169,4 +148,4 @@ def nodes(informers: Informers) -> Informer[NodeView]:
     return informers.of(Node, view=NodeView)
 
 
-__all__ = ["NodeView", "ObjectMeta", "ObjectView", "PodView", "nodes", "pods"]
+__all__ = ["NodeView", "ObjectView", "PodView", "nodes", "pods"]

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from navarch.api.quantity import milli, value
-from navarch.scheduler.views import Affinity, Container, PodRow, PodRowSpec, Taint, Toleration
+from navarch.client.views import Taint, Toleration
+from navarch.scheduler.views import Affinity, Container, PodRow, PodRowSpec
 
 #: What a container without a request counts as in scores: cpu in millicores, memory in bytes (the
 #: reference's numbers).
@@ -56,17 +57,7 @@ class Shape:
         self.node_name = node_name
 
     def tolerates(self, taint: Taint) -> bool:
-        return any(_tolerates(toleration, taint) for toleration in self.tolerations)
-
-
-def _tolerates(toleration: Toleration, taint: Taint) -> bool:
-    if toleration.effect and toleration.effect != taint.effect:
-        return False
-    if toleration.key and toleration.key != taint.key:
-        return False
-    if toleration.operator == "Exists":
-        return True
-    return bool(toleration.key) and (toleration.value or "") == (taint.value or "")
+        return any(toleration.tolerates(taint) for toleration in self.tolerations)
 
 
 def amount(resource: str, quantity: str | int | float) -> int:

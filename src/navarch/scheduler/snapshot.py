@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from navarch.client.views import Taint
 from navarch.scheduler.shape import HostPort, Shape, amount
-from navarch.scheduler.views import NodeRow, Taint
+from navarch.scheduler.views import NodeRow
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

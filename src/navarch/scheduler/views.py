@@ -13,15 +13,12 @@ from typing import Any
 import msgspec
 
 from navarch.api.meta import Quantity
+from navarch.client.views import Taint, View
 
 _NOTHING = msgspec.Raw(b"")
 
 
-class _View(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    pass
-
-
-class Meta(_View):
+class Meta(View):
     name: str = ""
     namespace: str = ""
     uid: str = ""
@@ -30,7 +27,7 @@ class Meta(_View):
     creation_timestamp: str = ""
 
 
-class PodRowSpec(_View):
+class PodRowSpec(View):
     containers: msgspec.Raw = _NOTHING
     init_containers: msgspec.Raw = _NOTHING
     overhead: msgspec.Raw = _NOTHING
@@ -43,47 +40,41 @@ class PodRowSpec(_View):
     priority: int | None = None
 
 
-class PodCondition(_View):
+class PodCondition(View):
     type: str = ""
     status: str = ""
     message: str | None = None
 
 
-class PodRowStatus(_View):
+class PodRowStatus(View):
     phase: str | None = None
     conditions: msgspec.Raw = _NOTHING
 
 
-class PodRow(_View):
+class PodRow(View):
     metadata: Meta = Meta()
     spec: PodRowSpec = PodRowSpec()
     status: PodRowStatus = PodRowStatus()
 
 
-class Taint(_View):
-    key: str = ""
-    effect: str = ""
-    value: str | None = None
-
-
-class NodeMeta(_View):
+class NodeMeta(View):
     name: str = ""
     namespace: str | None = None
     resource_version: str = ""
     labels: dict[str, str] | None = None
 
 
-class NodeRowSpec(_View):
+class NodeRowSpec(View):
     unschedulable: bool | None = None
     taints: list[Taint] | None = None
 
 
-class NodeRowStatus(_View):
+class NodeRowStatus(View):
     allocatable: dict[str, Quantity] | None = None
     capacity: dict[str, Quantity] | None = None
 
 
-class NodeRow(_View):
+class NodeRow(View):
     metadata: NodeMeta = NodeMeta()
     spec: NodeRowSpec = NodeRowSpec()
     status: NodeRowStatus = NodeRowStatus()
@@ -92,30 +83,23 @@ class NodeRow(_View):
 # What a Shape is made of, decoded only when its bytes are new.
 
 
-class Port(_View):
+class Port(View):
     container_port: int = 0
     host_port: int | None = None
     host_ip: str | None = msgspec.field(name="hostIP", default=None)
     protocol: str | None = None
 
 
-class Resources(_View):
+class Resources(View):
     requests: dict[str, Quantity] | None = None
     limits: dict[str, Quantity] | None = None
 
 
-class Container(_View):
+class Container(View):
     resources: Resources = Resources()
     ports: list[Port] | None = None
     restart_policy: str | None = None
 
 
-class Toleration(_View):
-    key: str | None = None
-    operator: str | None = None
-    value: str | None = None
-    effect: str | None = None
-
-
-class Affinity(_View):
+class Affinity(View):
     node_affinity: dict[str, Any] | None = None

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from navarch.client.views import Taint
 from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Bools, Rows, Snapshot
-from navarch.scheduler.views import Taint
 
 _CORDONED = Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
 

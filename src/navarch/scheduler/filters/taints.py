@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from navarch.client.views import Taint
 from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Bools, Rows, Snapshot
-from navarch.scheduler.views import Taint
 
 
 def _refusing(shape: Shape, taints: tuple[Taint, ...]) -> Taint | None:

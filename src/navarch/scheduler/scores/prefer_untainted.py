@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from navarch.client.views import Taint
 from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Floats, Rows, Snapshot
-from navarch.scheduler.views import Taint
 
 
 def _disliked(shape: Shape, taints: tuple[Taint, ...]) -> int:
