@@ -34,6 +34,7 @@ class Deletion:
     ) -> Stored:
         """Mark the object for deletion, or remove it when nothing holds it."""
         lifecycle.check_options(options)
+        dry = ctx.dry_run or bool(options.dry_run)
         res = self._core.resource(kind)
         while True:
             entry = res.entry(namespace, name)
@@ -43,7 +44,7 @@ class Deletion:
             request = Request("DELETE", kind, namespace, name, "", None, old, ctx)
             try:
                 res.validate(request)
-                return await self._delete(res, entry, old, options, ctx)
+                return await self._delete(res, entry, old, options, dry)
             except (store.Conflict, store.Missing):
                 continue  # Another writer came first; the cache has its state by now.
             except store.Unavailable as exc:
@@ -52,7 +53,7 @@ class Deletion:
                 request.close()
 
     async def _delete(
-        self, res: Resource, entry: Entry, old: Any, options: DeleteOptions, ctx: Context
+        self, res: Resource, entry: Entry, old: Any, options: DeleteOptions, dry: bool
     ) -> Stored:
         kind = res.kind
         first = old.metadata.deletion_timestamp is None
@@ -63,13 +64,13 @@ class Deletion:
             new = lifecycle.terminating(kind, new)
         revision = entry.revision
         if lifecycle.due(kind, new):
-            if not ctx.dry_run:
+            if not dry:
                 revision = await self._core.store.delete(entry.key, expected=revision)
             return Stored(kind.splice(_encode(new), revision), revision, versioned(new, revision), True)
         value = _encode(new)
         if kind.splice(value, revision) == entry.value:
             return Stored(entry.value, revision, old)
-        if not ctx.dry_run:
+        if not dry:
             revision = await self._core.store.update(entry.key, value, expected=revision, hint=new)
         return Stored(kind.splice(value, revision), revision, versioned(new, revision))
 

@@ -10,13 +10,21 @@ from typing import Any
 
 import msgspec
 
-from navarch.api import decode
+from navarch.api import decode, patch
+from navarch.api.errors import unsupported_media_type
 from navarch.api.scheme import Kind
 
 
 def patched(kind: Kind[Any], value: bytes, body: Any, type: str) -> Any:
     """Raises StatusError 400, 415, 422."""
-    from navarch.api import patch
-
     document = msgspec.json.decode(value)
-    return decode.from_document(kind, patch.apply(kind.type, document, body, type))
+    match type:
+        case "merge":
+            made = patch.merge_patch(document, body)
+        case "strategic":
+            made = patch.strategic_merge_patch(kind.type, document, body)
+        case "json":
+            made = patch.json_patch(document, body)
+        case _:
+            raise unsupported_media_type(f"patches of type {type!r} are not supported")
+    return decode.from_document(kind, made)

@@ -78,8 +78,6 @@ class Pods:
     async def evict(self, namespace: str | None, name: str, eviction: Any, ctx: Context) -> Stored:
         """Create a policy/v1 Eviction: a deletion that disruption budgets may refuse (there are none yet)."""
         options = eviction.delete_options or DeleteOptions()
-        if ctx.dry_run is False and options.dry_run:
-            ctx.dry_run = True
         return await self._deletion.delete(POD, namespace, name, options, ctx)
 
 

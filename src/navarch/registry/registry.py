@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from navarch.api.meta import DeleteOptions
+from navarch.api.meta import DeleteOptions, ObjectMeta
 from navarch.api.scheme import Kind, Scheme
 from navarch.api.selectors import FieldSelector, Selector
 from navarch.registry.admission import Admission
-from navarch.registry.context import Context, ListResult, Stored
+from navarch.registry.admission.namespace_lifecycle import IMMORTAL
+from navarch.registry.context import SYSTEM, Context, ListResult, Stored
 from navarch.registry.core import Core
 from navarch.registry.deletion import Deletion
 from navarch.registry.pods import Pods
@@ -43,7 +44,15 @@ class Registry:
         self._pods = Pods(self._core, self._deletion)
 
     async def start(self) -> None:
+        """Fill the caches and make the namespaces that always exist."""
         await self._core.start()
+        namespaces = self._core.named("", "v1", "namespaces")
+        if namespaces is None:
+            return
+        kind = namespaces.kind
+        for name in IMMORTAL:
+            if namespaces.cache.get(kind.key(None, name)) is None:
+                await self.create(kind, None, kind.type(metadata=ObjectMeta(name=name)), Context(SYSTEM))
 
     async def close(self) -> None:
         """End all watches. Idempotent."""

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A kubelet touches its own node, the pods on it and its lease, and nothing else.
+
+The rules are those of the reference's NodeRestriction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from navarch.api.errors import StatusError, forbidden_request
+from navarch.api.scheme import Kind
+from navarch.registry.admission import Admission, Operation, Request
+from navarch.registry.context import User
+
+NODES = "system:nodes"
+PREFIX = "system:node:"
+LEASES = "kube-node-lease"
+_MIRROR = "kubernetes.io/config.mirror"
+_RESTRICTED = "node-restriction.kubernetes.io"
+
+_LABELS = frozenset(
+    {
+        "kubernetes.io/hostname",
+        "kubernetes.io/arch",
+        "kubernetes.io/os",
+        "beta.kubernetes.io/arch",
+        "beta.kubernetes.io/os",
+        "beta.kubernetes.io/instance-type",
+        "node.kubernetes.io/instance-type",
+        "failure-domain.beta.kubernetes.io/region",
+        "failure-domain.beta.kubernetes.io/zone",
+        "failure-domain.kubernetes.io/region",
+        "failure-domain.kubernetes.io/zone",
+        "topology.kubernetes.io/region",
+        "topology.kubernetes.io/zone",
+    }
+)
+_OPEN = ("kubelet.kubernetes.io", "node.kubernetes.io")
+_CLOSED = ("kubernetes.io", "k8s.io")
+
+
+def node_of(user: User) -> str | None:
+    """The node whose kubelet asks; None for everyone else."""
+    if NODES in user.groups and user.name.startswith(PREFIX):
+        return user.name[len(PREFIX) :] or None
+    return None
+
+
+class NodeRestriction(Admission):
+    def handles(self, kind: Kind[Any], operation: Operation) -> bool:
+        return (kind.group, kind.resource) in (
+            ("", "pods"),
+            ("", "nodes"),
+            ("coordination.k8s.io", "leases"),
+        )
+
+    def validate(self, request: Request) -> None:
+        node = node_of(request.ctx.user)
+        if node is None:
+            return
+        match request.kind.resource:
+            case "pods":
+                why = _pod(request, node)
+            case "nodes":
+                why = _node(request, node)
+            case _:
+                why = _lease(request, node)
+        if why:
+            raise _refused(request, why)
+
+
+def _refused(request: Request, why: str) -> StatusError:
+    return forbidden_request(request.kind.resource, request.name, why, request.kind.group)
+
+
+def _pod(request: Request, node: str) -> str | None:
+    match request.operation, request.subresource:
+        case "CREATE", "":
+            return _mirror_pod(request.obj, node)
+        case "UPDATE", "status":
+            if request.old.spec is None or request.old.spec.node_name != node:
+                return f'node "{node}" can only update pod status for pods with spec.nodeName set to itself'
+            return None
+        case "DELETE", _:
+            if request.old.spec is None or request.old.spec.node_name != node:
+                return f'node "{node}" can only delete pods with spec.nodeName set to itself'
+            return None
+    return f'node "{node}" can only create and delete mirror pods and update the status of its pods'
+
+
+def _mirror_pod(pod: Any, node: str) -> str | None:
+    """A pod that a kubelet makes must stand for one it runs anyway, and give it nothing it could not have."""
+    if _MIRROR not in (pod.metadata.annotations or ()):
+        return f'pod does not have "{_MIRROR}" annotation, node "{node}" can only create mirror pods'
+    spec = pod.spec
+    if spec.node_name != node:
+        return f'node "{node}" can only create pods with spec.nodeName set to itself'
+    for owner in pod.metadata.owner_references or ():
+        if owner.api_version != "v1" or owner.kind != "Node" or owner.name != node:
+            return f'node "{node}" can only create pods with an owner reference set to itself'
+    if spec.service_account_name or spec.service_account:
+        return f'node "{node}" can not create pods that reference a service account'
+    for volume in spec.volumes or ():
+        for source in ("secret", "config_map", "projected", "persistent_volume_claim", "ephemeral", "csi"):
+            if getattr(volume, source, None) is not None:
+                return f'node "{node}" can not create pods that reference secrets, config maps or claims'
+    return None
+
+
+def _node(request: Request, node: str) -> str | None:
+    if request.name != node:
+        return f'node "{node}" is not allowed to modify node "{request.name}"'
+    if request.operation == "CREATE":
+        return _changed_labels(request.obj.metadata.labels, None, node)
+    if request.operation == "UPDATE" and not request.subresource:
+        new, old = request.obj, request.old
+        taints = new.spec.taints if new.spec is not None else None
+        before = old.spec.taints if old.spec is not None else None
+        if (taints or []) != (before or []):
+            return f'node "{node}" is not allowed to modify taints'
+        return _changed_labels(new.metadata.labels, old.metadata.labels, node)
+    return None
+
+
+def _changed_labels(new: dict[str, str] | None, old: dict[str, str] | None, node: str) -> str | None:
+    now, then = new or {}, old or {}
+    changed = sorted(key for key in now.keys() | then.keys() if now.get(key) != then.get(key))
+    wrong = [key for key in changed if not _own_label(key)]
+    if wrong:
+        return f'node "{node}" is not allowed to modify labels: {", ".join(wrong)}'
+    return None
+
+
+def _own_label(key: str) -> bool:
+    """Whether a kubelet may set this label of its node."""
+    domain, slash, _ = key.rpartition("/")
+    if not slash or key in _LABELS:
+        return True
+    if _within(domain, (_RESTRICTED,)):
+        return False
+    return _within(domain, _OPEN) or not _within(domain, _CLOSED)
+
+
+def _within(domain: str, zones: tuple[str, ...]) -> bool:
+    return any(domain == zone or domain.endswith(f".{zone}") for zone in zones)
+
+
+def _lease(request: Request, node: str) -> str | None:
+    if request.namespace != LEASES:
+        return f'can only access leases in the "{LEASES}" system namespace'
+    if request.name != node:
+        return "can only access node lease with the same name as the requesting node"
+    return None

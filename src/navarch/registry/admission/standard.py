@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The admission plugins of a master, in the order they are asked."""
+
+from __future__ import annotations
+
+from navarch.registry.admission import Admission
+from navarch.registry.admission.default_tolerations import DefaultTolerations
+from navarch.registry.admission.namespace_lifecycle import NamespaceLifecycle
+from navarch.registry.admission.node_restriction import NodeRestriction
+from navarch.registry.admission.service_account import ServiceAccount
+from navarch.registry.admission.service_allocation import ServiceAllocation
+
+
+def plugins(
+    *,
+    service_cidr: str = "10.96.0.0/16",
+    toleration_seconds: int = 300,
+    node_ports: tuple[int, int] = (30000, 32767),
+) -> list[Admission]:
+    """service_cidr: where service addresses come from. node_ports: first and last port of services on nodes.
+
+    Raises ValueError for a range that is none.
+    """
+    return [
+        NamespaceLifecycle(),
+        NodeRestriction(),
+        ServiceAccount(),
+        DefaultTolerations(toleration_seconds),
+        ServiceAllocation(service_cidr, node_ports),
+    ]
