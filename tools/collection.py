@@ -39,7 +39,9 @@ def files() -> list[Path]:
 def fingerprint() -> str:
     digest = hashlib.sha256(sys.version.encode())
     for relative in files():
-        digest.update(str(relative).encode() + b"\0" + hashlib.sha256((ROOT / relative).read_bytes()).digest())
+        digest.update(
+            str(relative).encode() + b"\0" + hashlib.sha256((ROOT / relative).read_bytes()).digest()
+        )
     return digest.hexdigest()
 
 
@@ -51,7 +53,9 @@ def galaxy(log: Path, *arguments: str) -> None:
         stream.write(done.stdout)
     if done.returncode:
         last = (done.stdout.strip().splitlines() or ["no output"])[-1]
-        raise SystemExit(f"error: ansible-galaxy collection {arguments[0]}: {last} (all of it: {log.relative_to(ROOT)})")
+        raise SystemExit(
+            f"error: ansible-galaxy collection {arguments[0]}: {last} (all of it: {log.relative_to(ROOT)})"
+        )
 
 
 def build() -> Path:
@@ -82,7 +86,8 @@ def tree(parent: Path) -> Path:
     """A copy of the collection with its tests under `parent`; files that did not change keep their times."""
     target = parent / "ansible_collections" / "navarch" / "cluster"
     wanted = set(files()) | {
-        path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*")
+        path.relative_to(ROOT)
+        for path in (ROOT / "tests").rglob("*")
         if path.is_file() and not SKIPPED.intersection(path.relative_to(ROOT).parts)
     }
     for old in sorted(target.rglob("*")):

@@ -13,8 +13,8 @@ import base64
 import hashlib
 import json
 import os
-import sys
 import tempfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -23,8 +23,6 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the same sour
 
 def load_project(root: Path) -> dict[str, object]:
     """The ``[project]`` table of pyproject.toml."""
-    import tomllib  # here, because it needs Python 3.11 and the message for older ones comes first
-
     with (root / "pyproject.toml").open("rb") as stream:
         project: dict[str, object] = tomllib.load(stream)["project"]
     return project
@@ -114,8 +112,6 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder with pyproject.toml and src/navarch")
     parser.add_argument("--out", type=Path, required=True, help="folder for the wheel")
     arguments = parser.parse_args()
-    if sys.version_info < (3, 11):
-        raise SystemExit("building the runtime's wheel needs Python 3.11 or newer on the controller")
     print(json.dumps(build(arguments.root.resolve(), arguments.out.resolve())))
 
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A stdout callback that says what runs now and how it ended, one line a task, and the full story of failures.
+"""A stdout callback: what runs now and how it ended, one line a task, and the full story of failures.
 
-Only what is printed; a line starts when its task starts, so that a long step says what it is doing.
+Only what is printed. A line starts while its task runs, so that a long step says what it is doing; off a
+terminal it starts after a second, so that skipped tasks leave no trace there either.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
@@ -16,7 +18,7 @@ name: steps
 type: stdout
 short_description: One line a task
 description:
-  - Prints each task when it starts and its outcome on the same line. Skipped tasks leave no line on a terminal.
+  - Prints each task when it starts, and its outcome on the same line. Skipped tasks leave no line.
 extends_documentation_fragment:
   - default_callback
   - result_format_callback
@@ -32,27 +34,49 @@ class CallbackModule(DefaultCallback):
         super().__init__()
         self.terminal = sys.stdout.isatty()
         self.started = time.monotonic()
-        self.open = False
+        self.line = None
+        self.shown = False
+        self.timer = None
+        self.lock = threading.Lock()
 
     def start(self, task, word=""):
-        name = task.get_name().strip().removeprefix("navarch.cluster.")
+        """Begin the line of a task; `word` goes before its name."""
         self.close("")
         self.started = time.monotonic()
-        sys.stdout.write(f"    {word}{name} ... ")
-        sys.stdout.flush()
-        self.open = True
+        self.line = f"    {word}{task.get_name().strip().removeprefix('navarch.cluster.')} ... "
+        self.shown = False
+        if self.terminal:
+            self.show()
+        else:
+            self.timer = threading.Timer(1.0, self.show)
+            self.timer.daemon = True
+            self.timer.start()
+
+    def show(self):
+        with self.lock:
+            if self.line is not None and not self.shown:
+                self.shown = True
+                sys.stdout.write(self.line)
+                sys.stdout.flush()
 
     def close(self, outcome):
-        """End the line that is open, if one is."""
-        if not self.open:
-            return
-        self.open = False
-        took = time.monotonic() - self.started
-        if outcome == "skipped" and self.terminal:
-            sys.stdout.write("\r\033[K")
-        else:
-            sys.stdout.write(outcome + (f" ({took:.0f} s)" if took >= 2 and outcome else "") + "\n")
-        sys.stdout.flush()
+        """End the line that is open, if one is. No outcome: the line goes as if it had never been."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        with self.lock:
+            line, self.line = self.line, None
+            if line is None:
+                return
+            took = time.monotonic() - self.started
+            if outcome in ("", "skipped") and self.terminal:
+                sys.stdout.write("\r\033[K")
+            elif outcome in ("", "skipped"):
+                sys.stdout.write(outcome + "\n" if self.shown else "")
+            else:
+                words = outcome + (f" ({took:.0f} s)" if took >= 2 else "")
+                sys.stdout.write(("" if self.shown else line) + words + "\n")
+            sys.stdout.flush()
 
     def v2_playbook_on_play_start(self, play):
         self.close("")
