@@ -12,7 +12,8 @@ options:
   kubeconfig:
     description:
       - Path of a kubeconfig file, or the content of one as a mapping.
-      - Environment variable E(K8S_AUTH_KUBECONFIG) is used when this is not set, then E(KUBECONFIG), then C(~/.kube/config) where it exists.
+      - Environment variable E(K8S_AUTH_KUBECONFIG) is used when this is not set, then E(KUBECONFIG), then
+        C(~/.kube/config) where it exists.
       - Users that get their credentials from a helper program (C(exec)) are refused.
     type: raw
   context:
@@ -57,7 +58,8 @@ options:
     aliases: [verify_ssl]
   proxy:
     description:
-      - Address of an HTTP proxy to reach the cluster through. By default what E(HTTPS_PROXY) and E(NO_PROXY) say.
+      - Address of an HTTP proxy to reach the cluster through. By default what E(HTTPS_PROXY) and
+        E(NO_PROXY) say.
       - Environment variable E(K8S_AUTH_PROXY) is used when this is not set.
     type: str
 requirements:

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 """Documentation of the options that describe a pod (``module_utils.podspec.SPEC``), once for all modules.
 
-``DOCUMENTATION`` is for module ``pod``, where they are options; ``TEMPLATE`` for modules where they are below ``template``.
-Lists of the same options in several places are written once and put in place by indentation.
+``DOCUMENTATION`` is for module ``pod``, where they are options; ``TEMPLATE`` for modules where they are below
+``template``. Lists of the same options in several places are written once and put in place by indentation.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ env:
       type: str
       required: true
     value:
-      description: Its value. Seen by everybody who may read the pod - use O(${at}env[].value_from.secret_key) for secrets.
+      description: Its value. Seen by everybody who may read the pod - use
+        O(${at}env[].value_from.secret_key) for secrets.
       type: str
     value_from:
       description: Where its value comes from.
@@ -137,7 +138,8 @@ resources:
       description: At most so much of each resource, such as C(cpu) and C(memory).
       type: dict
     requests:
-      description: So much of each resource is set aside on the node. By default what O(${at}resources.limits) says.
+      description: So much of each resource is set aside on the node. By default what
+        O(${at}resources.limits) says.
       type: dict
 volume_mounts:
   description: Where volumes of the pod appear in the container.
@@ -300,7 +302,8 @@ tolerations:
       description: Key of the taint. Without it, every taint.
       type: str
     operator:
-      description: Whether the taint must have O(${at}tolerations[].value) or just be there. By default V(Equal).
+      description: Whether the taint must have O(${at}tolerations[].value) or just be there. By default
+        V(Equal).
       type: str
       choices: [Equal, Exists]
     value:
@@ -353,7 +356,7 @@ options:
 
 
 def _fill(text: str, at: str, depth: int, **parts: str) -> str:
-    """``text`` with its parts put in, below the lines that ask for them, and all of it indented by ``depth``."""
+    """``text`` with its parts put in, below the lines that ask for them, all indented by ``depth``."""
     lines = []
     for line in text.strip().splitlines():
         head, asked, name = line.partition("${")
@@ -369,7 +372,9 @@ def _fill(text: str, at: str, depth: int, **parts: str) -> str:
 def _options(at: str, depth: int) -> str:
     container = _fill(_CONTAINER, at + "containers[].", 0, key_of=_KEY_OF)
     init_container = _fill(_CONTAINER, at + "init_containers[].", 0, key_of=_KEY_OF)
-    return _fill(_SPEC, at, depth, container=container, init_container=init_container, probe=_PROBE, files=_FILES)
+    return _fill(
+        _SPEC, at, depth, container=container, init_container=init_container, probe=_PROBE, files=_FILES
+    )
 
 
 class ModuleDocFragment:

@@ -10,7 +10,8 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   label_selectors:
-    description: Only objects whose labels match all of these, such as V(app=web), V(tier notin (test\)) or V(!draft).
+    description: Only objects whose labels match all of these, such as V(app=web), V(tier notin (test\)) or
+      V(!draft).
     type: list
     elements: str
     default: []

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Inventory navarch.cluster.nodes. Documentation and the inventory's own business; each source is a file of its own."""
+"""Inventory navarch.cluster.nodes. Documentation and the inventory's own business; each source is a file of
+its own.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ version_added: 0.1.0
 author:
   - Navarch developers (@navarch)
 description:
-  - Reads the nodes of a Navarch cluster, or of any other cluster that speaks the Kubernetes API, and makes each a host of group C(nodes).
+  - Reads the nodes of a Navarch cluster, or of any other cluster that speaks the Kubernetes API, and makes
+    each a host of group C(nodes).
   - The file's name must end in C(navarch.yml) or C(navarch.yaml).
   - What comes from the cluster is data. Templates in it, say in a label's value, are never evaluated.
 extends_documentation_fragment:
@@ -41,7 +44,8 @@ options:
     type: str
     default: ''
 notes:
-  - Each host gets C(ansible_host) (its C(InternalIP)) and the variables C(addresses), C(labels), C(annotations), C(ready), C(schedulable), C(taints),
+  - Each host gets C(ansible_host) (its C(InternalIP)) and the variables C(addresses), C(labels),
+    C(annotations), C(ready), C(schedulable), C(taints),
     C(capacity), C(allocatable) and C(zone).
 seealso:
   - module: navarch.cluster.node_info
@@ -74,7 +78,9 @@ from ansible_collections.navarch.cluster.plugins.module_utils.errors import Clus
 from ansible_collections.navarch.cluster.plugins.plugin_utils import source_cluster
 from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import NodeRecord
 
-SOURCES: dict[str, t.Callable[[t.Mapping[str, t.Any]], list[NodeRecord]]] = {"cluster": source_cluster.records}
+SOURCES: dict[str, t.Callable[[t.Mapping[str, t.Any]], list[NodeRecord]]] = {
+    "cluster": source_cluster.records
+}
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Argument specs that modules compose, and how they are put together. Their documentation is in the doc fragments."""
+"""Argument specs that modules compose, and how they are put together. Their documentation is in the doc
+fragments.
+"""
 
 from __future__ import annotations
 

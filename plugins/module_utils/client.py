@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The verbs of the API for modules and plugins: get, list, create, patch, replace, delete, watch, and pod subresources.
+"""The verbs of the API for modules and plugins: get, list, create, patch, delete, watch, and pod
+subresources.
 
-Belongs here: paths, retries, and telling failures apart. Not here: what any kind means, and TLS (``transport``).
+Belongs here: paths, retries, and telling failures apart. Not here: what any kind means, and TLS
+(``transport``).
 """
 
 from __future__ import annotations
@@ -54,7 +56,9 @@ SCHEDULING_REVIEW = Kind("scheduling.navarch.io/v1alpha1", "SchedulingReview", "
 
 
 class Client:
-    """One cluster, one identity. With ``dry_run`` every write is only tried: the API validates it and stores nothing."""
+    """One cluster, one identity. With ``dry_run`` every write is only tried: the API validates it and stores
+    nothing.
+    """
 
     def __init__(self, connection: Connection, dry_run: bool = False) -> None:
         self.connection = connection
@@ -81,7 +85,11 @@ class Client:
             raise
 
     def list(
-        self, kind: Kind, namespace: str | None = None, labels: t.Sequence[str] = (), fields: t.Sequence[str] = ()
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        labels: t.Sequence[str] = (),
+        fields: t.Sequence[str] = (),
     ) -> tuple[list[Object], str]:
         """All objects that match, and the revision to watch from."""
         query: dict[str, t.Any] = _selectors(labels, fields)
@@ -98,7 +106,9 @@ class Client:
             item.setdefault("kind", kind.kind)
         return items, str(meta.get("resourceVersion") or "")
 
-    def create(self, kind: Kind, namespace: str | None, body: Object, sub: str | None = None, name: str | None = None) -> Object:
+    def create(
+        self, kind: Kind, namespace: str | None, body: Object, sub: str | None = None, name: str | None = None
+    ) -> Object:
         return self._json("POST", kind.path(namespace, name, sub), query=self._write(), body=body)
 
     def review(self, kind: Kind, namespace: str | None, body: Object) -> Object:
@@ -106,9 +116,13 @@ class Client:
         return self._json("POST", kind.path(namespace), body=body)
 
     def patch(self, kind: Kind, namespace: str | None, name: str, body: Object) -> Object:
-        return self._json("PATCH", kind.path(namespace, name), query=self._write(), body=body, content_type=STRATEGIC)
+        return self._json(
+            "PATCH", kind.path(namespace, name), query=self._write(), body=body, content_type=STRATEGIC
+        )
 
-    def delete(self, kind: Kind, namespace: str | None, name: str, grace: int | None = None, uid: str | None = None) -> bool:
+    def delete(
+        self, kind: Kind, namespace: str | None, name: str, grace: int | None = None, uid: str | None = None
+    ) -> bool:
         """Whether there was something to delete. ``uid`` holds it to the object that was looked at."""
         body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         if grace is not None:
@@ -126,13 +140,20 @@ class Client:
     def text(self, kind: Kind, namespace: str, name: str, sub: str, query: t.Mapping[str, t.Any]) -> str:
         """A subresource that answers with text, such as a pod's log."""
         with self._send("GET", kind.path(namespace, name, sub), query=query) as answer:
-            return answer.content.decode("utf-8", "replace")
+            content: bytes = answer.content
+        return content.decode("utf-8", "replace")
 
     def watch(
-        self, kind: Kind, namespace: str | None, version: str, deadline: float,
-        labels: t.Sequence[str] = (), fields: t.Sequence[str] = (),
+        self,
+        kind: Kind,
+        namespace: str | None,
+        version: str,
+        deadline: float,
+        labels: t.Sequence[str] = (),
+        fields: t.Sequence[str] = (),
     ) -> t.Iterator[tuple[str, Object]]:
-        """(type, object) of every change after ``version`` until ``deadline`` (time.monotonic) or the server's end.
+        """(type, object) of every change after ``version`` until ``deadline`` (time.monotonic) or the
+        server's end.
 
         An ERROR event is raised as StatusError: 410 means the version is too old to watch from.
         """
@@ -140,17 +161,26 @@ class Client:
         if remaining <= 0:
             return
         query = dict(
-            _selectors(labels, fields), watch="true", resourceVersion=version, allowWatchBookmarks="true",
+            _selectors(labels, fields),
+            watch="true",
+            resourceVersion=version,
+            allowWatchBookmarks="true",
             timeoutSeconds=max(1, int(remaining + 0.999)),
         )
         try:
-            with self._send("GET", kind.path(namespace), query=query, stream=True, read_seconds=remaining) as answer:
+            with self._send(
+                "GET", kind.path(namespace), query=query, stream=True, read_seconds=remaining
+            ) as answer:
                 for line in answer.iter_lines(chunk_size=65536):
                     if line:
                         yield self._event(line, kind, namespace)
                     if time.monotonic() >= deadline:
                         return
-        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError, requests.exceptions.Timeout):
+        except (
+            requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.ConnectionError,
+            requests.exceptions.Timeout,
+        ):
             return  # the stream broke or was silent until the deadline: the caller looks again
 
     # -- below the verbs
@@ -160,7 +190,9 @@ class Client:
             event = json.loads(line)
             found = (event["type"], event["object"])
         except (ValueError, KeyError, TypeError):
-            raise ClusterError("the cluster sent a watch event that is none: %.200s" % line.decode("utf-8", "replace")) from None
+            raise ClusterError(
+                "the cluster sent a watch event that is none: %.200s" % line.decode("utf-8", "replace")
+            ) from None
         if found[0] == "ERROR":
             raise status_error(int(found[1].get("code") or 500), found[1], "WATCH", kind.path(namespace))
         return found
@@ -175,14 +207,24 @@ class Client:
             except ValueError:
                 decoded = None
         if not isinstance(decoded, dict):
-            raise ClusterError("%s answers %s %s with something that is no API object" % (self.connection.server, verb, path))
+            raise ClusterError(
+                "%s answers %s %s with something that is no API object" % (self.connection.server, verb, path)
+            )
         return decoded
 
     def _send(
-        self, verb: str, path: str, query: t.Mapping[str, t.Any] | None = None, body: Object | None = None,
-        content_type: str = "application/json", stream: bool = False, read_seconds: float = ANSWER_SECONDS,
+        self,
+        verb: str,
+        path: str,
+        query: t.Mapping[str, t.Any] | None = None,
+        body: Object | None = None,
+        content_type: str = "application/json",
+        stream: bool = False,
+        read_seconds: float = ANSWER_SECONDS,
     ) -> t.Any:
-        """The answer below 400. Retried: 429 always (nothing was done), 503 and broken connections where repeating is safe."""
+        """The answer below 400. Retried: 429 always (nothing was done), 503 and broken connections where
+        repeating is safe.
+        """
         headers = {"Accept": "application/json, */*;q=0.1", "User-Agent": "navarch.cluster"}
         data = None
         if body is not None:
@@ -192,8 +234,15 @@ class Client:
             last = attempt == TRIES - 1
             try:
                 answer = self._session.request(
-                    verb, self.connection.server + path, params=query, data=data, headers=headers, stream=stream,
-                    timeout=(CONNECT_SECONDS, read_seconds), verify=self.connection.verify, allow_redirects=False,
+                    verb,
+                    self.connection.server + path,
+                    params=query,
+                    data=data,
+                    headers=headers,
+                    stream=stream,
+                    timeout=(CONNECT_SECONDS, read_seconds),
+                    verify=self.connection.verify,
+                    allow_redirects=False,
                 )
             except requests.exceptions.RequestException as problem:
                 if last or verb not in IDEMPOTENT or not _broken(problem):
@@ -215,10 +264,16 @@ class Client:
         said = _innermost(problem)
         if isinstance(problem, requests.exceptions.SSLError):
             if "CERTIFICATE_VERIFY_FAILED" in str(problem) or "certificate verify failed" in str(problem):
-                reason = str(problem).rpartition("verify failed:")[2].partition("(_ssl")[0].strip(" )'\"") or said
-                return TrustError("ca_cert: %s does not prove to be the cluster of %s: %s" % (server, origin, reason))
+                reason = (
+                    str(problem).rpartition("verify failed:")[2].partition("(_ssl")[0].strip(" )'\"") or said
+                )
+                return TrustError(
+                    "ca_cert: %s does not prove to be the cluster of %s: %s" % (server, origin, reason)
+                )
             if "alert" in str(problem).lower():
-                return TrustError("client_cert: %s refuses the client certificate of %s: %s" % (server, origin, said))
+                return TrustError(
+                    "client_cert: %s refuses the client certificate of %s: %s" % (server, origin, said)
+                )
             return TrustError("TLS with %s fails: %s" % (server, said))
         if isinstance(problem, requests.exceptions.ProxyError):
             return UnreachableError("proxy: cannot reach %s through it: %s" % (server, said))
@@ -226,7 +281,10 @@ class Client:
             return UnreachableError("%s does not answer within %d seconds" % (server, ANSWER_SECONDS))
         if isinstance(problem, requests.exceptions.ConnectionError):
             if _broken(problem) and verb not in IDEMPOTENT:
-                return UnreachableError("%s broke the connection before its answer (%s): whether it acted is not known" % (server, said))
+                return UnreachableError(
+                    "%s broke the connection before its answer (%s): whether it acted is not known"
+                    % (server, said)
+                )
             return UnreachableError("cannot reach the cluster at %s (from %s): %s" % (server, origin, said))
         return UnreachableError("cannot ask the cluster at %s (from %s): %s" % (server, origin, said))
 
@@ -248,7 +306,9 @@ def _decoded(answer: t.Any) -> t.Any:
 
 
 def _broken(problem: Exception) -> bool:
-    """A connection that was there and broke; not one that never came about, and not a doubt about certificates."""
+    """A connection that was there and broke; not one that never came about, and not a doubt about
+    certificates.
+    """
     wrong = (requests.exceptions.SSLError, requests.exceptions.ProxyError, requests.exceptions.ConnectTimeout)
     if isinstance(problem, wrong) or not isinstance(problem, requests.exceptions.ConnectionError):
         return isinstance(problem, requests.exceptions.ChunkedEncodingError)
@@ -272,4 +332,4 @@ def _innermost(problem: BaseException) -> str:
 def _pause(attempt: int, retry_after: str | None) -> float:
     if retry_after and retry_after.isdigit():
         return float(min(int(retry_after), 10))
-    return 0.1 * 2 ** attempt
+    return 0.1 * (1 << attempt)

@@ -3,9 +3,10 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 """What differs between what was asked for and what the cluster has, and the patch that mends it.
 
-Belongs here: comparing and patching of plain API objects by the rules of strategic merge patch. Not here: HTTP, options.
-Only what was asked for counts: keys that are not asked for are the cluster's business (defaults, other people's labels).
-A list that is asked for is meant whole; what the cluster itself adds to lists is left alone.
+Belongs here: comparing and patching of plain API objects by the rules of strategic merge patch. Not here:
+HTTP, options. Only what was asked for counts: keys that are not asked for are the cluster's business
+(defaults, other people's labels). A list that is asked for is meant whole; what the cluster itself adds to
+lists is left alone.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ MERGE_KEYS: dict[str, tuple[str, ...]] = {
 }
 _KEY_DEFAULTS = {"protocol": "TCP"}
 _QUANTITY_PARENTS = frozenset(("limits", "requests"))
-#: Objects of which only one of these keys may be set: what is not asked for must go when another is asked for.
+#: Objects of which only one of these keys may be set: what is not asked for must go when another is asked
+#: for.
 _ONE_OF: dict[str, frozenset[str] | None] = {
     "volumes": None,  # None: every key but the merge key
     "valueFrom": None,
@@ -47,7 +49,9 @@ _PRESENCE = frozenset(("emptyDir",))
 
 
 def differences(asked: t.Any, live: t.Any, path: Path = ()) -> list[Path]:
-    """The paths at which ``live`` is not as ``asked``. Members of lists are named by their key: ``containers[web]``."""
+    """The paths at which ``live`` is not as ``asked``. Members of lists are named by their key:
+    ``containers[web]``.
+    """
     key = path[-1].partition("[")[0] if path else ""
     if isinstance(asked, dict):
         if not asked and not live and (live is not None or key not in _PRESENCE):
@@ -58,7 +62,7 @@ def differences(asked: t.Any, live: t.Any, path: Path = ()) -> list[Path]:
             return [path]
         found = []
         for name, value in asked.items():
-            found += differences(value, live.get(name), path + (name,))
+            found += differences(value, live.get(name), (*path, name))
         if _displaced(path, asked, live):
             found.append(path)
         return found
@@ -68,20 +72,22 @@ def differences(asked: t.Any, live: t.Any, path: Path = ()) -> list[Path]:
 
 
 def merge_patch(asked: t.Any, live: t.Any, path: Path = ()) -> t.Any:
-    """The smallest strategic merge patch that makes ``live`` as asked; ``None`` when there is nothing to do."""
+    """The smallest strategic merge patch that makes ``live`` as asked; ``None`` when nothing differs."""
     if not differences(asked, live, path):
         return None
     if isinstance(asked, dict) and isinstance(live, dict):
-        patch: Object = {name: None for name in _displaced(path, asked, live)}
+        patch: Object = dict.fromkeys(_displaced(path, asked, live))
         for name, value in asked.items():
-            part = merge_patch(value, live.get(name), path + (name,))
+            part = merge_patch(value, live.get(name), (*path, name))
             if part is not None:
                 patch[name] = part
         return patch
     if isinstance(asked, list) and isinstance(live, list) and path and path[-1] in MERGE_KEYS:
         return _list_patch(asked, live, path)
     if isinstance(asked, list) and path and path[-1] == "tolerations":
-        return asked + [item for item in live or [] if _server_added("tolerations", item) and item not in asked]
+        return asked + [
+            item for item in live or [] if _server_added("tolerations", item) and item not in asked
+        ]
     return asked
 
 
@@ -91,17 +97,17 @@ def _list_differences(asked: list[t.Any], live: list[t.Any], path: Path) -> list
     if name not in MERGE_KEYS:
         if len(asked) != len(live):
             return [path]
-        return [path] if any(differences(a, b, path + ("",)) for a, b in zip(asked, live)) else []
+        return [path] if any(differences(asked[i], live[i], (*path, "")) for i in range(len(asked))) else []
     found = []
     there = {_key(name, item): item for item in live}
     for item in asked:
         key = _key(name, item)
-        member = path[:-1] + ("%s[%s]" % (name, "/".join(key)),)
+        member = _member(path, key)
         if key in there:
             found += differences(item, there.pop(key), member)
         else:
             found.append(member)
-    return found + [path[:-1] + ("%s[%s]" % (name, "/".join(key)),) for key in there]
+    return found + [_member(path, key) for key in there]
 
 
 def _list_patch(asked: list[t.Any], live: list[t.Any], path: Path) -> list[t.Any]:
@@ -110,12 +116,17 @@ def _list_patch(asked: list[t.Any], live: list[t.Any], path: Path) -> list[t.Any
     live = [item for item in live if item in asked or not _server_added(name, item)]
     there = {_key(name, item): item for item in live}
     plain = [item.get(merge_key) for item in asked + live]
-    if name == "ports" and (len({str(p) for p in plain[: len(asked)]}) < len(asked) or len({str(p) for p in plain[len(asked):]}) < len(live)):
-        return [{"$patch": "replace"}] + asked  # one number, two protocols: the merge key does not tell them apart
+    if name == "ports" and (
+        len({str(p) for p in plain[: len(asked)]}) < len(asked)
+        or len({str(p) for p in plain[len(asked) :]}) < len(live)
+    ):
+        return [
+            {"$patch": "replace"}
+        ] + asked  # one number, two protocols: the merge key does not tell them apart
     patch: list[t.Any] = []
     for item in asked:
         key = _key(name, item)
-        member = path[:-1] + ("%s[%s]" % (name, "/".join(key)),)
+        member = _member(path, key)
         if key not in there:
             patch.append(item)
             continue
@@ -124,9 +135,15 @@ def _list_patch(asked: list[t.Any], live: list[t.Any], path: Path) -> list[t.Any
             patch.append(dict(part, **{merge_key: item[merge_key]}))
     kept = {str(item.get(merge_key)) for item in asked}
     patch += [
-        {"$patch": "delete", merge_key: item[merge_key]} for item in there.values() if str(item.get(merge_key)) not in kept
+        {"$patch": "delete", merge_key: item[merge_key]}
+        for item in there.values()
+        if str(item.get(merge_key)) not in kept
     ]
     return patch
+
+
+def _member(path: Path, key: tuple[str, ...]) -> Path:
+    return (*path[:-1], "%s[%s]" % (path[-1], "/".join(key)))
 
 
 def _key(name: str, item: Object) -> tuple[str, ...]:
@@ -165,7 +182,7 @@ def _same(asked: t.Any, live: t.Any, path: Path) -> bool:
     if live is None:
         if len(path) > 1 and path[-2] in _FREE:
             return False
-        return asked in ("", 0) and not isinstance(asked, bool) or asked is False
+        return asked in ("", 0)  # which False is too
     if isinstance(asked, bool) or isinstance(live, bool):
         return False
     return str(asked) == str(live)

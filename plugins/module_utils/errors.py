@@ -50,11 +50,15 @@ class StatusError(ClusterError):
 
 
 def status_error(code: int, body: t.Any, verb: str, path: str) -> StatusError:
-    """The exception for an answer of 400 and above. ``body`` is the decoded answer, a Status where the API sent it."""
+    """The exception for an answer of 400 and above. ``body`` is the decoded answer, a Status where the API
+    sent it.
+    """
     status = body if isinstance(body, dict) and body.get("kind") == "Status" else {}
     reason = str(status.get("reason") or "")
     details = status.get("details") if isinstance(status.get("details"), dict) else {}
-    said = str(status.get("message") or (body if isinstance(body, str) else "") or "no message").strip()[:1000]
+    said = str(status.get("message") or (body if isinstance(body, str) else "") or "no message").strip()[
+        :1000
+    ]
     where = "%s %s" % (verb, path)
     if code == 401:
         message = (
@@ -84,7 +88,10 @@ def _invalid(said: str, details: dict[str, t.Any]) -> str:
         return "invalid (422): %s" % said
     parts = []
     for cause in causes:
-        part = "%s: %s" % (option_path(str(cause.get("field") or "")), cause.get("message") or cause.get("reason"))
+        part = "%s: %s" % (
+            option_path(str(cause.get("field") or "")),
+            cause.get("message") or cause.get("reason"),
+        )
         if part not in parts:
             parts.append(part)
     return "invalid (422): " + "; ".join(parts)
@@ -97,7 +104,9 @@ def option_path(field: str) -> str:
     'template.containers[0].image_pull_policy'
     """
     path = re.sub(r"^spec\.template\.(spec|metadata)\.", "template.", field)
-    path = re.sub(r"^(spec|metadata)\.", "", path).replace("terminationGracePeriodSeconds", "terminationGracePeriod")
+    path = re.sub(r"^(spec|metadata)\.", "", path).replace(
+        "terminationGracePeriodSeconds", "terminationGracePeriod"
+    )
     plain = re.split(r"(\[[^\]]*\])", path)  # keys in brackets are the user's own words
     for index in range(0, len(plain), 2):
         plain[index] = re.sub(r"(?<=[a-z0-9])([A-Z]+)", lambda m: "_" + m.group(1), plain[index]).lower()

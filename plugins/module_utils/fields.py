@@ -95,7 +95,9 @@ def to_api(fields: t.Iterable[Field], values: t.Mapping[str, t.Any], where: str 
             continue
         path = "%s.%s" % (where, field.option) if where else field.option
         if field.many:
-            value = [to_api(field.fields, member, member_path(path, member, i)) for i, member in enumerate(value)]
+            value = [
+                to_api(field.fields, member, member_path(path, member, i)) for i, member in enumerate(value)
+            ]
         elif field.fields:
             value = to_api(field.fields, value, path)
         if field.convert:
@@ -129,7 +131,13 @@ def strings(value: t.Mapping[str, t.Any], path: str) -> dict[str, str]:
     for name, item in value.items():
         if isinstance(item, (dict, list)):
             raise OptionError("%s.%s" % (path, name), "must be a string, not a %s" % type(item).__name__)
-        made[str(name)] = {True: "true", False: "false"}[item] if isinstance(item, bool) else "" if item is None else str(item)
+        made[str(name)] = (
+            {True: "true", False: "false"}[item]
+            if isinstance(item, bool)
+            else ""
+            if item is None
+            else str(item)
+        )
     return made
 
 

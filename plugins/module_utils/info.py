@@ -15,7 +15,9 @@ _AGO = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?$")
 _MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
 
 
-def find(client: Client, kind: Kind, namespace: str | None, params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+def find(
+    client: Client, kind: Kind, namespace: str | None, params: t.Mapping[str, t.Any]
+) -> list[dict[str, t.Any]]:
     """The objects that the options name, label_selectors and field_selectors select, in a lasting order."""
     fields = list(params["field_selectors"])
     if params.get("name"):
@@ -44,5 +46,7 @@ def log_query(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     elif _MOMENT.match(since):
         query["sinceTime"] = since
     elif since:
-        raise OptionError("since", "%r is neither a time (2026-01-31T12:00:00Z) nor how long ago (90s, 15m, 2h)" % since)
+        raise OptionError(
+            "since", "%r is neither a time (2026-01-31T12:00:00Z) nor how long ago (90s, 15m, 2h)" % since
+        )
     return query

@@ -31,7 +31,9 @@ IN_POD = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 @dataclass(frozen=True)
 class Connection:
-    """All that a client needs. Certificates and keys are PEM text; ``ca`` None means the system's authorities."""
+    """All that a client needs. Certificates and keys are PEM text; ``ca`` None means the system's
+    authorities.
+    """
 
     server: str
     token: str | None = None
@@ -51,14 +53,16 @@ class Connection:
 
 
 def connect_params(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str] | None = None) -> Connection:
-    """The connection that a task's options ask for. ``params`` are the options of the ``auth`` doc fragment."""
+    """The connection that a task's options ask for. ``params``: the options of the ``auth`` doc fragment."""
     env: t.Mapping[str, str] = os.environ if environ is None else environ
     base = _base(params, env)
     changes: dict[str, t.Any] = {}
     if params.get("host"):
         changes.update(server=_server(params["host"], "host"), origin="host")
     if params.get("api_key"):  # what is given here is who we are, not what a kubeconfig has besides
-        changes.update(token=params["api_key"], token_file=None, username=None, client_cert=None, client_key=None)
+        changes.update(
+            token=params["api_key"], token_file=None, username=None, client_cert=None, client_key=None
+        )
     elif params.get("client_cert"):
         changes.update(token=None, token_file=None, username=None)
     if params.get("validate_certs") is not None:
@@ -72,7 +76,7 @@ def connect_params(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str] |
     if not made.server:
         raise OptionError(
             "kubeconfig",
-            "no cluster is named: set kubeconfig or host, or K8S_AUTH_KUBECONFIG, KUBECONFIG or K8S_AUTH_HOST",
+            "no cluster is named: set kubeconfig or host (or K8S_AUTH_KUBECONFIG, KUBECONFIG, K8S_AUTH_HOST)",
         )
     if bool(made.client_cert) != bool(made.client_key):
         lacking = "client_key" if made.client_cert else "client_cert"
@@ -138,7 +142,9 @@ def from_kubeconfig(
     name = context or content.get("current-context")
     if not name:
         contexts = [item["name"] for item in _named(content.get("contexts"), "contexts", option)]
-        raise OptionError("context", "%s has no current-context; it has %s" % (where, ", ".join(contexts) or "none"))
+        raise OptionError(
+            "context", "%s has no current-context; it has %s" % (where, ", ".join(contexts) or "none")
+        )
     chosen, _unused = _find(content, "contexts", name, "context", where, folder)
     cluster, cluster_folder = _find(content, "clusters", chosen.get("cluster"), "cluster", where, folder)
     user: dict[str, t.Any] = {}
@@ -177,7 +183,10 @@ def _find(
         if item["name"] == name:
             return (item.get(singular) or {}), item.get("_folder", folder)
     known = ", ".join(str(item["name"]) for item in items) or "none"
-    raise OptionError("context" if part == "contexts" else where, "no %s %s in %s; there: %s" % (singular, name, where, known))
+    raise OptionError(
+        "context" if part == "contexts" else where,
+        "no %s %s in %s; there: %s" % (singular, name, where, known),
+    )
 
 
 def _named(items: t.Any, part: str, where: str) -> list[dict[str, t.Any]]:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The options of a pod and the API fields they stand for: one table, read by every module that describes pods.
+"""The options of a pod and the API fields they stand for: one table, read by every module that describes
+pods.
 
-Belongs here: tables only. Their documentation is the ``pod_spec`` doc fragment, and a test holds the two together.
+Belongs here: tables only. Their documentation is the ``pod_spec`` doc fragment, and a test holds the two
+together.
 """
 
 from __future__ import annotations
@@ -34,7 +36,11 @@ METADATA = (
     Field("annotations", "annotations", "dict", convert=strings),
 )
 
-_KEY_OF = (text("name", "name", required=True), text("key", "key", required=True), flag("optional", "optional"))
+_KEY_OF = (
+    text("name", "name", required=True),
+    text("key", "key", required=True),
+    flag("optional", "optional"),
+)
 
 ENV = members(
     "env",
@@ -91,7 +97,9 @@ def _probe(option: str, wire: str) -> Field:
             text("host", "host"),
             text("scheme", "scheme", choices=("HTTP", "HTTPS")),
         ),
-        group("tcp_socket", "tcpSocket", text("port", "port", required=True, convert=port), text("host", "host")),
+        group(
+            "tcp_socket", "tcpSocket", text("port", "port", required=True, convert=port), text("host", "host")
+        ),
         group("exec", "exec", texts("command", "command", required=True)),
         number("initial_delay_seconds", "initialDelaySeconds"),
         number("period_seconds", "periodSeconds"),
@@ -125,7 +133,11 @@ CONTAINERS = members(
 INIT_CONTAINERS = members("init_containers", "initContainers", *_ANY_CONTAINER)
 
 _ITEMS = members(
-    "items", "items", text("key", "key", required=True), text("path", "path", required=True), text("mode", "mode", convert=mode)
+    "items",
+    "items",
+    text("key", "key", required=True),
+    text("path", "path", required=True),
+    text("mode", "mode", convert=mode),
 )
 _FILES = (text("default_mode", "defaultMode", convert=mode), flag("optional", "optional"), _ITEMS)
 
@@ -133,7 +145,12 @@ VOLUMES = members(
     "volumes",
     "volumes",
     text("name", "name", required=True),
-    group("empty_dir", "emptyDir", text("medium", "medium", choices=("", "Memory")), text("size_limit", "sizeLimit", convert=quantity)),
+    group(
+        "empty_dir",
+        "emptyDir",
+        text("medium", "medium", choices=("", "Memory")),
+        text("size_limit", "sizeLimit", convert=quantity),
+    ),
     group(
         "host_path",
         "hostPath",
@@ -141,7 +158,16 @@ VOLUMES = members(
         text(
             "type",
             "type",
-            choices=("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"),
+            choices=(
+                "",
+                "BlockDevice",
+                "CharDevice",
+                "Directory",
+                "DirectoryOrCreate",
+                "File",
+                "FileOrCreate",
+                "Socket",
+            ),
         ),
     ),
     group("config_map", "configMap", text("name", "name", required=True), *_FILES),
@@ -209,5 +235,8 @@ def controller_to_api(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     if params.get("selector"):
         made["selector"] = strings(params["selector"], "selector")
     if template is not None:
-        made["template"] = {"metadata": metadata_to_api(template, "template"), "spec": spec_to_api(template, "template")}
+        made["template"] = {
+            "metadata": metadata_to_api(template, "template"),
+            "spec": spec_to_api(template, "template"),
+        }
     return made

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a pod says: is it where one wants it, can it still get there, what holds it up, and what of it can be changed.
+"""What a pod says: is it where one wants it, can it still get there, what holds it up, and what of it can be
+changed.
 
-Belongs here: reading one pod. Not here: following it, changing it. Source of the words: the API reference, PodStatus and ContainerState.
+Belongs here: reading one pod. Not here: following it, changing it. Source of the words: the API reference,
+PodStatus and ContainerState.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ GOALS = ("Scheduled", "Running", "Ready", "Succeeded")
 
 @dataclass(frozen=True)
 class Verdict:
-    """``done``: the goal is reached. ``failed``: it will not be, and why. ``reason``: what is being waited for."""
+    """``done``: the goal is reached. ``failed``: it will not be, and why. ``reason``: what is being waited
+    for.
+    """
 
     done: bool = False
     failed: str = ""
@@ -76,7 +80,10 @@ def _reached(pod: Object, status: Object, phase: str, goal: str) -> bool:
     if pod["metadata"].get("deletionTimestamp"):
         return False
     if goal == "Running":
-        return bool(phase == "Running" and not any((c.get("state") or {}).get("waiting") for c in status.get("containerStatuses") or []))
+        return bool(
+            phase == "Running"
+            and not any((c.get("state") or {}).get("waiting") for c in status.get("containerStatuses") or [])
+        )
     return _condition(status, "Ready").get("status") == "True"
 
 
@@ -117,7 +124,10 @@ def _holdup(status: Object, phase: str) -> str:
     """What a pod that is neither there nor lost is waiting for, as far as it says."""
     scheduled = _condition(status, "PodScheduled")
     if scheduled.get("status") == "False":
-        return "%s: %s" % (scheduled.get("reason") or "not scheduled", scheduled.get("message") or "no message")
+        return "%s: %s" % (
+            scheduled.get("reason") or "not scheduled",
+            scheduled.get("message") or "no message",
+        )
     for container in _containers(status):
         waiting = (container.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") not in (None, "", "ContainerCreating", "PodInitializing"):
@@ -136,7 +146,9 @@ def immutable_options(differing: list[Path], asked: Object, live: Object) -> lis
         dotted = ".".join(path)
         if path[0] == "metadata" or _IMAGE.match(dotted):
             continue
-        if dotted == "spec.tolerations" and all(have in asked["spec"]["tolerations"] for have in _own_tolerations(live)):
+        if dotted == "spec.tolerations" and all(
+            have in asked["spec"]["tolerations"] for have in _own_tolerations(live)
+        ):
             continue  # tolerations may be added
         fixed.append(option_path(dotted))
     return fixed

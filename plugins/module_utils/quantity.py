@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Quantities of the API (``100m``, ``0.5``, ``1Gi``) as exact numbers. Nothing but parsing and comparing belongs here.
+"""Quantities of the API (``100m``, ``0.5``, ``1Gi``) as exact numbers. Nothing but parsing and comparing
+belongs here.
 
 Source of the grammar: the API reference, "Quantity".
 """
@@ -32,10 +33,14 @@ def parse_quantity(value: t.Any) -> Fraction:
         power = int(exponent[1:])
         if abs(power) > 100:
             raise ValueError("%r is out of range for a quantity" % (value,))
-        return amount * Fraction(10) ** power
+        return amount * _ten(power)
     if suffix in _POWERS_OF_TWO:
-        return amount * 2 ** _POWERS_OF_TWO[suffix]
-    return amount * Fraction(10) ** _POWERS_OF_TEN.get(suffix, 0)
+        return amount * (1 << _POWERS_OF_TWO[suffix])
+    return amount * _ten(_POWERS_OF_TEN.get(suffix, 0))
+
+
+def _ten(power: int) -> Fraction:
+    return Fraction(10**power) if power >= 0 else Fraction(1, 10**-power)
 
 
 def same_quantity(left: t.Any, right: t.Any) -> bool:

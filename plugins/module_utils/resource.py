@@ -3,9 +3,10 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 """Bringing one object to the state that a task asks for.
 
-Belongs here: present and absent for any kind, their result and diff. Not here: what a kind's fields mean, and waiting for
-more than an object's end (``wait``). ``changed`` and the diff come from the same two objects, so that they agree. In check
-mode the client only tries its writes, so the API validates them and the code is the same.
+Belongs here: present and absent for any kind, their result and diff. Not here: what a kind's fields mean, and
+waiting for more than an object's end (``wait``). ``changed`` and the diff come from the same two objects, so
+that they agree. In check mode the client only tries its writes, so the API validates them and the code is the
+same.
 """
 
 from __future__ import annotations
@@ -19,14 +20,24 @@ from .errors import ClusterError, StatusError, WaitError
 from .wait import gone
 
 Object = t.Dict[str, t.Any]
-_NOISE = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid", "deletionGracePeriodSeconds")
+_NOISE = (
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+    "deletionGracePeriodSeconds",
+)
 _TRIES = 5
 
 
 class Outcome:
     """What became of one object: ``live`` is it as the API last had it, None when there is none."""
 
-    def __init__(self, kind: Kind, namespace: str | None, name: str, before: Object | None, live: Object | None) -> None:
+    def __init__(
+        self, kind: Kind, namespace: str | None, name: str, before: Object | None, live: Object | None
+    ) -> None:
         self.kind = kind
         self.namespace = namespace
         self.name = name
@@ -126,13 +137,23 @@ def present(
             if problem.code == 409 or (problem.code == 404 and live is not None):
                 continue  # somebody else was quicker: look again
             raise
-    raise ClusterError("%s %s keeps being changed by somebody else; gave up after %d tries" % (kind.kind, name, _TRIES))
+    raise ClusterError(
+        "%s %s keeps being changed by somebody else; gave up after %d tries" % (kind.kind, name, _TRIES)
+    )
 
 
 def absent(
-    client: Client, kind: Kind, namespace: str | None, name: str, grace: int | None, wait: bool, timeout: float
+    client: Client,
+    kind: Kind,
+    namespace: str | None,
+    name: str,
+    grace: int | None,
+    wait: bool,
+    timeout: float,
 ) -> Outcome:
-    """Makes the object not exist. One that is being deleted already is left to it, unless ``grace`` is shorter."""
+    """Makes the object not exist. One that is being deleted already is left to it, unless ``grace`` is
+    shorter.
+    """
     deadline = time.monotonic() + timeout
     live = client.get(kind, namespace, name)
     if live is None:
@@ -158,7 +179,9 @@ def _create(client: Client, kind: Kind, asked: Object) -> Outcome:
             raise
         # an earlier task of the same play may make the namespace, which in check mode it has not done
         outcome.live = asked
-        outcome.warnings.append("namespace %s does not exist yet, so the cluster could not check this" % namespace)
+        outcome.warnings.append(
+            "namespace %s does not exist yet, so the cluster could not check this" % namespace
+        )
     return outcome
 
 
@@ -187,7 +210,9 @@ def _recreate(client: Client, kind: Kind, asked: Object, live: Object, deadline:
 
 
 def _try_beside(client: Client, kind: Kind, asked: Object) -> Outcome:
-    """Check mode while an object of the name is still there: validated under another name, shown under its own."""
+    """Check mode while an object of the name is still there: validated under another name, shown under its
+    own.
+    """
     name = asked["metadata"]["name"]
     other = dict(asked, metadata=dict(asked["metadata"], name=name[:240] + "-check"))
     outcome = _create(client, kind, other)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The edge between AnsibleModule and the module code, which is a function of (parameters, client) to a result.
+"""The edge between AnsibleModule and the module code, which is a function of (parameters, client) to a
+result.
 
 Only this file ends a module. The same functions can be run by something else than a module.
 """
@@ -20,7 +21,9 @@ Run = t.Callable[[t.Mapping[str, t.Any], Client], t.Dict[str, t.Any]]
 
 
 def run_module(run: Run, spec: Spec, **settings: t.Any) -> None:
-    """Runs one task: ``run`` with a client for the task's cluster, in check mode one that only tries its writes."""
+    """Runs one task: ``run`` with a client for the task's cluster, in check mode one that only tries its
+    writes.
+    """
     module = AnsibleModule(argument_spec=merge(auth_spec(), spec), supports_check_mode=True, **settings)
     try:
         client = Client.from_params(module.params, dry_run=module.check_mode)
@@ -39,7 +42,10 @@ def failure(problem: ClusterError) -> dict[str, t.Any]:
     """The result of a task that failed."""
     result: dict[str, t.Any] = {"msg": str(problem)}
     if problem.details.get("missing"):
-        result = {"msg": missing_required_lib(problem.details["missing"]), "exception": problem.details.get("traceback")}
+        result = {
+            "msg": missing_required_lib(problem.details["missing"]),
+            "exception": problem.details.get("traceback"),
+        }
     if isinstance(problem, StatusError):
         result.update(code=problem.code, reason=problem.reason)
     if "changed" in problem.details:

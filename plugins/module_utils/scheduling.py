@@ -23,7 +23,9 @@ def bind(client: Client, namespace: str, name: str, node: str) -> dict[str, t.An
         if where == node:
             return Outcome(POD, namespace, name, live, live).result("pod")
         if where:
-            raise OptionError("node", "pod %s is bound to node %s already, and a binding is for good" % (name, where))
+            raise OptionError(
+                "node", "pod %s is bound to node %s already, and a binding is for good" % (name, where)
+            )
         if live["metadata"].get("deletionTimestamp"):
             raise OptionError("pod", "pod %s is being deleted" % name)
         if client.get(NODE, None, node) is None:  # the API itself binds to nodes that are not there
@@ -57,20 +59,35 @@ def plan(client: Client, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             raise OptionError("replicas", "at least one pod must be asked for")
         if not params["template"].get("containers"):
             raise OptionError("template.containers", "a pod needs at least one container")
-        metadata, spec = metadata_to_api(params["template"], "template"), spec_to_api(params["template"], "template")
+        metadata, spec = (
+            metadata_to_api(params["template"], "template"),
+            spec_to_api(params["template"], "template"),
+        )
         asked = {
-            "pods": [definition(POD, "plan-%d" % n, namespace, metadata, spec) for n in range(1, params["replicas"] + 1)]
+            "pods": [
+                definition(POD, "plan-%d" % n, namespace, metadata, spec)
+                for n in range(1, params["replicas"] + 1)
+            ]
         }
     kind = SCHEDULING_REVIEW
-    review = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"namespace": namespace}, "spec": asked}
+    review = {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {"namespace": namespace},
+        "spec": asked,
+    }
     try:
         answer = client.review(kind, namespace, review)
     except StatusError as problem:
         if problem.code == 404 and params["pod"] and client.get(POD, namespace, params["pod"]) is None:
-            raise OptionError("pod", "there is no pod %s in namespace %s" % (params["pod"], namespace)) from None
+            raise OptionError(
+                "pod", "there is no pod %s in namespace %s" % (params["pod"], namespace)
+            ) from None
         if problem.code in (404, 405):
             raise OptionError(
-                "state", "this cluster does not plan (it has no %s of %s); a Navarch master does" % (kind.kind, kind.api_version)
+                "state",
+                "this cluster does not plan (it has no %s of %s); a Navarch master does"
+                % (kind.kind, kind.api_version),
             ) from None
         raise
     return {"changed": False, "placements": (answer.get("status") or {}).get("placements") or []}

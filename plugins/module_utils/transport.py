@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""TLS and authentication below the client: what ``requests`` needs to speak to one cluster and to nobody else.
+"""TLS and authentication below the client: what ``requests`` needs to speak to one cluster and to nobody
+else.
 
 Belongs here: the session, its trust and its credentials. Not here: any knowledge of the API.
 """
@@ -32,7 +33,9 @@ else:
 
 
 class PinnedAdapter(HTTPAdapter):
-    """Trusts what its SSL context trusts. Left alone, requests would add the web's authorities to the cluster's."""
+    """Trusts what its SSL context trusts. Left alone, requests would add the web's authorities to the
+    cluster's.
+    """
 
     def __init__(self, context: ssl.SSLContext, server_name: str | None) -> None:
         self._tls: dict[str, t.Any] = {"ssl_context": context}
@@ -76,7 +79,9 @@ class Credentials(AuthBase):
 def make_session(connection: Connection) -> t.Any:
     """A ``requests`` session for one cluster."""
     if not HAS_REQUESTS:
-        raise ClusterError("requests is missing on this host", missing="requests", traceback=REQUESTS_IMPORT_ERROR)
+        raise ClusterError(
+            "requests is missing on this host", missing="requests", traceback=REQUESTS_IMPORT_ERROR
+        )
     session = requests.Session()
     session.auth = Credentials(connection)
     if connection.server.startswith("https://"):
@@ -90,7 +95,9 @@ def _context(connection: Connection) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cadata=connection.ca or None)
     except (ssl.SSLError, ValueError):
-        raise TrustError("ca_cert: no certificate of an authority in it (from %s)" % connection.origin) from None
+        raise TrustError(
+            "ca_cert: no certificate of an authority in it (from %s)" % connection.origin
+        ) from None
     if not connection.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -100,7 +107,9 @@ def _context(connection: Connection) -> ssl.SSLContext:
 
 
 def _load_client_cert(context: ssl.SSLContext, connection: Connection) -> None:
-    """Python loads a key from a file only: it lies in one that nobody else may read, for as long as that takes."""
+    """Python loads a key from a file only: it lies in one that nobody else may read, for as long as that
+    takes.
+    """
     handle, path = tempfile.mkstemp(prefix="navarch-")
     try:
         with os.fdopen(handle, "w") as file:

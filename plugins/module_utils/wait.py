@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 """Waiting by watching: until an object is as wanted, has failed for good, or the time is up. Nothing polls.
 
-Belongs here: following one object or the pods of a controller. Not here: what makes a pod ready (``podstate``).
+Belongs here: following one object or the pods of a controller. Not here: what makes a pod ready
+(``podstate``).
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ class Follower:
     fields: tuple[str, ...] = ()
 
     def until(self, judge_all: Judge, deadline: float) -> tuple[Verdict, dict[str, Object]]:
-        """Follows until the judge (objects by name) is done or has failed, or the deadline. The last verdict and objects."""
+        """Follows until the judge (objects by name) is done or has failed, or the deadline. The last verdict
+        and objects.
+        """
         while True:
             items, version = self.client.list(self.kind, self.namespace, self.labels, self.fields)
             objects = {item["metadata"]["name"]: item for item in items}
@@ -41,7 +44,9 @@ class Follower:
                     began = time.monotonic()
                     if began >= deadline:
                         return verdict, objects
-                    events = self.client.watch(self.kind, self.namespace, version, deadline, self.labels, self.fields)
+                    events = self.client.watch(
+                        self.kind, self.namespace, version, deadline, self.labels, self.fields
+                    )
                     for change, item in events:
                         version = item["metadata"].get("resourceVersion") or version
                         if change == "BOOKMARK":
@@ -76,21 +81,28 @@ def gone(client: Client, kind: Kind, live: Object, deadline: float) -> None:
     follower = Follower(client, kind, live["metadata"].get("namespace"), fields=("metadata.name=" + name,))
     last, _objects = follower.until(verdict, deadline)
     if not last.done:
-        raise WaitError("wait_timeout: %s %s is still there when the time is up: %s" % (kind.kind, name, last.reason))
+        raise WaitError(
+            "wait_timeout: %s %s is still there when the time is up: %s" % (kind.kind, name, last.reason)
+        )
 
 
 def pod_reaches(client: Client, namespace: str, name: str, goal: str, timeout: float) -> Object:
     """Waits until the pod has reached ``goal`` (Scheduled, Running, Ready or Succeeded)."""
 
     def verdict(objects: t.Mapping[str, Object]) -> Verdict:
-        return judge(objects[name], goal) if name in objects else Verdict(failed="it was deleted while waiting")
+        return (
+            judge(objects[name], goal) if name in objects else Verdict(failed="it was deleted while waiting")
+        )
 
     follower = Follower(client, POD, namespace, fields=("metadata.name=" + name,))
     last, objects = follower.until(verdict, time.monotonic() + timeout)
     if last.failed:
         raise WaitError("pod %s will not be %s: %s" % (name, goal, last.failed), object=objects.get(name))
     if not last.done:
-        raise WaitError("wait_timeout: pod %s is not %s after %d s: %s" % (name, goal, timeout, last.reason), object=objects.get(name))
+        raise WaitError(
+            "wait_timeout: pod %s is not %s after %d s: %s" % (name, goal, timeout, last.reason),
+            object=objects.get(name),
+        )
     return objects[name]
 
 
@@ -111,8 +123,15 @@ def controller_ready(client: Client, live: Object, timeout: float) -> Object:
                     continue  # the controller replaces it
                 return Verdict(failed="pod %s: %s" % (pod["metadata"]["name"], found.failed))
             ready += found.done
-            reason = reason if found.done or reason else "pod %s: %s" % (pod["metadata"]["name"], found.reason or found.failed)
-        return Verdict(done=ready == wanted and len(own) == wanted, reason="%d of %d pods are ready; %s" % (ready, wanted, reason))
+            reason = (
+                reason
+                if found.done or reason
+                else "pod %s: %s" % (pod["metadata"]["name"], found.reason or found.failed)
+            )
+        return Verdict(
+            done=ready == wanted and len(own) == wanted,
+            reason="%d of %d pods are ready; %s" % (ready, wanted, reason),
+        )
 
     def own_verdict(objects: t.Mapping[str, Object]) -> Verdict:
         found = objects.get(name)
@@ -121,8 +140,14 @@ def controller_ready(client: Client, live: Object, timeout: float) -> Object:
         status = found.get("status") or {}
         seen = int(status.get("observedGeneration") or 0) >= int(found["metadata"].get("generation") or 0)
         ready, total = int(status.get("readyReplicas") or 0), int(status.get("replicas") or 0)
-        trouble = next((c.get("message") for c in status.get("conditions") or [] if c.get("type") == "ReplicaFailure"), None)
-        return Verdict(done=seen and ready == total == wanted, reason=trouble or "%d of %d pods are ready" % (ready, wanted))
+        trouble = next(
+            (c.get("message") for c in status.get("conditions") or [] if c.get("type") == "ReplicaFailure"),
+            None,
+        )
+        return Verdict(
+            done=seen and ready == total == wanted,
+            reason=trouble or "%d of %d pods are ready" % (ready, wanted),
+        )
 
     itself = Follower(client, REPLICATION_CONTROLLER, namespace, fields=("metadata.name=" + name,))
     last, _pods = Follower(client, POD, namespace, labels=selector).until(pods_verdict, deadline)

@@ -12,10 +12,12 @@ version_added: 0.1.0
 author:
   - Navarch developers (@navarch)
 description:
-  - Creates, changes, replaces and deletes pods of a Navarch cluster, or of any other cluster that speaks the Kubernetes API.
+  - Creates, changes, replaces and deletes pods of a Navarch cluster, or of any other cluster that speaks
+    the Kubernetes API.
   - An existing pod is compared with the options that were given. What the task does not name is left alone.
     Lists that are given are meant whole, mappings such as O(labels) key by key.
-  - On an existing pod only O(labels), O(annotations), the images of its containers and additional O(tolerations) can be changed.
+  - On an existing pod only O(labels), O(annotations), the images of its containers and additional
+    O(tolerations) can be changed.
     Anything else needs a new pod, which is made only with O(recreate=true).
 extends_documentation_fragment:
   - navarch.cluster.attributes
@@ -145,19 +147,27 @@ def spec() -> args.Spec:
         "wait_for": {"type": "str", "choices": list(GOALS), "default": "Ready"},
     }
     return args.merge(
-        args.name_spec(), args.state_spec(), podspec.metadata_spec(), podspec.pod_spec(), args.wait_spec(), own
+        args.name_spec(),
+        args.state_spec(),
+        podspec.metadata_spec(),
+        podspec.pod_spec(),
+        args.wait_spec(),
+        own,
     )
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
     name, namespace, timeout = params["name"], params["namespace"], params["wait_timeout"]
     if params["state"] == "absent":
-        return absent(client, POD, namespace, name, params["delete_grace_period"], params["wait"], timeout).result("pod")
+        return absent(
+            client, POD, namespace, name, params["delete_grace_period"], params["wait"], timeout
+        ).result("pod")
     asked = definition(POD, name, namespace, podspec.metadata_to_api(params), podspec.spec_to_api(params))
     outcome = present(client, POD, asked, immutable_options, params["recreate"], timeout)
     waiting = params["wait"] and not client.dry_run
     return outcome.finish(
-        "pod", (lambda live: pod_reaches(client, namespace, name, params["wait_for"], timeout)) if waiting else None
+        "pod",
+        (lambda live: pod_reaches(client, namespace, name, params["wait_for"], timeout)) if waiting else None,
     )
 
 

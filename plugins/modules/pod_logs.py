@@ -12,7 +12,8 @@ version_added: 0.1.0
 author:
   - Navarch developers (@navarch)
 description:
-  - Returns the log of one container of a pod, in a Navarch cluster or any other cluster that speaks the Kubernetes API.
+  - Returns the log of one container of a pod, in a Navarch cluster or any other cluster that speaks the
+    Kubernetes API.
 extends_documentation_fragment:
   - navarch.cluster.attributes
   - navarch.cluster.attributes.reads

@@ -12,7 +12,8 @@ version_added: 0.1.0
 author:
   - Navarch developers (@navarch)
 description:
-  - Creates, changes and deletes replication controllers of a Navarch cluster, or of any other cluster that speaks the Kubernetes API.
+  - Creates, changes and deletes replication controllers of a Navarch cluster, or of any other cluster that
+    speaks the Kubernetes API.
   - An existing one is compared with the options that were given. What the task does not name is left alone.
     Lists that are given are meant whole, mappings such as O(labels) key by key.
   - A changed O(template) is that of pods to come. Pods that already run are not replaced by it.
@@ -111,15 +112,27 @@ KEY = "replication_controller"
 def spec() -> args.Spec:
     own = {"replicas": {"type": "int"}, "selector": {"type": "dict"}}
     return args.merge(
-        args.name_spec(), args.state_spec(), podspec.metadata_spec(), podspec.template_spec(), args.wait_spec(), own
+        args.name_spec(),
+        args.state_spec(),
+        podspec.metadata_spec(),
+        podspec.template_spec(),
+        args.wait_spec(),
+        own,
     )
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
-    kind, name, namespace, timeout = REPLICATION_CONTROLLER, params["name"], params["namespace"], params["wait_timeout"]
+    kind, name, namespace, timeout = (
+        REPLICATION_CONTROLLER,
+        params["name"],
+        params["namespace"],
+        params["wait_timeout"],
+    )
     if params["state"] == "absent":
         return absent(client, kind, namespace, name, None, params["wait"], timeout).finish(KEY, None)
-    asked = definition(kind, name, namespace, podspec.metadata_to_api(params), podspec.controller_to_api(params))
+    asked = definition(
+        kind, name, namespace, podspec.metadata_to_api(params), podspec.controller_to_api(params)
+    )
     outcome = present(client, kind, asked, everything_mutable, timeout=timeout)
     waiting = params["wait"] and not client.dry_run
     return outcome.finish(KEY, (lambda live: controller_ready(client, live, timeout)) if waiting else None)

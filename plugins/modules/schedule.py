@@ -12,8 +12,10 @@ version_added: 0.1.0
 author:
   - Navarch developers (@navarch)
 description:
-  - Binds a pending pod to a node, without the scheduler. The pod must wait for it, so it is best made with a scheduler name of your own.
-  - Or asks the scheduler where it would put pods, and why not elsewhere. Nothing is changed by that. It needs a Navarch cluster.
+  - Binds a pending pod to a node, without the scheduler. The pod must wait for it, so it is best made with
+    a scheduler name of your own.
+  - Or asks the scheduler where it would put pods, and why not elsewhere. Nothing is changed by that. It
+    needs a Navarch cluster.
 extends_documentation_fragment:
   - navarch.cluster.attributes
   - navarch.cluster.attributes.writes
@@ -23,7 +25,8 @@ options:
   state:
     description:
       - V(bound) makes sure that the pod O(pod) is bound to the node O(node).
-      - V(planned) returns where the pod O(pod), or O(replicas) pods as described by O(template), would be put.
+      - V(planned) returns where the pod O(pod), or O(replicas) pods as described by O(template), would be
+        put.
     type: str
     choices: [bound, planned]
     default: bound

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What an inventory source says of one machine. A source is one file that turns its options into these records.
+"""What an inventory source says of one machine. A source is one file that turns its options into these
+records.
 
 Belongs here: the record and its way through the inventory's cache. Not here: where records come from.
 """
@@ -14,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass(frozen=True)
 class NodeRecord:
-    """A machine: its name in the inventory, the address to connect to, and its variables (plain JSON values)."""
+    """A machine: its name in the inventory, the address to connect to, its variables (plain JSON values)."""
 
     name: str
     address: str | None = None

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A real HTTP or HTTPS server on loopback that answers as a test tells it to, and writes down what it was asked."""
+"""A real HTTP or HTTPS server on loopback that answers as a test tells it to, and writes down what it was
+asked.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def serve():
-    """serve(step, ..., certificate=None): the base address; ``serve.asked`` has the requests. The last step repeats.
+    """serve(step, ..., certificate=None): the base address; ``serve.asked`` has the requests. The last step
+    repeats.
 
     A step is (code, content, headers...) or "break", which closes the connection without an answer.
     """
@@ -66,7 +69,9 @@ def serve():
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 context.load_cert_chain(certificate)
                 server.socket = context.wrap_socket(server.socket, server_side=True)
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+            thread = threading.Thread(
+                target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+            )
             thread.start()
             stack.callback(thread.join, 5)
             stack.callback(server.server_close)

@@ -42,7 +42,11 @@ def test_get_sends_the_token_and_finds_nothing_as_none(make, serve):
     client = make(status(404, "NotFound"))
     assert client.get(POD, "default", "web") is None
     verb, path, _body, headers = serve.asked[0]
-    assert (verb, path, headers["Authorization"]) == ("GET", "/api/v1/namespaces/default/pods/web", "Bearer T")
+    assert (verb, path, headers["Authorization"]) == (
+        "GET",
+        "/api/v1/namespaces/default/pods/web",
+        "Bearer T",
+    )
 
 
 def test_netrc_does_not_override_the_token(make, serve, tmp_path, monkeypatch):
@@ -55,17 +59,26 @@ def test_netrc_does_not_override_the_token(make, serve, tmp_path, monkeypatch):
 
 def test_lists_come_in_pieces(make, serve):
     client = make(
-        (200, {"items": [{"metadata": {"name": "a"}}], "metadata": {"continue": "more", "resourceVersion": "7"}}),
+        (
+            200,
+            {
+                "items": [{"metadata": {"name": "a"}}],
+                "metadata": {"continue": "more", "resourceVersion": "7"},
+            },
+        ),
         (200, {"items": [{"metadata": {"name": "b"}}], "metadata": {"resourceVersion": "7"}}),
     )
     items, version = client.list(NODE, labels=["a=b", "!c"], fields=["x=y"])
     assert [(i["kind"], i["metadata"]["name"]) for i in items] == [("Node", "a"), ("Node", "b")]
     assert version == "7"
-    assert "labelSelector=a%3Db%2C%21c" in serve.asked[0][1] and "fieldSelector=x%3Dy" in serve.asked[0][1]
+    assert "labelSelector=a%3Db%2C%21c" in serve.asked[0][1]
+    assert "fieldSelector=x%3Dy" in serve.asked[0][1]
     assert "continue=more" in serve.asked[1][1]
 
 
-@pytest.mark.parametrize("trouble", [status(503, "ServiceUnavailable"), status(429, "TooManyRequests"), "break"])
+@pytest.mark.parametrize(
+    "trouble", [status(503, "ServiceUnavailable"), status(429, "TooManyRequests"), "break"]
+)
 def test_idempotent_verbs_are_repeated(make, serve, trouble):
     assert make(trouble, trouble, (200, OBJECT)).get(POD, "default", "web") == OBJECT
     assert len(serve.asked) >= 3
@@ -93,22 +106,39 @@ def test_check_mode_only_tries_its_writes(make, serve):
     client.patch(POD, "default", "web", {})
     client.delete(POD, "default", "web", grace=0, uid="u")
     assert all(path.endswith("?dryRun=All") for _verb, path, _body, _headers in serve.asked)
-    assert serve.asked[2][2]["preconditions"] == {"uid": "u"} and serve.asked[2][2]["gracePeriodSeconds"] == 0
+    assert serve.asked[2][2]["preconditions"] == {"uid": "u"}
+    assert serve.asked[2][2]["gracePeriodSeconds"] == 0
     assert serve.asked[1][3]["Content-Type"] == "application/strategic-merge-patch+json"
 
 
 @pytest.mark.parametrize(
-    "answer, line",
+    ("answer", "line"),
     [
-        (status(401, "Unauthorized"), "the cluster does not know these credentials (401 Unauthorized): check api_key"),
-        (status(403, "Forbidden", 'pods "web" is forbidden'), 'these credentials may not do this (403 Forbidden): pods "web"'),
+        (
+            status(401, "Unauthorized"),
+            "the cluster does not know these credentials (401 Unauthorized): check api_key",
+        ),
+        (
+            status(403, "Forbidden", 'pods "web" is forbidden'),
+            'these credentials may not do this (403 Forbidden): pods "web"',
+        ),
         (status(409, "AlreadyExists", "exists"), "conflict (409 AlreadyExists): exists"),
-        (status(400, "BadRequest", "two\nlines"), "the cluster refuses the request (400 BadRequest): two lines"),
-        ((404, "404 page not found"), "the cluster has no such API (404 at POST /api/v1/namespaces/default/pods)"),
+        (
+            status(400, "BadRequest", "two\nlines"),
+            "the cluster refuses the request (400 BadRequest): two lines",
+        ),
+        (
+            (404, "404 page not found"),
+            "the cluster has no such API (404 at POST /api/v1/namespaces/default/pods)",
+        ),
         (status(404, "NotFound", 'namespaces "x" not found'), 'not found: namespaces "x" not found'),
         ((502, "<html>bad gateway</html>"), "the cluster answered 502"),
         (
-            status(422, "Invalid", causes=[{"field": "spec.containers[0].imagePullPolicy", "message": 'Unsupported value: "x"'}]),
+            status(
+                422,
+                "Invalid",
+                causes=[{"field": "spec.containers[0].imagePullPolicy", "message": 'Unsupported value: "x"'}],
+            ),
             'invalid (422): containers[0].image_pull_policy: Unsupported value: "x"',
         ),
         ((302, "", ("Location", "http://127.0.0.1:1/")), "the cluster answered 302"),
@@ -131,20 +161,31 @@ def test_nobody_there():
         taken.bind(("127.0.0.1", 0))
         address = "http://127.0.0.1:%d" % taken.getsockname()[1]
         began = time.monotonic()
-        with pytest.raises(UnreachableError, match=r"cannot reach the cluster at %s \(from host\): Connection refused" % address):
+        with pytest.raises(
+            UnreachableError,
+            match=r"cannot reach the cluster at %s \(from host\): Connection refused" % address,
+        ):
             Client.from_params({"host": address}).get(POD, "default", "web")
         assert time.monotonic() - began < 2
 
 
 def test_a_watch_yields_until_the_server_ends_it(make, serve):
     event = {"type": "ADDED", "object": OBJECT}
-    events = list(make((200, [event, event])).watch(POD, "default", "5", time.monotonic() + 3, fields=["metadata.name=web"]))
+    events = list(
+        make((200, [event, event])).watch(
+            POD, "default", "5", time.monotonic() + 3, fields=["metadata.name=web"]
+        )
+    )
     assert events == [("ADDED", OBJECT)] * 2
-    assert "watch=true" in serve.asked[0][1] and "resourceVersion=5" in serve.asked[0][1]
+    assert "watch=true" in serve.asked[0][1]
+    assert "resourceVersion=5" in serve.asked[0][1]
 
 
 def test_a_watch_that_is_too_old_says_so(make):
-    gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}}
+    gone = {
+        "type": "ERROR",
+        "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"},
+    }
     with pytest.raises(StatusError) as told:
         list(make((200, [gone])).watch(POD, "default", "1", time.monotonic() + 3))
     assert told.value.code == 410
@@ -161,9 +202,28 @@ def authorities(tmp_path_factory):
         folder = tmp_path_factory.mktemp(name)
         key, cert = folder / "key", folder / "cert"
         subprocess.run(
-            [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-             "-subj", "/CN=" + name, "-addext", "subjectAltName=" + san, "-keyout", str(key), "-out", str(cert)],
-            check=True, capture_output=True,
+            [
+                openssl,
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=" + name,
+                "-addext",
+                "subjectAltName=" + san,
+                "-keyout",
+                str(key),
+                "-out",
+                str(cert),
+            ],
+            check=True,
+            capture_output=True,
         )
         both = folder / "both"
         both.write_text(cert.read_text() + key.read_text())
@@ -179,7 +239,7 @@ def test_tls_trusts_the_named_authority_and_no_other(serve, authorities, monkeyp
     address = serve((200, OBJECT), certificate=ours[1])
     assert Client.from_params({"host": address, "ca_cert": ours[0]}).get(POD, "default", "web") == OBJECT
     assert Client.from_params({"host": address, "validate_certs": False}).get(POD, "default", "web") == OBJECT
-    with pytest.raises(TrustError, match="^ca_cert: .* does not prove to be the cluster of host: self"):
+    with pytest.raises(TrustError, match=r"^ca_cert: .* does not prove to be the cluster of host: self"):
         Client.from_params({"host": address, "ca_cert": theirs[0]}).get(POD, "default", "web")
 
 
@@ -193,14 +253,20 @@ def test_tls_wants_the_right_name(serve, authorities):
         "contexts": [{"name": "c", "context": {"cluster": "c"}}],
         "current-context": "c",
     }
-    assert Client.from_params({"kubeconfig": named, "ca_cert": certificate[0]}).get(POD, "default", "web") == OBJECT
+    assert (
+        Client.from_params({"kubeconfig": named, "ca_cert": certificate[0]}).get(POD, "default", "web")
+        == OBJECT
+    )
 
 
 @pytest.mark.parametrize(
-    "params, line",
+    ("params", "line"),
     [
         ({"ca_cert": "-----BEGIN NOTHING"}, "ca_cert: no certificate of an authority in it"),
-        ({"client_cert": "-----BEGIN x", "client_key": "-----BEGIN y"}, "client_cert, client_key: not a certificate"),
+        (
+            {"client_cert": "-----BEGIN x", "client_key": "-----BEGIN y"},
+            "client_cert, client_key: not a certificate",
+        ),
     ],
 )
 def test_certificates_that_are_none(params, line):

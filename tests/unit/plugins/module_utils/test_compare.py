@@ -17,7 +17,10 @@ ASKED = {
             {
                 "name": "web",
                 "image": "busybox:1",
-                "env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
+                "env": [
+                    {"name": "A", "value": "1"},
+                    {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+                ],
                 "ports": [{"containerPort": 80}],
                 "resources": {"limits": {"cpu": "0.1", "memory": "1Gi"}},
                 "volumeMounts": [{"name": "d", "mountPath": "/d"}],
@@ -31,20 +34,32 @@ ASKED = {
 
 @pytest.fixture
 def live():
-    """What a server makes of ASKED: defaults, canonical quantities, admission's additions, other people's labels."""
+    """What a server makes of ASKED: defaults, canonical quantities, admission's additions, other people's
+    labels.
+    """
     made = copy.deepcopy(ASKED)
     made["metadata"]["labels"]["team"] = "blue"
     spec = made["spec"]
     spec.update(restartPolicy="Always", nodeName="node-1")
     container = spec["containers"][0]
     container.update(imagePullPolicy="IfNotPresent", terminationMessagePath="/dev/termination-log")
-    container["resources"] = {"limits": {"cpu": "100m", "memory": "1024Mi"}, "requests": {"cpu": "100m", "memory": "1024Mi"}}
+    container["resources"] = {
+        "limits": {"cpu": "100m", "memory": "1024Mi"},
+        "requests": {"cpu": "100m", "memory": "1024Mi"},
+    }
     container["ports"] = [{"containerPort": 80, "protocol": "TCP"}]
     container["env"][1]["valueFrom"]["fieldRef"]["apiVersion"] = "v1"
-    container["volumeMounts"].append({"name": "kube-api-access-x1", "mountPath": "/var/run/secrets", "readOnly": True})
+    container["volumeMounts"].append(
+        {"name": "kube-api-access-x1", "mountPath": "/var/run/secrets", "readOnly": True}
+    )
     spec["volumes"].append({"name": "kube-api-access-x1", "projected": {"sources": []}})
     spec["tolerations"].append(
-        {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+        {
+            "key": "node.kubernetes.io/not-ready",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": 300,
+        }
     )
     return made
 
@@ -65,7 +80,7 @@ def test_nothing_asked_nothing_differs(live):
 
 
 @pytest.mark.parametrize(
-    "asked, path, patch",
+    ("asked", "path", "patch"),
     [
         (changed(image="busybox:2"), "spec.containers[web].image", {"image": "busybox:2"}),
         (
@@ -91,7 +106,13 @@ def test_nothing_asked_nothing_differs(live):
         (
             changed(ports=[{"containerPort": 80}, {"containerPort": 80, "protocol": "UDP"}]),
             "spec.containers[web].ports[80/UDP]",
-            {"ports": [{"$patch": "replace"}, {"containerPort": 80}, {"containerPort": 80, "protocol": "UDP"}]},
+            {
+                "ports": [
+                    {"$patch": "replace"},
+                    {"containerPort": 80},
+                    {"containerPort": 80, "protocol": "UDP"},
+                ]
+            },
         ),
         (changed(command=["sh"]), "spec.containers[web].command", {"command": ["sh"]}),
         (
@@ -109,9 +130,13 @@ def test_a_difference_in_a_container(live, asked, path, patch):
 def test_another_sort_of_volume_takes_the_old_one_away(live):
     asked = copy.deepcopy(ASKED)
     asked["spec"]["volumes"] = [{"name": "d", "hostPath": {"path": "/srv"}}]
-    assert merge_patch(asked, live) == {"spec": {"volumes": [{"name": "d", "emptyDir": None, "hostPath": {"path": "/srv"}}]}}
+    assert merge_patch(asked, live) == {
+        "spec": {"volumes": [{"name": "d", "emptyDir": None, "hostPath": {"path": "/srv"}}]}
+    }
     back = dict(live, spec=dict(live["spec"], volumes=[{"name": "d", "hostPath": {"path": "/srv"}}]))
-    assert merge_patch(ASKED, back) == {"spec": {"volumes": [{"name": "d", "hostPath": None, "emptyDir": {}}]}}
+    assert merge_patch(ASKED, back) == {
+        "spec": {"volumes": [{"name": "d", "hostPath": None, "emptyDir": {}}]}
+    }
 
 
 def test_labels_of_others_stay_and_empty_ones_count(live):
@@ -121,11 +146,15 @@ def test_labels_of_others_stay_and_empty_ones_count(live):
 def test_a_toleration_more_keeps_those_of_the_server(live):
     gpu, ssd = {"key": "gpu", "operator": "Exists"}, {"key": "ssd", "operator": "Exists"}
     patch = merge_patch({"spec": {"tolerations": [gpu, ssd]}}, live)
-    assert [item["key"] for item in patch["spec"]["tolerations"]] == ["gpu", "ssd", "node.kubernetes.io/not-ready"]
+    assert [item["key"] for item in patch["spec"]["tolerations"]] == [
+        "gpu",
+        "ssd",
+        "node.kubernetes.io/not-ready",
+    ]
 
 
 @pytest.mark.parametrize(
-    "asked, have, same",
+    ("asked", "have", "same"),
     [
         ({"port": "80"}, {"port": 80}, True),
         ({"optional": False}, {}, True),
@@ -146,7 +175,13 @@ def test_scalars(asked, have, same):
 
 def apply_patch(live, patch):
     """Strategic merge patch as the API reference tells it, for what merge_patch makes."""
-    keys = {"containers": "name", "env": "name", "volumes": "name", "ports": "containerPort", "volumeMounts": "mountPath"}
+    keys = {
+        "containers": "name",
+        "env": "name",
+        "volumes": "name",
+        "ports": "containerPort",
+        "volumeMounts": "mountPath",
+    }
     made = copy.deepcopy(live)
     for name, value in patch.items():
         if value is None:

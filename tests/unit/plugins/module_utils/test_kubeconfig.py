@@ -50,7 +50,7 @@ def test_data_in_the_file(write):
     )
     made = connect_params({"kubeconfig": path}, {})
     assert (made.server, made.ca, made.client_cert, made.client_key) == ("https://a:1", PEM, "cert", "key")
-    assert made.verify and made.server_name == "master"
+    assert (made.verify, made.server_name) == (True, "master")
     assert "key" not in repr(made).replace(path, "")
 
 
@@ -60,12 +60,15 @@ def test_files_beside_the_file(write):
     path = write(config(cluster={"certificate-authority": "ca.crt"}, user={"tokenFile": "token"}))
     made = connect_params({"kubeconfig": path}, {})
     assert made.ca == PEM
-    assert made.token_file.endswith("/token") and made.token is None
+    assert made.token_file.endswith("/token")
+    assert made.token is None
 
 
 def test_environment_lists_several_files_and_the_first_wins(write):
     first = write(config("https://first:1", {"token": "1"}), "1")
-    second = write(dict(config("https://second:1", {"token": "2"}, name="b"), **{"current-context": "b"}), "2")
+    second = write(
+        dict(config("https://second:1", {"token": "2"}, name="b"), **{"current-context": "b"}), "2"
+    )
     env = {"KUBECONFIG": first + ":" + second}
     assert connect_params({}, env).server == "https://first:1"
     assert connect_params({"context": "b"}, env).server == "https://second:1"
@@ -81,8 +84,16 @@ def test_content_instead_of_a_file(write):
 def test_options_win(write):
     path = write(config(cluster={"insecure-skip-tls-verify": True}, user={"token": "t"}))
     assert connect_params({"kubeconfig": path}, {}).verify is False
-    made = connect_params({"kubeconfig": path, "host": "b:2", "api_key": "k", "validate_certs": True, "ca_cert": PEM}, {})
-    assert (made.server, made.token, made.verify, made.ca, made.origin) == ("https://b:2", "k", True, PEM, "host")
+    made = connect_params(
+        {"kubeconfig": path, "host": "b:2", "api_key": "k", "validate_certs": True, "ca_cert": PEM}, {}
+    )
+    assert (made.server, made.token, made.verify, made.ca, made.origin) == (
+        "https://b:2",
+        "k",
+        True,
+        PEM,
+        "host",
+    )
 
 
 def test_a_token_that_is_given_is_the_only_identity(write):
@@ -92,15 +103,24 @@ def test_a_token_that_is_given_is_the_only_identity(write):
 
 
 @pytest.mark.parametrize(
-    "params, line",
+    ("params", "line"),
     [
         ({}, "kubeconfig: no cluster is named"),
         ({"kubeconfig": "/not/there"}, "kubeconfig: there is no file /not/there"),
         ({"kubeconfig": {}}, "context: kubeconfig has no current-context; it has none"),
         ({"kubeconfig": config(), "context": "z"}, "context: no context z in kubeconfig; there: a"),
-        ({"kubeconfig": config(user={"exec": {"command": "x"}})}, "kubeconfig: user a gets its credentials from a helper program"),
-        ({"kubeconfig": config(server="ftp://x")}, "kubeconfig, cluster a: 'ftp://x' is not the address of a cluster"),
-        ({"kubeconfig": config(cluster={"certificate-authority-data": "é"})}, "kubeconfig: certificate-authority-data is not base64"),
+        (
+            {"kubeconfig": config(user={"exec": {"command": "x"}})},
+            "kubeconfig: user a gets its credentials from a helper program",
+        ),
+        (
+            {"kubeconfig": config(server="ftp://x")},
+            "kubeconfig, cluster a: 'ftp://x' is not the address of a cluster",
+        ),
+        (
+            {"kubeconfig": config(cluster={"certificate-authority-data": "é"})},
+            "kubeconfig: certificate-authority-data is not base64",
+        ),
         ({"host": "https://x", "ca_cert": "/not/there"}, "ca_cert: cannot read /not/there: No such file"),
         ({"host": "https://x", "client_cert": PEM}, "client_key: client_cert and client_key belong together"),
         ({"kubeconfig": dict(config(), clusters="x")}, "kubeconfig: clusters is not a list"),
@@ -112,7 +132,9 @@ def test_mistakes(write, params, line):
     assert str(told.value).startswith(line)
 
 
-@pytest.mark.parametrize("text, line", [("a: [", "not YAML at line"), ("- 1", "not a kubeconfig"), ("", "not a kubeconfig")])
+@pytest.mark.parametrize(
+    ("text", "line"), [("a: [", "not YAML at line"), ("- 1", "not a kubeconfig"), ("", "not a kubeconfig")]
+)
 def test_files_that_are_none(write, text, line):
     path = write(text)
     with pytest.raises(OptionError) as told:

@@ -22,7 +22,10 @@ def test_every_option_has_its_field():
                     "working_dir": "/w",
                     "env": [
                         {"name": "A", "value": "1"},
-                        {"name": "B", "value_from": {"secret_key": {"name": "s", "key": "k", "optional": True}}},
+                        {
+                            "name": "B",
+                            "value_from": {"secret_key": {"name": "s", "key": "k", "optional": True}},
+                        },
                         {"name": "C", "value_from": {"config_map_key": {"name": "c", "key": "k"}}},
                         {"name": "D", "value_from": {"field": "status.podIP"}},
                     ],
@@ -35,7 +38,10 @@ def test_every_option_has_its_field():
             ],
             "volumes": [
                 {"name": "a", "empty_dir": {}},
-                {"name": "b", "secret": {"name": "s", "default_mode": "0400", "items": [{"key": "k", "path": "p"}]}},
+                {
+                    "name": "b",
+                    "secret": {"name": "s", "default_mode": "0400", "items": [{"key": "k", "path": "p"}]},
+                },
             ],
             "termination_grace_period": 0,
             "node_selector": {"ssd": True, "zone": 1},
@@ -63,7 +69,10 @@ def test_every_option_has_its_field():
         ],
         "volumes": [
             {"name": "a", "emptyDir": {}},
-            {"name": "b", "secret": {"secretName": "s", "defaultMode": 0o400, "items": [{"key": "k", "path": "p"}]}},
+            {
+                "name": "b",
+                "secret": {"secretName": "s", "defaultMode": 0o400, "items": [{"key": "k", "path": "p"}]},
+            },
         ],
         "terminationGracePeriodSeconds": 0,
         "nodeSelector": {"ssd": "true", "zone": "1"},
@@ -72,14 +81,20 @@ def test_every_option_has_its_field():
 
 
 @pytest.mark.parametrize(
-    "options, line",
+    ("options", "line"),
     [
         (
             {"containers": [{"name": "web", "resources": {"limits": {"cpu": "12zz"}}}]},
             "containers[web].resources.limits.cpu: '12zz' is not a quantity (such as 100m, 0.5 or 1Gi)",
         ),
-        ({"volumes": [{"name": "v", "empty_dir": {"size_limit": "much"}}]}, "volumes[v].empty_dir.size_limit: 'much' is"),
-        ({"volumes": [{"name": "v", "secret": {"name": "s", "default_mode": "rw"}}]}, "volumes[v].secret.default_mode: 'rw'"),
+        (
+            {"volumes": [{"name": "v", "empty_dir": {"size_limit": "much"}}]},
+            "volumes[v].empty_dir.size_limit: 'much' is",
+        ),
+        (
+            {"volumes": [{"name": "v", "secret": {"name": "s", "default_mode": "rw"}}]},
+            "volumes[v].secret.default_mode: 'rw'",
+        ),
         ({"node_selector": {"a": ["b"]}}, "node_selector.a: must be a string"),
     ],
 )
@@ -97,7 +112,9 @@ def walk(fields, prefix=""):
 
 
 def test_a_field_of_the_api_is_named_back_as_its_option():
-    """What a 422 says of ``spec.containers[0].imagePullPolicy`` must lead to the option, for plainly named ones."""
+    """What a 422 says of ``spec.containers[0].imagePullPolicy`` must lead to the option, for plainly named
+    ones.
+    """
     plain = {option: wire for option, wire in walk(podspec.SPEC) if "." not in option}
     for option, wire in plain.items():
         if option != "termination_grace_period":
@@ -110,7 +127,9 @@ def test_a_field_of_the_api_is_named_back_as_its_option():
 
 def test_a_controller_sends_only_what_is_asked_for():
     assert podspec.controller_to_api({"replicas": 0, "selector": None, "template": None}) == {"replicas": 0}
-    made = podspec.controller_to_api({"replicas": None, "selector": {"app": "x"}, "template": {"labels": {"app": "x"}}})
+    made = podspec.controller_to_api(
+        {"replicas": None, "selector": {"app": "x"}, "template": {"labels": {"app": "x"}}}
+    )
     assert made == {"selector": {"app": "x"}, "template": {"metadata": {"labels": {"app": "x"}}, "spec": {}}}
-    with pytest.raises(OptionError, match="^replicas: "):
+    with pytest.raises(OptionError, match=r"^replicas: "):
         podspec.controller_to_api({"replicas": -1})

@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.navarch.cluster.plugins.module_utils.podstate import HOPELESS, immutable_options, judge
+from ansible_collections.navarch.cluster.plugins.module_utils.podstate import (
+    HOPELESS,
+    immutable_options,
+    judge,
+)
 
 
 def pod(phase="Pending", containers=(), conditions=(), node=None, **metadata):
@@ -27,7 +31,7 @@ def waiting(reason, message=None, last=None):
 
 
 @pytest.mark.parametrize(
-    "found, goal",
+    ("found", "goal"),
     [
         (pod(node="n1"), "Scheduled"),
         (pod("Running", [{"name": "c", "state": {"running": {}}}]), "Running"),
@@ -41,17 +45,27 @@ def test_there(found, goal):
 
 @pytest.mark.parametrize("reason", sorted(HOPELESS))
 def test_hopeless_containers_end_the_wait(reason):
-    assert judge(pod(containers=[waiting(reason, "because")]), "Ready").failed == "container c: %s: because" % reason
+    assert (
+        judge(pod(containers=[waiting(reason, "because")]), "Ready").failed
+        == "container c: %s: because" % reason
+    )
 
 
 @pytest.mark.parametrize(
-    "found, goal, why",
+    ("found", "goal", "why"),
     [
-        (pod("Failed", [{"name": "c", "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}]), "Ready", "container c: exit code 3, Error"),
+        (
+            pod("Failed", [{"name": "c", "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}]),
+            "Ready",
+            "container c: exit code 3, Error",
+        ),
         (pod("Succeeded"), "Ready", "it has run to its end"),
         (pod("Running", deletionTimestamp="x"), "Ready", "it is being deleted"),
         (
-            pod("Running", [waiting("CrashLoopBackOff", "back-off 10s", {"exitCode": 1, "message": "no config\n"})]),
+            pod(
+                "Running",
+                [waiting("CrashLoopBackOff", "back-off 10s", {"exitCode": 1, "message": "no config\n"})],
+            ),
             "Running",
             "container c: CrashLoopBackOff: back-off 10s (last run: exit code 1, no config)",
         ),
@@ -63,14 +77,33 @@ def test_lost(found, goal, why):
 
 
 @pytest.mark.parametrize(
-    "found, reason",
+    ("found", "reason"),
     [
         (
-            pod(conditions=[condition("PodScheduled", "False", "Unschedulable", "0/3 nodes are available: 3 Insufficient cpu.")]),
+            pod(
+                conditions=[
+                    condition(
+                        "PodScheduled",
+                        "False",
+                        "Unschedulable",
+                        "0/3 nodes are available: 3 Insufficient cpu.",
+                    )
+                ]
+            ),
             "Unschedulable: 0/3 nodes are available: 3 Insufficient cpu.",
         ),
         (
-            pod("Running", conditions=[condition("ContainersReady", "False", "ContainersNotReady", "containers with unready status: [c]")]),
+            pod(
+                "Running",
+                conditions=[
+                    condition(
+                        "ContainersReady",
+                        "False",
+                        "ContainersNotReady",
+                        "containers with unready status: [c]",
+                    )
+                ],
+            ),
             "ContainersNotReady: containers with unready status: [c]",
         ),
         (pod(containers=[waiting("ContainerCreating")]), "phase Pending, containers being created: c"),
@@ -89,7 +122,15 @@ def test_what_can_be_changed_on_a_pod():
     live = {"spec": {"tolerations": [{"key": "a"}, {"key": "node.kubernetes.io/not-ready"}]}}
     mutable = [("metadata", "labels", "x"), ("spec", "containers[a.b]", "image"), ("spec", "tolerations")]
     assert immutable_options(mutable, asked, live) == []
-    fixed = [("spec", "restartPolicy"), ("spec", "containers[web]"), ("spec", "containers[web]", "env[A]", "value")]
-    assert immutable_options(fixed, asked, live) == ["restart_policy", "containers[web]", "containers[web].env[A].value"]
+    fixed = [
+        ("spec", "restartPolicy"),
+        ("spec", "containers[web]"),
+        ("spec", "containers[web]", "env[A]", "value"),
+    ]
+    assert immutable_options(fixed, asked, live) == [
+        "restart_policy",
+        "containers[web]",
+        "containers[web].env[A].value",
+    ]
     gone = {"spec": {"tolerations": [{"key": "b"}]}}
     assert immutable_options([("spec", "tolerations")], gone, live) == ["tolerations"]
