@@ -11,7 +11,7 @@ caller's question.
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,6 +23,8 @@ from navarch.api.errors import StatusError, bad_request
 MAX_OPERATIONS = 10_000
 MAX_COPIED = 3 * 1024 * 1024
 
+PatchType = Literal["merge", "json", "strategic"]
+
 _DIRECTIVE = "$patch"
 _RETAIN = "$retainKeys"
 _ORDER = "$setElementOrder/"
@@ -31,6 +33,17 @@ _DELETE = "$deleteFromPrimitiveList/"
 
 def _unprocessable(why: str) -> StatusError:
     return StatusError(422, "Invalid", f"the patch cannot be applied: {why}")
+
+
+def apply(struct: type[msgspec.Struct], document: Any, patch: Any, type: PatchType) -> Any:
+    """The document with the patch applied. Raises StatusError 400, 413, 422."""
+    match type:
+        case "merge":
+            return merge_patch(document, patch)
+        case "json":
+            return json_patch(document, patch)
+        case "strategic":
+            return strategic_merge_patch(struct, document, patch)
 
 
 def merge_patch(document: Any, patch: Any) -> Any:
@@ -230,11 +243,11 @@ def _find(items: list[Any], wanted: dict[str, Any], keys: tuple[str, ...]) -> in
     """
     candidates = [i for i, v in enumerate(items) if _same(v, wanted, keys[:1])]
     exact = [i for i in candidates if _same(items[i], wanted, keys)]
-    return (exact or candidates or [None])[0]
+    return next(iter(exact or candidates), None)
 
 
 def _ordered(field: shapes.Field, items: list[Any], order: list[Any], before: list[Any]) -> list[Any]:
-    """Elements the patch names come in its order; the others keep their places relative to what was there before."""
+    """Elements the patch names come in its order; the others keep their places relative to before."""
     keys = field.merge_key
 
     def rank(item: Any, among: list[Any]) -> int:

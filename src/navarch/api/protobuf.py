@@ -226,6 +226,11 @@ _READERS: dict[str, _Read] = {
 }
 
 
+def _items(value: Any, depth: int = 0) -> list[str]:
+    """ExtraValue: the list in a map of lists, which protobuf cannot have, is a message of its own."""
+    return [_string(inner) for number, _, inner in _entries(_bytes(value)) if number == 1]
+
+
 def _reader(shape: shapes.Shape, format: str = "") -> _Read | None:
     if shape.form == "string" and format == "micro-time":
         return _micro_time
@@ -262,6 +267,8 @@ def _slots(struct: type[msgspec.Struct]) -> dict[int, _Slot]:
         element = shape.element
         if element is not None and element.form == "any" and shape.form == "map":
             found[field.number] = _Slot(name, _raw_json)
+        elif element is not None and element.form == "list" and shape.form == "map":
+            found[field.number] = _Slot(name, _items, mapped=True)
         elif element is not None and element.form not in ("list", "map"):
             read = _reader(element, field.format)
             if read is not None:

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Binding kind: puts a pod on a node. Posted to pods/binding (or bindings); nothing of it is stored."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from navarch.api.errors import FieldError, not_supported, required
+from navarch.api.fields import field, wire
+from navarch.api.meta import Object
+from navarch.api.reference import ObjectReference
+from navarch.api.scheme import Kind, Strategy
+
+
+class Binding(Object):
+    """Puts the pod of the same name on a node."""
+
+    target: Annotated[ObjectReference, wire(2, "The node that the pod goes to.", required=True)] = field(
+        "target", ObjectReference()
+    )
+
+
+class BindingStrategy(Strategy[Binding]):
+    def validate(self, obj: Binding) -> list[FieldError]:
+        found: list[FieldError] = []
+        if obj.target.kind not in (None, "", "Node"):
+            found.append(not_supported("target.kind", obj.target.kind, ["Node", "<empty>"]))
+        if not obj.target.name:
+            found.append(required("target.name"))
+        return found
+
+
+BINDING = Kind(Binding, resource="bindings", verbs=("create",), strategy=BindingStrategy(), stored=False)
