@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who asks: the client certificate first, then the bearer token; nobody is anonymous.
+
+One file a method of authentication. A method of tokens is a `TokenMethod`: it knows a token or passes on to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from navarch.api import errors
+from navarch.apiserver.authn import certificate
+from navarch.apiserver.exchange import Exchange
+from navarch.registry.context import User
+
+#: The group of everyone who is known.
+AUTHENTICATED = "system:authenticated"
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A token's owner. `lasting`: the answer holds as long as the process, so a connection may remember it."""
+
+    user: User
+    lasting: bool
+
+
+class TokenMethod(Protocol):
+    async def find(self, token: str) -> Known | None:
+        """Whose token it is; None when this method does not know it. Tokens are compared in constant time."""
+
+
+class Authenticator:
+    def __init__(self, methods: Sequence[TokenMethod]) -> None:
+        self._methods = tuple(methods)
+
+    async def token(self, token: str) -> Known | None:
+        """The owner of a bearer token, None when nobody knows it."""
+        if not token:
+            return None
+        for method in self._methods:
+            known = await method.find(token)
+            if known is not None:
+                return Known(with_authenticated(known.user), known.lasting)
+        return None
+
+    def remembered(self, exchange: Exchange) -> User | None:
+        """The user as far as the connection knows it already: the fast path of every request but the first."""
+        connection = exchange.protocol
+        authorization = exchange.headers.get("Authorization")
+        if authorization is None or authorization == connection.bearer:
+            if not connection.identified:
+                connection.identified = True
+                user = certificate.read(connection.transport)
+                connection.certificate_user = with_authenticated(user) if user is not None else None
+            if connection.certificate_user is not None:
+                return connection.certificate_user
+            return connection.bearer_user if authorization is not None else None
+        return None
+
+    async def identify(self, exchange: Exchange) -> User:
+        """Raises StatusError 401."""
+        user = self.remembered(exchange)
+        if user is not None:
+            return user
+        connection = exchange.protocol
+        if connection.certificate_user is not None:
+            return connection.certificate_user
+        authorization = exchange.header("Authorization")
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise errors.unauthorized()
+        known = await self.token(token.strip())
+        if known is None:
+            raise errors.unauthorized()
+        if known.lasting:
+            connection.bearer = authorization
+            connection.bearer_user = known.user
+        return known.user
+
+
+def with_authenticated(user: User) -> User:
+    if AUTHENTICATED in user.groups:
+        return user
+    return msgspec.structs.replace(user, groups=(*user.groups, AUTHENTICATED))

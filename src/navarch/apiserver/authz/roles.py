@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fixed roles: administrators, what everyone known may ask, bootstrapping kubelets, the master's own parts.
+
+A rule is data; `system:masters` is not asked here at all but let through by the server before any authorizer.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from navarch.apiserver.authn import AUTHENTICATED
+from navarch.apiserver.authn.bootstrap import GROUP as BOOTSTRAPPERS
+from navarch.apiserver.authz import ALLOWED, NO_OPINION, Attributes, Decision
+
+MASTERS = "system:masters"
+
+
+class Rule(NamedTuple):
+    """Resources may carry a subresource (`pods/status`); "*" stands for everything."""
+
+    verbs: frozenset[str]
+    groups: frozenset[str]
+    resources: frozenset[str]
+
+    def allows(self, a: Attributes) -> bool:
+        return (
+            (a.verb in self.verbs or "*" in self.verbs)
+            and (a.group in self.groups or "*" in self.groups)
+            and (a.full_resource in self.resources or "*" in self.resources)
+        )
+
+
+def rule(verbs: str, groups: str, resources: str) -> Rule:
+    """A rule from words; groups "core" is the core group."""
+    names = frozenset("" if g == "core" else g for g in groups.split())
+    return Rule(frozenset(verbs.split()), names, frozenset(resources.split()))
+
+
+READ = "get list watch"
+WRITE = "create update patch delete deletecollection"
+
+#: Paths, without resource, that everyone known may get.
+OPEN_PATHS = ("/api", "/apis", "/openapi", "/version", "/healthz", "/livez", "/readyz")
+
+BY_GROUP: dict[str, tuple[Rule, ...]] = {
+    MASTERS: (rule("*", "*", "*"),),
+    AUTHENTICATED: (
+        rule("create", "authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews"),
+        rule("create", "authentication.k8s.io", "selfsubjectreviews"),
+    ),
+    BOOTSTRAPPERS: (rule("create get list watch", "certificates.k8s.io", "certificatesigningrequests"),),
+}
+
+#: The master's parts when they run as processes of their own.
+BY_USER: dict[str, tuple[Rule, ...]] = {
+    "system:kube-scheduler": (
+        rule(
+            READ,
+            "core",
+            "pods nodes namespaces replicationcontrollers services persistentvolumes persistentvolumeclaims",
+        ),
+        rule("create", "core", "pods/binding bindings"),
+        rule("patch update", "core", "pods/status"),
+        rule("delete", "core", "pods"),
+        rule("create patch update", "core events.k8s.io", "events"),
+        rule("create get update patch list watch", "coordination.k8s.io", "leases"),
+    ),
+    "system:kube-controller-manager": (rule("*", "*", "*"),),
+}
+
+
+class Roles:
+    async def authorize(self, attributes: Attributes) -> Decision:
+        user = attributes.user
+        if MASTERS in user.groups:
+            return ALLOWED
+        if not attributes.resource:
+            return ALLOWED if attributes.verb in ("get", "head") and _open(attributes.path) else NO_OPINION
+        for group in user.groups:
+            if any(r.allows(attributes) for r in BY_GROUP.get(group, ())):
+                return ALLOWED
+        if any(r.allows(attributes) for r in BY_USER.get(user.name, ())):
+            return ALLOWED
+        return NO_OPINION
+
+
+def _open(path: str) -> bool:
+    return any(path == p or path.startswith(p + "/") for p in OPEN_PATHS)

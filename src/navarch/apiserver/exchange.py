@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One HTTP request and how it is answered: the thinnest layer over aiohttp's parser and connection.
+
+aiohttp's own request and response objects cost more than a whole `get` does here, so the connection hands us its parsed message and
+we write finished bytes to the transport. Not here: what is asked (`route`), by whom (`authn`), what is answered (`verbs`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any
+
+from aiohttp import StreamReader, web
+from aiohttp.http_parser import RawRequestMessage
+
+from navarch.api import errors
+from navarch.registry.context import User
+
+#: Largest request body, as kube-apiserver's default.
+BODY_LIMIT = 3 * 1024 * 1024
+
+#: Seconds a client may take to send a body that did not come with its head.
+BODY_TIMEOUT = 30.0
+
+JSON = "application/json"
+
+REASONS = {
+    101: "Switching Protocols",
+    200: "OK",
+    201: "Created",
+    202: "Accepted",
+    304: "Not Modified",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
+    409: "Conflict",
+    410: "Gone",
+    413: "Request Entity Too Large",
+    415: "Unsupported Media Type",
+    422: "Unprocessable Entity",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+
+
+class _Heads:
+    """Response heads for the plain JSON answers, made once a second (the Date) and a status code."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._date = ""
+        self._ready: dict[int, bytes] = {}
+
+    def date(self) -> str:
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._date = formatdate(second, usegmt=True)
+            self._ready.clear()
+        return self._date
+
+    def json(self, code: int) -> bytes:
+        """Everything up to the digits of Content-Length."""
+        date = self.date()
+        head = self._ready.get(code)
+        if head is None:
+            head = self._ready[code] = (
+                f"HTTP/1.1 {code} {REASONS.get(code, 'Unknown')}\r\nCache-Control: no-cache, private\r\n"
+                f"Content-Type: application/json\r\nDate: {date}\r\nContent-Length: "
+            ).encode()
+        return head
+
+
+HEADS = _Heads()
+
+
+def head(code: int, content_type: str, length: int | None, extra: str = "") -> bytes:
+    """A response head. length None: chunked. extra: further header lines, each ended by CRLF."""
+    size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+    return (
+        f"HTTP/1.1 {code} {REASONS.get(code, 'Unknown')}\r\nCache-Control: no-cache, private\r\n"
+        f"Content-Type: {content_type}\r\nDate: {HEADS.date()}\r\n{extra}{size}\r\n\r\n"
+    ).encode()
+
+
+class Reply:
+    """A finished answer, in the shape aiohttp's connection expects of a response."""
+
+    __slots__ = ("data", "keep_alive")
+
+    def __init__(self, data: bytes, keep_alive: bool = True) -> None:
+        self.data = data
+        self.keep_alive = keep_alive
+
+    async def prepare(self, exchange: Exchange) -> None:
+        if self.data:
+            exchange.write(b"" if exchange.silent else self.data)
+
+    async def write_eof(self) -> None:
+        return None
+
+
+#: What a handler returns that wrote its answer itself.
+WRITTEN = Reply(b"", True)
+#: The same, where the connection cannot be used again.
+WRITTEN_LAST = Reply(b"", False)
+
+
+class Exchange:
+    """A request as it came, and the connection to answer on. aiohttp's connection calls `_finish`, `_cancel` and sets `_task`."""
+
+    __slots__ = (
+        "_task",
+        "headers",
+        "lost",
+        "message",
+        "method",
+        "on_lost",
+        "path",
+        "payload",
+        "protocol",
+        "query",
+        "releaser",
+        "silent",
+        "started",
+        "user",
+        "warnings",
+        "writer",
+    )
+
+    def __init__(
+        self, message: RawRequestMessage, payload: StreamReader, protocol: Connection, writer: Any, task: Any
+    ) -> None:
+        self.message = message
+        self.payload = payload
+        self.protocol = protocol
+        self.writer = writer
+        self._task = task
+        self.method = message.method
+        self.headers = message.headers
+        #: Path as sent (percent-encoded) and the raw query behind the question mark.
+        self.path, _, self.query = message.path.partition("?")
+        self.user: User | None = None
+        self.warnings: list[str] = []
+        self.started = 0.0
+        self.lost = False
+        #: Called when the connection is lost while the request is being answered.
+        self.on_lost: Callable[[], object] | None = None
+        #: Whether a HEAD asked: the head alone is sent.
+        self.silent = False
+        #: Requests under the limits of number and time; set by the server.
+        self.releaser: dict[Exchange, Any] | None = None
+
+    def _finish(self) -> None:
+        return None
+
+    def _cancel(self, exc: BaseException) -> None:
+        self.lost = True
+        self.payload.set_exception(exc)
+        if self.on_lost is not None:
+            self.on_lost()
+
+    def header(self, name: str) -> str:
+        return self.headers.get(name) or ""
+
+    def write(self, data: bytes) -> None:
+        """To the transport at once. Raises ConnectionResetError when the connection is gone."""
+        transport = self.protocol.transport
+        if transport is None:
+            raise ConnectionResetError("connection lost")
+        transport.write(data)
+
+    def release(self) -> None:
+        """Say that the answer may last: from now on the request counts for no limit of number or time."""
+        if self.releaser is not None:
+            self.releaser.pop(self, None)
+
+    def close(self) -> None:
+        """Cut the connection: what says that a chunked answer is not whole."""
+        transport = self.protocol.transport
+        if transport is not None:
+            transport.abort()
+
+    async def drain(self) -> None:
+        """Wait while the client is behind. Raises ConnectionResetError when the connection is gone."""
+        await self.writer.drain()
+
+    async def body(self) -> bytes:
+        """The whole body. Raises StatusError 413 over the limit, 400 when it does not come."""
+        payload = self.payload
+        if payload.is_eof():
+            data = payload.read_nowait(-1)
+            if len(data) > BODY_LIMIT:
+                raise errors.too_large(BODY_LIMIT)
+            return data
+        declared = self.headers.get("Content-Length")
+        if declared is not None and declared.isdigit() and int(declared) > BODY_LIMIT:
+            raise errors.too_large(BODY_LIMIT)
+        if self.header("Expect").lower() == "100-continue":
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                while not payload.at_eof():
+                    part = await payload.readany()
+                    size += len(part)
+                    if size > BODY_LIMIT:
+                        raise errors.too_large(BODY_LIMIT)
+                    parts.append(part)
+        except TimeoutError:
+            raise errors.bad_request(
+                f"the request body did not arrive within {BODY_TIMEOUT:.0f} seconds"
+            ) from None
+        except ConnectionError:
+            raise
+        except errors.StatusError:
+            raise
+        except (
+            Exception
+        ) as error:  # aiohttp's several payload errors: bad chunking, bad compression, cut short
+            raise errors.bad_request(f"the request body cannot be read: {error}") from None
+        return b"".join(parts)
+
+    def reply(self, code: int, body: bytes, content_type: str = JSON, extra: str = "") -> Reply:
+        """A whole answer of known length."""
+        keep = not self.message.should_close
+        if content_type is JSON and not extra and keep and not self.warnings:
+            if self.silent:
+                return Reply(self._silent(b"%b%d\r\n\r\n" % (HEADS.json(code), len(body))))
+            return Reply(b"%b%d\r\n\r\n%b" % (HEADS.json(code), len(body), body))
+        first = head(code, content_type, len(body), self.extra_lines(extra))
+        return Reply(self._silent(first) if self.silent else first + body, keep)
+
+    def _silent(self, data: bytes) -> bytes:
+        self.silent = False
+        return data
+
+    def extra_lines(self, extra: str = "") -> str:
+        """Header lines that every answer to this request has: Warning and Connection."""
+        for text in self.warnings:
+            extra += f'Warning: 299 - "{_quoted(text)}"\r\n'
+        if self.message.should_close:
+            extra += "Connection: close\r\n"
+        return extra
+
+
+def _quoted(text: str) -> str:
+    """A Warning's text as a quoted string on one line of ASCII (RFC 9110 section 5.6.4)."""
+    plain = "".join(c if " " <= c <= "~" else "?" for c in text.replace("\n", " "))
+    return plain.replace("\\", "\\\\").replace('"', '\\"')[:1024]
+
+
+class Connection(web.RequestHandler):
+    """A client's connection. Holds what is read of it once: the certificate's user, the user of the last Authorization header."""
+
+    __slots__ = ("bearer", "bearer_user", "certificate_user", "identified")
+
+    def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
+        super().__init__(manager, loop=loop, **options)
+        self.identified = False
+        self.certificate_user: User | None = None
+        self.bearer = ""
+        self.bearer_user: User | None = None
+
+    def handle_error(
+        self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> Any:
+        """What aiohttp answers by itself (a request it cannot parse): a Status, and the connection ends."""
+        if status == 400:
+            error = errors.bad_request(message or "the request is not valid HTTP")
+        else:
+            error = errors.StatusError(status, "InternalError", message or "the request could not be handled")
+        body = encode_status(error)
+        return Reply(head(status, JSON, len(body), "Connection: close\r\n") + body, keep_alive=False)
+
+
+class WebServer(web.Server):
+    """aiohttp's low-level server with our connection and request types."""
+
+    def __init__(self, handler: Callable[[Exchange], Any], **options: Any) -> None:
+        super().__init__(handler, request_factory=Exchange, access_log=None, **options)  # type: ignore[arg-type] # Exchange stands in for BaseRequest
+
+    def __call__(self) -> web.RequestHandler:
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+
+def encode_status(error: errors.StatusError) -> bytes:
+    import msgspec
+
+    return msgspec.json.encode(error.body()) + b"\n"

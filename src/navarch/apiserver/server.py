@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The API server: its listening socket, and the way of a request: route, authenticate, authorize, do, answer.
+
+Everything else of HTTP stands in the files beside this one; nothing here knows what a verb means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from navarch.api import errors
+from navarch.apiserver import authz, route
+from navarch.apiserver.authn import Authenticator, TokenMethod
+from navarch.apiserver.authz import Attributes, Authorizer
+from navarch.apiserver.authz.roles import MASTERS
+from navarch.apiserver.documents import Documents
+from navarch.apiserver.exchange import Exchange, Reply, WebServer, head
+from navarch.apiserver.metrics import Requests
+from navarch.apiserver.nodes import Nodes
+from navarch.apiserver.reviews import Reviews
+from navarch.apiserver.subresources import Subresources
+from navarch.apiserver.verbs import Verbs
+from navarch.apiserver.watching import Watches
+from navarch.registry.context import User
+from navarch.registry.registry import Registry
+
+log = logging.getLogger(__name__)
+
+#: Requests answered at once; more are told to come back (429). Watches and streams do not count.
+MAX_IN_FLIGHT = 3000
+#: Seconds a request may take, watches and streams apart.
+REQUEST_SECONDS = 60.0
+#: Seconds an idle connection is kept.
+IDLE_SECONDS = 300.0
+#: Seconds that open requests get to finish when the server stops.
+GRACE_SECONDS = 10.0
+
+#: Paths that need no authentication: what load balancers and `kubectl version` look at.
+PUBLIC = frozenset({"/healthz", "/livez", "/readyz", "/version"})
+
+Handler = Callable[[Exchange, route.Target, route.Options], Awaitable[Reply]]
+
+
+class ApiServer:
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        tls: ssl.SSLContext,
+        tokens: Sequence[TokenMethod] = (),
+        authorizer: Authorizer,
+        kubelet_tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """tls: server context that verifies client certificates. kubelet_tls: how the master shows itself to kubelets."""
+        self._registry = registry
+        self._scheme = registry.scheme
+        self._tls = tls
+        self._authorizer = authorizer
+        self._authenticator = Authenticator(tokens)
+        self.metrics = Requests()
+        self._documents = Documents(registry, self.metrics)
+        self._watches = Watches(registry, self.metrics)
+        self._nodes = Nodes(registry, kubelet_tls)
+        verbs = Verbs(registry)
+        self._subresources = Subresources(registry, verbs, self._nodes)
+        self._verbs: dict[str, Handler] = {
+            "get": verbs.get,
+            "list": verbs.list,
+            "watch": self._watches.watch,
+            "create": verbs.create,
+            "update": verbs.update,
+            "patch": verbs.patch,
+            "delete": verbs.delete,
+            "deletecollection": verbs.delete_collection,
+        }
+        Reviews(self._authorizer, self._authenticator).register(registry)
+        self._web: WebServer | None = None
+        self._server: asyncio.Server | None = None
+        self._in_flight: dict[Exchange, asyncio.Task[Any] | None] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+
+    # Life
+
+    async def start(self, sock: socket.socket) -> None:
+        """Serve on a bound socket."""
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._web = WebServer(
+            self._handle,
+            keepalive_timeout=IDLE_SECONDS,
+            max_line_size=64 * 1024,
+            max_field_size=16 * 1024,
+            lingering_time=2.0,
+        )
+        self._server = await loop.create_server(
+            self._web,
+            sock=sock,
+            ssl=self._tls,
+            backlog=1024,
+            ssl_handshake_timeout=10.0,
+            ssl_shutdown_timeout=2.0,
+        )
+        self._sweeper = asyncio.create_task(self._sweep(), name="apiserver request timeouts")
+
+    async def close(self) -> None:
+        """Take no more connections, end watches, let open requests finish, then close. Idempotent."""
+        self._documents.ready = False
+        if self._server is not None:
+            self._server.close()
+        self._watches.close()
+        if self._web is not None:
+            self._web.pre_shutdown()
+            await self._web.shutdown(GRACE_SECONDS)
+            self._web = None
+        if self._server is not None:
+            await self._server.wait_closed()
+            self._server = None
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+            self._sweeper = None
+        await self._nodes.close()
+
+    async def _sweep(self) -> None:
+        """End requests that take too long: one look every few seconds instead of a timer for each."""
+        while True:
+            await asyncio.sleep(5)
+            oldest = self._loop.time() - REQUEST_SECONDS
+            for x, task in list(self._in_flight.items()):
+                if x.started < oldest and task is not None:
+                    task.cancel(_TOO_LONG)
+
+    # One request
+
+    async def _handle(self, x: Exchange) -> Reply:
+        x.started = self._loop.time()
+        if len(self._in_flight) >= MAX_IN_FLIGHT:
+            return self._refuse(x, errors.too_many_requests("too many requests, please try again later"))
+        self._in_flight[x] = asyncio.current_task()
+        x.releaser = self._in_flight
+        try:
+            return await self._answer(x)
+        except errors.StatusError as error:
+            return self._refuse(x, error)
+        except ConnectionError:
+            raise
+        except asyncio.CancelledError as cancelled:
+            if _TOO_LONG in cancelled.args:
+                return self._refuse(
+                    x, errors.timeout("the request did not complete within the time allotted")
+                )
+            raise
+        except Exception:
+            if x.lost:
+                raise ConnectionResetError("connection lost") from None
+            id = secrets.token_hex(4)
+            log.exception("request %s %s failed, error id %s", x.method, x.path, id)
+            return self._refuse(
+                x, errors.internal(f"the request failed; the master's log has it as error {id}")
+            )
+        finally:
+            self._in_flight.pop(x, None)
+
+    async def _answer(self, x: Exchange) -> Reply:
+        if x.method == "HEAD":
+            x.method, x.silent = "GET", True
+        path = x.path
+        if not path.startswith("/api"):
+            return await self._no_resource(x)
+        user = self._authenticator.remembered(x)
+        if user is None:
+            user = await self._authenticator.identify(x)
+        x.user = user
+        target = route.find(self._scheme, path)
+        if target is None:
+            return await self._no_resource(x)
+        options = route.options(x.query)
+        verb = route.verb(x.method, target, options)
+        kind = target.kind
+        try:
+            if MASTERS not in user.groups:
+                await self._authorize(user, verb, target, options)
+            if target.subresource:
+                reply = await self._subresources.handle(x, target, options, verb)
+            else:
+                if verb not in kind.verbs and (kind.stored or verb != "create"):
+                    raise errors.method_not_allowed(
+                        "the server does not allow this method on the requested resource"
+                    )
+                reply = await self._verbs[verb](x, target, options)
+        except errors.StatusError as error:
+            self._count(x, verb, target, error.code)
+            raise
+        self._count(x, verb, target, 201 if verb == "create" else 200)
+        return reply
+
+    def _count(self, x: Exchange, verb: str, target: route.Target, code: int) -> None:
+        kind = target.kind
+        self.metrics.count(
+            verb, kind.group, kind.resource, target.subresource, code, self._loop.time() - x.started
+        )
+
+    async def _authorize(self, user: User, verb: str, target: route.Target, options: route.Options) -> None:
+        kind = target.kind
+        attributes = Attributes(
+            user, verb, kind.group, kind.resource, target.subresource, target.namespace, target.name,
+            "", options.fields, kind.version,
+        )  # fmt: skip
+        decision = await self._authorizer.authorize(attributes)
+        if not decision.allowed:
+            raise authz.refusal(attributes, decision.reason)
+
+    async def _no_resource(self, x: Exchange) -> Reply:
+        """Discovery, documents, health: paths that are no resource."""
+        if x.path not in PUBLIC and not x.path.startswith(("/livez/", "/readyz/", "/healthz/")):
+            user = x.user or await self._authenticator.identify(x)
+            attributes = Attributes(user, x.method.lower(), path=x.path)
+            decision = await self._authorizer.authorize(attributes)
+            if not decision.allowed:
+                raise authz.refusal(attributes, decision.reason)
+        return await self._documents.answer(x)
+
+    def _refuse(self, x: Exchange, error: errors.StatusError) -> Reply:
+        """An error as the answer. When the body was not read, the connection ends: nobody wants the rest of it."""
+        body = msgspec.json.encode(error.body()) + b"\n"
+        extra = ""
+        if error.code == 401:
+            extra = 'WWW-Authenticate: Bearer realm="navarch"\r\n'
+        retry = (error.details or {}).get("retryAfterSeconds")
+        if retry:
+            extra += f"Retry-After: {retry}\r\n"
+        if x.payload.is_eof() and not x.message.should_close:
+            return x.reply(error.code, body, extra=extra)
+        lines = x.extra_lines(extra)
+        if not x.message.should_close:
+            lines += "Connection: close\r\n"
+        return Reply(head(error.code, "application/json", len(body), lines) + body, keep_alive=False)
+
+    def set_ready(self, ready: bool) -> None:
+        """What /readyz says."""
+        self._documents.ready = ready
+
+
+_TOO_LONG = "request took too long"
+
+
+def server_tls(certificate: str, key: str, client_ca: str) -> ssl.SSLContext:
+    """Paths of PEM files -> the context the server listens with. Client certificates are asked for and verified, not required."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    tls.load_cert_chain(certificate, key)
+    tls.load_verify_locations(client_ca)
+    tls.verify_mode = ssl.CERT_OPTIONAL
+    tls.set_alpn_protocols(["http/1.1"])
+    return tls
+
+
+def client_tls(certificate: str, key: str, ca: str) -> ssl.SSLContext:
+    """Paths of PEM files -> the context for connections to kubelets."""
+    tls = ssl.create_default_context(cafile=ca)
+    tls.load_cert_chain(certificate, key)
+    return tls

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Answers that are long or endless: lists written in portions, watches written as they happen. Slow readers are waited for, not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Iterator, Sequence
+
+from navarch.apiserver.exchange import JSON, WRITTEN, WRITTEN_LAST, Exchange, Reply, head
+
+#: Bytes written before the client's pace is looked at: what fits in the socket and TLS buffers without a copy too many.
+PORTION = 256 * 1024
+
+#: Answers from this size on are compressed for who asks, unless they stay on this host.
+GZIP_FROM = 128 * 1024
+
+#: Seconds a client may be stuck before it is given up.
+STUCK = 60.0
+
+
+async def send(
+    x: Exchange, code: int, parts: Sequence[bytes], content_type: str = JSON, *, gzip: bool = False
+) -> Reply:
+    """An answer in several parts; one write when it is short."""
+    length = sum(map(len, parts))
+    if length <= PORTION or x.silent:
+        return x.reply(code, b"".join(parts), content_type)
+    if gzip and length >= GZIP_FROM:
+        return await _send_gzip(x, code, parts, content_type)
+    x.write(head(code, content_type, length, x.extra_lines()))
+    for portion in _portions(parts):
+        x.write(portion)
+        await drain(x)
+    return WRITTEN_LAST if x.message.should_close else WRITTEN
+
+
+async def _send_gzip(x: Exchange, code: int, parts: Sequence[bytes], content_type: str) -> Reply:
+    """Chunked, compressed at the cheapest level in a thread: zlib works without the interpreter lock."""
+    x.write(
+        head(code, content_type, None, x.extra_lines("Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n"))
+    )
+    squeeze = zlib.compressobj(1, zlib.DEFLATED, 31)
+    for portion in _portions(parts):
+        data = await asyncio.to_thread(squeeze.compress, portion)
+        if data:
+            x.write(chunk(data))
+            await drain(x)
+    x.write(chunk(squeeze.flush()) + LAST_CHUNK)
+    return WRITTEN_LAST if x.message.should_close else WRITTEN
+
+
+def _portions(parts: Sequence[bytes]) -> Iterator[bytes]:
+    """Neighbours joined up to the size of a portion: every byte is copied once."""
+    waiting: list[bytes] = []
+    size = 0
+    for part in parts:
+        waiting.append(part)
+        size += len(part)
+        if size >= PORTION:
+            yield b"".join(waiting)
+            waiting.clear()
+            size = 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk of a chunked body (RFC 9112 section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+async def drain(x: Exchange) -> None:
+    """Wait until the client has taken most of what was written. Raises ConnectionResetError when it is gone or stuck."""
+    if not x.protocol.writing_paused:
+        return
+    try:
+        async with asyncio.timeout(STUCK):
+            await x.drain()
+    except TimeoutError:
+        transport = x.protocol.transport
+        if transport is not None:
+            transport.abort()
+        raise ConnectionResetError(f"the client took nothing for {STUCK:.0f} seconds") from None

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Subresources: which are parts of the object (status and the like), which are acts (binding, eviction), which lead to the node."""
+
+from __future__ import annotations
+
+from navarch.api import decode, errors
+from navarch.apiserver.bodies import Binding, Eviction
+from navarch.apiserver.exchange import Exchange, Reply
+from navarch.apiserver.nodes import Nodes
+from navarch.apiserver.route import Options, Target
+from navarch.apiserver.scale import Scales
+from navarch.apiserver.verbs import Verbs, context, success
+from navarch.registry.registry import Registry
+
+_STREAMS = frozenset({"exec", "attach", "portforward"})
+
+
+class Subresources:
+    def __init__(self, registry: Registry, verbs: Verbs, nodes: Nodes) -> None:
+        self._registry = registry
+        self._verbs = verbs
+        self._nodes = nodes
+        self._scales = Scales(registry)
+
+    async def handle(self, x: Exchange, target: Target, options: Options, verb: str) -> Reply:
+        name = target.subresource
+        if name == "scale":
+            return await self._scales.handle(x, target, options, verb)
+        if target.kind.resource == "pods" and not target.kind.group:
+            if name == "binding" and verb == "create":
+                return await self._bind(x, target, options)
+            if name == "eviction" and verb == "create":
+                return await self._evict(x, target, options)
+            if name == "log" and verb == "get":
+                return await self._nodes.log(x, target)
+            if name in _STREAMS and verb in ("get", "create"):
+                return await self._nodes.stream(x, target)
+        if verb == "get":
+            return await self._verbs.get(x, target, options)
+        if verb == "update":
+            return await self._verbs.update(x, target, options)
+        if verb == "patch":
+            return await self._verbs.patch(x, target, options)
+        raise errors.method_not_allowed("the server does not allow this method on the requested resource")
+
+    async def _bind(self, x: Exchange, target: Target, options: Options) -> Reply:
+        body = await x.body()
+        binding = decode.decode_struct(Binding, body, x.headers.get("Content-Type") or decode.JSON, "Binding")
+        await self._registry.bind(target.namespace, target.name, binding, context(x, options))
+        return x.reply(201, _CREATED)
+
+    async def _evict(self, x: Exchange, target: Target, options: Options) -> Reply:
+        body = await x.body()
+        eviction = decode.decode_struct(
+            Eviction, body, x.headers.get("Content-Type") or decode.JSON, "Eviction"
+        )
+        await self._registry.evict(target.namespace, target.name, eviction, context(x, options))
+        return x.reply(201, _CREATED)
+
+
+_CREATED = success({}).replace(b',"details":{}', b',"code":201')

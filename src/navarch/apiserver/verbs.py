@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verbs on stored objects, from HTTP to the registry and back: get, list, create, update, patch, delete, deletecollection.
+
+Not here: watches (`watching`), subresources that are no part of the object (`subresources`), who may (the server asked before).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+import msgspec
+
+from navarch.api import decode, errors, selectors, strict
+from navarch.api.meta import DeleteOptions
+from navarch.api.scheme import Kind
+from navarch.apiserver import negotiate, streams, tables
+from navarch.apiserver.exchange import Exchange, Reply
+from navarch.apiserver.route import Options, Target
+from navarch.registry.context import Context, Stored
+from navarch.registry.registry import Registry
+
+#: Kinds whose deletion answers with the object even when it is gone at once, as the reference's clients expect.
+_ANSWERS_DELETED = frozenset(
+    {
+        "pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims", "podtemplates",
+        "resourcequotas", "storageclasses", "volumeattachments",
+    }
+)  # fmt: skip
+
+_PATCH_TYPES = {
+    "application/merge-patch+json": "merge",
+    "application/json-patch+json": "json",
+    "application/strategic-merge-patch+json": "strategic",
+}
+
+_encode = msgspec.json.encode
+
+
+def context(x: Exchange, options: Options) -> Context:
+    """The registry's view of a request. Its warnings are the answer's."""
+    assert x.user is not None
+    ctx = Context(x.user, dry_run=options.dry_run, field_manager=options.field_manager)
+    x.warnings = ctx.warnings
+    return ctx
+
+
+class Verbs:
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    # Reading
+
+    async def get(self, x: Exchange, target: Target, options: Options) -> Reply:
+        stored = self._registry.get(target.kind, target.namespace or None, target.name, context(x, options))
+        return await self.one(x, target.kind, stored, options)
+
+    async def one(
+        self, x: Exchange, kind: Kind[Any], stored: Stored, options: Options, code: int = 200
+    ) -> Reply:
+        """One object in the form that was asked for."""
+        accept = x.headers.get("Accept")
+        if accept is None or accept == "application/json":
+            return x.reply(code, stored.value)
+        form = negotiate.accept(accept)
+        if form.as_ == "Table":
+            include = options.include_object or "Metadata"
+            body = await tables.table(kind, [stored.value], stored.revision, include)
+            return x.reply(code, body, form.content_type)
+        if form.as_ == "PartialObjectMetadata":
+            return x.reply(code, tables.partial(kind, stored.value), form.content_type)
+        if form.as_:
+            raise errors.not_acceptable(f"a single object cannot be sent as {form.as_}")
+        return x.reply(code, stored.value)
+
+    async def list(self, x: Exchange, target: Target, options: Options) -> Reply:
+        kind = target.kind
+        found = self._registry.list(
+            kind,
+            target.namespace or None,
+            context(x, options),
+            labels=label_selector(options),
+            fields=field_selector(options),
+            limit=options.limit,
+            continue_=options.continue_,
+            resource_version=options.resource_version,
+            match=options.resource_version_match,
+        )
+        if options.continue_ and found.entries:
+            # A page token names a list, not who may read it: it is good for the list it was given out for alone.
+            if not found.entries[0].key.startswith(kind.prefix(target.namespace or None)):
+                raise errors.bad_request("continue key is not valid")
+        more = b""
+        if found.continue_:
+            more += b',"continue":%b' % _encode(found.continue_)
+            if found.remaining is not None:
+                more += b',"remainingItemCount":%d' % found.remaining
+        form = negotiate.accept(x.header("Accept"))
+        values = [entry.value for entry in found.entries]
+        gzip = negotiate.wants_gzip(x.header("Accept-Encoding")) and not _stays_here(x)
+        if form.as_ == "Table":
+            body = await tables.table(
+                kind, values, found.revision, options.include_object or "Metadata", more
+            )
+            return await streams.send(x, 200, [body], form.content_type, gzip=gzip)
+        name, version, content_type = f"{kind.kind}List", kind.api_version, form.content_type
+        if form.as_ == "PartialObjectMetadataList":
+            values = [tables.partial(kind, value) for value in values]
+            name, version = form.as_, "meta.k8s.io/v1"
+        elif form.as_:
+            raise errors.not_acceptable(f"a list cannot be sent as {form.as_}")
+        parts = [
+            b'{"kind":"%b","apiVersion":"%b","metadata":{"resourceVersion":"%d"%b},"items":['
+            % (name.encode(), version.encode(), found.revision, more)
+        ]
+        for value in values:
+            parts.append(value)
+            parts.append(b",")
+        if values:
+            parts.pop()
+        parts.append(b"]}")
+        return await streams.send(x, 200, parts, content_type, gzip=gzip)
+
+    # Writing
+
+    async def create(self, x: Exchange, target: Target, options: Options) -> Reply:
+        kind = target.kind
+        ctx = context(x, options)
+        obj = await self.object(x, kind, options)
+        stored = await self._registry.create(kind, target.namespace or None, obj, ctx)
+        return await self.one(x, kind, stored, options, 201)
+
+    async def update(self, x: Exchange, target: Target, options: Options) -> Reply:
+        kind = target.kind
+        ctx = context(x, options)
+        obj = await self.object(x, kind, options)
+        stored = await self._registry.update(
+            kind, target.namespace or None, target.name, obj, ctx, subresource=target.subresource
+        )
+        return await self.one(x, kind, stored, options)
+
+    async def patch(self, x: Exchange, target: Target, options: Options) -> Reply:
+        kind = target.kind
+        ctx = context(x, options)
+        type, body = await patch_body(x)
+        if type != "json":
+            checked(x, kind, strict.problems_of_document(kind, _without_directives(body)), options)
+        stored = await self._registry.patch(
+            kind, target.namespace or None, target.name, body, type, ctx, subresource=target.subresource
+        )
+        return await self.one(x, kind, stored, options)
+
+    async def object(self, x: Exchange, kind: Kind[Any], options: Options) -> Any:
+        """The typed object in the body. Raises StatusError 400, 413, 415; warns of unknown fields."""
+        body = await x.body()
+        content_type = x.headers.get("Content-Type") or decode.JSON
+        if not body:
+            raise errors.bad_request("the request has no body")
+        if options.field_validation != "Ignore":
+            media = content_type if content_type == decode.JSON else decode.media_type(content_type)
+            if media == decode.JSON:
+                checked(x, kind, strict.problems(kind, body), options)
+            elif media != decode.PROTOBUF:
+                checked(x, kind, strict.problems_of_document(kind, decode.document(body, media)), options)
+        return decode.decode(kind, body, content_type)
+
+    # Deleting
+
+    async def delete(self, x: Exchange, target: Target, options: Options) -> Reply:
+        kind = target.kind
+        asked = await delete_options(x, options)
+        ctx = context(x, options._replace(dry_run=options.dry_run or bool(asked.dry_run)))
+        stored = await self._registry.delete(kind, target.namespace or None, target.name, asked, ctx)
+        if not stored.deleted or kind.resource in _ANSWERS_DELETED:
+            return await self.one(x, kind, stored, options)
+        details: dict[str, Any] = {"name": target.name, "group": kind.group, "kind": kind.resource}
+        if stored.obj is not None:
+            details["uid"] = stored.obj.metadata.uid
+        if not kind.group:
+            del details["group"]
+        return x.reply(200, success(details))
+
+    async def delete_collection(self, x: Exchange, target: Target, options: Options) -> Reply:
+        kind = target.kind
+        asked = await delete_options(x, options)
+        ctx = context(x, options._replace(dry_run=options.dry_run or bool(asked.dry_run)))
+        found = await self._registry.delete_collection(
+            kind,
+            target.namespace or None,
+            asked,
+            ctx,
+            labels=label_selector(options),
+            fields=field_selector(options),
+        )
+        head = b'{"kind":"%bList","apiVersion":"%b","metadata":{"resourceVersion":"%d"},"items":[' % (
+            kind.kind.encode(),
+            kind.api_version.encode(),
+            found.revision,
+        )
+        body = b",".join([entry.value for entry in found.entries])
+        return await streams.send(x, 200, [head, body, b"]}"])
+
+
+def label_selector(options: Options) -> selectors.Selector | None:
+    return selectors.parse_labels(options.labels) if options.labels else None
+
+
+def field_selector(options: Options) -> selectors.FieldSelector | None:
+    return selectors.parse_fields(options.fields) if options.fields else None
+
+
+def success(details: dict[str, Any]) -> bytes:
+    return _encode(
+        {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+    )
+
+
+def checked(x: Exchange, kind: Kind[Any], problems: list[str], options: Options) -> None:
+    """Refuse (Strict) or warn of what field validation found."""
+    if not problems:
+        return
+    if options.field_validation == "Strict":
+        raise strict.refusal(kind, problems)
+    if options.field_validation != "Ignore":
+        x.warnings += problems
+
+
+async def patch_body(x: Exchange) -> tuple[Any, Any]:
+    """(type, document) of a PATCH. Raises StatusError 400, 413, 415."""
+    media = decode.media_type(x.header("Content-Type"))
+    type = _PATCH_TYPES.get(media)
+    if type is None:
+        accepted = ", ".join(_PATCH_TYPES)
+        if media.startswith("application/apply-patch"):
+            raise errors.unsupported_media_type(
+                f"server-side apply ({media}) is not supported; use client-side apply or one of: {accepted}"
+            )
+        raise errors.unsupported_media_type(
+            f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+        )
+    body = await x.body()
+    document = decode.document(body)
+    if type == "json" and not isinstance(document, list):
+        raise errors.bad_request("a JSON patch is a list of operations")
+    if type != "json" and not isinstance(document, dict):
+        raise errors.bad_request("the patch is not an object")
+    return type, document
+
+
+def _without_directives(value: Any) -> Any:
+    """A patch without the directives of strategic merge (`$patch`, `$setElementOrder/...`), which are no fields."""
+    if isinstance(value, dict):
+        return {k: _without_directives(v) for k, v in value.items() if not k.startswith("$")}
+    if isinstance(value, list):
+        return [_without_directives(v) for v in value]
+    return value
+
+
+async def delete_options(x: Exchange, options: Options) -> DeleteOptions:
+    """The body of a DELETE; what it leaves out comes from the query."""
+    body = await x.body()
+    asked = (
+        decode.decode_struct(
+            DeleteOptions, body, x.headers.get("Content-Type") or decode.JSON, "DeleteOptions"
+        )
+        if body
+        else DeleteOptions()
+    )
+    if asked.grace_period_seconds is not None and asked.grace_period_seconds < 0:
+        raise errors.bad_request("DeleteOptions: gracePeriodSeconds must not be negative")
+    changes: dict[str, Any] = {}
+    if asked.grace_period_seconds is None and options.grace_period is not None:
+        changes["grace_period_seconds"] = options.grace_period
+    if asked.propagation_policy is None and options.propagation:
+        changes["propagation_policy"] = options.propagation
+    if asked.orphan_dependents is None and options.orphan is not None:
+        changes["orphan_dependents"] = options.orphan
+    return msgspec.structs.replace(asked, **changes) if changes else asked
+
+
+def _stays_here(x: Exchange) -> bool:
+    """Whether the client is on this host, where copying is cheaper than compressing."""
+    peer = x.protocol.peername
+    if not isinstance(peer, tuple):
+        return True
+    address = ipaddress.ip_address(str(peer[0]).partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

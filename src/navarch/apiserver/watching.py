@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Watches: a stream of JSON frames, one write to the transport a batch and watcher.
+
+What a batch looks like on the wire is made by the first watcher that sends it and remembered in the batch, so that fifty watchers
+with one selector encode once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from navarch.api import errors
+from navarch.api.scheme import Kind
+from navarch.apiserver import negotiate, streams, tables
+from navarch.apiserver.exchange import WRITTEN, WRITTEN_LAST, Exchange, Reply, head
+from navarch.apiserver.metrics import Requests
+from navarch.apiserver.route import Options, Target
+from navarch.apiserver.verbs import context, field_selector, label_selector
+from navarch.registry.reading import Bookmark, Watching
+from navarch.registry.registry import Registry
+from navarch.store.cache import Batch
+
+#: Seconds a watch lasts when the client names no end: between half an hour and an hour, so that not all end at once.
+SHORTEST, LONGEST = 1800.0, 3600.0
+
+#: Changes written at a time: a long backlog does not hold the loop.
+PORTION = 500
+
+_encode = msgspec.json.encode
+
+_KINDS = {
+    "ADDED": b'{"type":"ADDED","object":',
+    "MODIFIED": b'{"type":"MODIFIED","object":',
+    "DELETED": b'{"type":"DELETED","object":',
+}
+_END = b"}\n"
+
+#: From a batch to a chunk of the answer's body.
+Encoder = Callable[[Batch], bytes]
+
+
+class Watches:
+    """All open watches of the server."""
+
+    def __init__(self, registry: Registry, metrics: Requests) -> None:
+        self._registry = registry
+        self._metrics = metrics
+        self._open: set[Watching] = set()
+
+    async def watch(self, x: Exchange, target: Target, options: Options) -> Reply:
+        kind = target.kind
+        form = negotiate.accept(x.header("Accept"))
+        if target.name:
+            name = f"metadata.name={target.name}"
+            options = options._replace(fields=f"{options.fields},{name}" if options.fields else name)
+        if options.send_initial_events is not None and options.resource_version_match != "NotOlderThan":
+            raise errors.bad_request("sendInitialEvents requires resourceVersionMatch=NotOlderThan")
+        watching = self._registry.watch(
+            kind,
+            target.namespace or None,
+            context(x, options),
+            since=options.resource_version or None,
+            labels=label_selector(options),
+            fields=field_selector(options),
+            send_initial_events=options.send_initial_events,
+            bookmarks=options.bookmarks,
+        )
+        x.release()
+        self._open.add(watching)
+        self._metrics.watches += 1
+        x.on_lost = watching.close
+        try:
+            return await self._stream(x, watching, kind, form, options)
+        finally:
+            self._metrics.watches -= 1
+            self._open.discard(watching)
+            x.on_lost = None
+            watching.close()
+
+    def close(self) -> None:
+        """End all watches: their clients get a complete answer and come back to whoever serves then."""
+        for watching in list(self._open):
+            watching.close()
+
+    async def _stream(
+        self, x: Exchange, watching: Watching, kind: Kind[Any], form: negotiate.Form, options: Options
+    ) -> Reply:
+        encode = _encoder(kind, form, options)
+        seconds = options.timeout or random.uniform(SHORTEST, LONGEST)
+        x.write(head(200, "application/json", None, x.extra_lines()))
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    batch = await watching.next()
+                    if isinstance(batch, Bookmark):
+                        x.write(streams.chunk(bookmark(kind, form, batch)))
+                    elif len(batch.changes) > PORTION:
+                        await self._write_long(x, batch, encode)
+                    else:
+                        x.write(encode(batch))
+                    if x.protocol.writing_paused:
+                        await streams.drain(x)
+        except TimeoutError:
+            pass
+        except errors.StatusError as error:
+            if x.lost:
+                return WRITTEN_LAST
+            if error.code != 503:
+                x.write(streams.chunk(b'{"type":"ERROR","object":%b}\n' % _encode(error.body())))
+        x.write(streams.LAST_CHUNK)
+        return WRITTEN_LAST if x.message.should_close else WRITTEN
+
+    async def _write_long(self, x: Exchange, batch: Batch, encode: Encoder) -> None:
+        """The initial events of a watch: as many portions, the client's pace looked at in between."""
+        for at in range(0, len(batch.changes), PORTION):
+            part = batch.changes[at : at + PORTION]
+            x.write(encode(Batch(part, part[-1].entry.revision, {})))
+            await streams.drain(x)
+            await asyncio.sleep(0)
+
+
+def _encoder(kind: Kind[Any], form: negotiate.Form, options: Options) -> Encoder:
+    if form.as_ == "Table":
+        return _TableEncoder(kind, options.include_object or "Metadata")
+    if form.as_ == "PartialObjectMetadata":
+        return lambda batch: _remembered(batch, "partial", lambda value: tables.partial(kind, value))
+    if form.as_:
+        raise errors.not_acceptable(f"a watch cannot be sent as {form.as_}")
+    return plain
+
+
+def plain(batch: Batch) -> bytes:
+    """A batch as one chunk of frames, made once."""
+    ready = batch.frames.get("json")
+    if ready is None:
+        parts: list[bytes] = []
+        for change in batch.changes:
+            parts += (_KINDS[change.kind], change.entry.value, _END)
+        ready = batch.frames["json"] = streams.chunk(b"".join(parts))
+    return ready
+
+
+def _remembered(batch: Batch, name: str, convert: Callable[[bytes], bytes]) -> bytes:
+    ready = batch.frames.get(name)
+    if ready is None:
+        parts: list[bytes] = []
+        for change in batch.changes:
+            parts += (_KINDS[change.kind], convert(change.entry.value), _END)
+        ready = batch.frames[name] = streams.chunk(b"".join(parts))
+    return ready
+
+
+class _TableEncoder:
+    """Every change a Table of one row; the first of a watch carries the column definitions."""
+
+    def __init__(self, kind: Kind[Any], include: str) -> None:
+        self._kind = kind
+        self._include = include
+        self._first = True
+
+    def __call__(self, batch: Batch) -> bytes:
+        if not self._first:
+            name = f"table {self._include}"
+            ready = batch.frames.get(name)
+            if ready is None:
+                ready = batch.frames[name] = self._make(batch)
+            return ready
+        made = self._make(batch)
+        self._first = False
+        return made
+
+    def _make(self, batch: Batch) -> bytes:
+        parts: list[bytes] = []
+        first = self._first
+        for change in batch.changes:
+            entry = change.entry
+            row = tables.event_row(self._kind, entry.value, entry.revision, self._include, first=first)
+            parts += (_KINDS[change.kind], row, _END)
+            first = False
+        return streams.chunk(b"".join(parts))
+
+
+def bookmark(kind: Kind[Any], form: negotiate.Form, mark: Bookmark) -> bytes:
+    """A BOOKMARK frame: an object of the watched form with nothing but the version reached."""
+    metadata: dict[str, Any] = {"resourceVersion": str(mark.revision)}
+    if mark.initial_end:
+        metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
+    obj: dict[str, Any] = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata}
+    if form.as_:
+        obj["kind"], obj["apiVersion"] = form.as_, "meta.k8s.io/v1"
+    if form.as_ == "Table":
+        obj["columnDefinitions"], obj["rows"] = None, [{"cells": [], "object": {"metadata": metadata}}]
+    return _encode({"type": "BOOKMARK", "object": obj}) + b"\n"

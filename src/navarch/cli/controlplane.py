@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The control plane of one process: store -> registry -> API server, then scheduler and controllers on the client interface.
+
+What `navarch master` and `navarch standalone` have in common. Every task has an owner here; when one fails, the process ends: its
+supervisor starts it again from a clean state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+import ssl
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+import msgspec
+
+from navarch import pki
+from navarch.api.scheme import scheme
+from navarch.apiserver.authn.bootstrap import SECRET_TYPE, BootstrapTokens
+from navarch.apiserver.authn.token_file import TokenFile
+from navarch.apiserver.authz import Union
+from navarch.apiserver.authz.node import NodeAuthorizer
+from navarch.apiserver.authz.pods import PodsOfNodes
+from navarch.apiserver.authz.roles import Roles
+from navarch.apiserver.server import ApiServer
+from navarch.client.local import LocalClient
+from navarch.registry.admission.standard import plugins
+from navarch.registry.context import SYSTEM, Context, User
+from navarch.registry.registry import Registry
+from navarch.store.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a control plane needs to know; how it was told (a file, options) is its caller's business."""
+
+    store: str
+    tls: ssl.SSLContext
+    kubelet_tls: ssl.SSLContext | None = None
+    tokens: Mapping[str, User] = {}
+    #: The CA that signs certificate requests; None: they are not signed here.
+    ca: pki.Pair | None = None
+    cluster_cidr: str = "10.244.0.0/16"
+    node_cidr_mask_size: int = 24
+    service_cidr: str = "10.96.0.0/16"
+    node_monitor_grace: float = 40.0
+    toleration_seconds: int = 300
+    #: Simulated nodes.
+    nodes: int = 0
+
+
+class ControlPlane:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = SqliteStore(settings.store)
+        self._registry: Registry | None = None
+        self._server: ApiServer | None = None
+        self._parts: list[asyncio.Task[None]] = []
+        #: Set with the failure of a part, or with None to stop.
+        self.ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+
+    async def start(self, sock: socket.socket) -> None:
+        """Ready when it returns: the API answers, scheduler and controllers follow the cluster."""
+        settings = self._settings
+        await self._store.start()
+        registry = self._registry = Registry(
+            self._store,
+            scheme(),
+            admission=plugins(
+                service_cidr=settings.service_cidr, toleration_seconds=settings.toleration_seconds
+            ),
+        )
+        await registry.start()
+        authorizer = Union([Roles(), NodeAuthorizer(PodsOfNodes(registry))])
+        server = self._server = ApiServer(
+            registry,
+            tls=settings.tls,
+            kubelet_tls=settings.kubelet_tls,
+            tokens=[TokenFile(settings.tokens), BootstrapTokens(_secrets(registry))],
+            authorizer=authorizer,
+        )
+        await ensure_namespaces(registry)
+        await server.start(sock)
+        self._start_parts(registry)
+        server.set_ready(True)
+        tune_collector()
+
+    def _start_parts(self, registry: Registry) -> None:
+        from navarch import controllers
+        from navarch.scheduler import Scheduler
+
+        settings = self._settings
+        scheduler_client = LocalClient(registry, User(name="system:kube-scheduler"))
+        scheduler = Scheduler(scheduler_client)
+        self._add("scheduler", scheduler.run())
+        _answer_reviews(registry, scheduler, scheduler_client)
+        options = controllers.Options(
+            cluster_cidr=settings.cluster_cidr,
+            node_cidr_mask_size=settings.node_cidr_mask_size,
+            node_monitor_grace=settings.node_monitor_grace,
+            signer=_signer(settings.ca) if settings.ca is not None else None,
+        )
+        client = LocalClient(
+            registry, User(name="system:kube-controller-manager", groups=("system:masters",))
+        )
+        self._add("controllers", controllers.run(client, options))
+        if settings.nodes:
+            from navarch.kubelet.simulated import SimulatedNodes
+
+            nodes = SimulatedNodes(LocalClient(registry, SYSTEM), settings.nodes)
+            self._add("simulated nodes", nodes.run())
+
+    def _add(self, name: str, run: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(run, name=name)
+        task.add_done_callback(self._part_ended)
+        self._parts.append(task)
+
+    def _part_ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or self.ended.done():
+            return
+        error = task.exception() or RuntimeError("ended by itself")
+        log.error("%s failed, the process ends", task.get_name(), exc_info=error)
+        self.ended.set_result(error)
+
+    def stop(self) -> None:
+        """Ask for the end; whoever waits for `ended` calls close()."""
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    async def close(self) -> None:
+        """In the reverse order of start; open requests are finished, what was accepted is stored."""
+        for task in self._parts:
+            task.cancel()
+        await asyncio.gather(*self._parts, return_exceptions=True)
+        if self._server is not None:
+            await self._server.close()
+        if self._registry is not None:
+            await self._registry.close()
+        await self._store.close()
+
+
+def _answer_reviews(registry: Registry, scheduler: Any, client: LocalClient) -> None:
+    """Planned scheduling: SchedulingReviews are answered by the scheduler."""
+    from navarch.scheduler import review
+
+    kind = registry.scheme.resource("scheduling.navarch.io", "v1alpha1", "schedulingreviews")
+    if kind is None:
+        return
+
+    async def answer(ctx: Context, asked: Any) -> Any:
+        return await review(scheduler, client, asked)
+
+    registry.reviewers[kind] = answer
+
+
+def _signer(ca: pki.Pair) -> Any:
+    from datetime import timedelta
+
+    usages = {
+        "kubernetes.io/kubelet-serving": ("server auth",),
+        "kubernetes.io/kube-apiserver-client-kubelet": ("client auth",),
+        "kubernetes.io/kube-apiserver-client": ("client auth",),
+    }
+
+    def sign(request: bytes, signer: str, seconds: int) -> bytes:
+        return pki.sign_request(
+            ca, request, usages=usages.get(signer, ("client auth",)), lifetime=timedelta(seconds=seconds)
+        )
+
+    return sign
+
+
+def _secrets(registry: Registry) -> Any:
+    """How bootstrap tokens are read."""
+    kind = registry.scheme.resource("", "v1", "secrets")
+
+    async def read(name: str) -> Mapping[str, str] | None:
+        from navarch.api.errors import StatusError
+
+        if kind is None:
+            return None
+        try:
+            stored = registry.get(kind, "kube-system", name, Context(SYSTEM))
+        except StatusError:
+            return None
+        document = msgspec.json.decode(stored.value)
+        if document.get("type") != SECRET_TYPE:
+            return None
+        data = document.get("data")
+        return data if isinstance(data, dict) else None
+
+    return read
+
+
+async def ensure_namespaces(registry: Registry) -> None:
+    """The namespaces that are always there."""
+    from navarch.api.errors import StatusError
+    from navarch.api.meta import ObjectMeta
+
+    kind = registry.scheme.resource("", "v1", "namespaces")
+    assert kind is not None
+    for name in ("default", "kube-system", "kube-public", "kube-node-lease"):
+        try:
+            registry.get(kind, None, name, Context(SYSTEM))
+        except StatusError:
+            await registry.create(kind, None, kind.type(metadata=ObjectMeta(name=name)), Context(SYSTEM))
+
+
+def tune_collector() -> None:
+    """What is loaded now stays: the collector need not look at it again. Structs are untracked, so it has little to find."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`navarch standalone`: a complete control plane on a loopback port, ready in under a second, with a CA of its own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+
+from navarch import pki
+from navarch.cli import Failure
+from navarch.cli.serving import listen, logging_to_stderr, serve
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--kubeconfig", required=True, metavar="FILE", help="written, mode 0600, when the API answers"
+    )
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="keep the store and the CA here; without it they are temporary"
+    )
+    parser.add_argument(
+        "--nodes", type=int, default=0, metavar="N", help="simulated nodes that run pods in memory"
+    )
+    parser.add_argument("--address", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (0: a free one)")
+    parser.add_argument("--token", metavar="T", help="bearer token of the administrator (default: a new one)")
+    parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.nodes < 0:
+        raise Failure("--nodes: must not be negative", 2)
+    if not 0 <= options.port <= 65535:
+        raise Failure(f"--port: {options.port} is no port", 2)
+    if options.token is not None and len(options.token) < 8:
+        raise Failure("--token: must have at least 8 characters", 2)
+    logging_to_stderr(options.log_level)
+    sock = listen(options.address, options.port)
+    temporary = None
+    try:
+        folder = options.data_dir
+        if folder is None:
+            folder = temporary = tempfile.mkdtemp(prefix="navarch-")
+        else:
+            try:
+                os.makedirs(folder, mode=0o700, exist_ok=True)
+            except OSError as error:
+                raise Failure(f"--data-dir: cannot make {folder}: {error.strerror}", 2) from None
+        return _run(options, folder, sock)
+    finally:
+        sock.close()
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _run(options: argparse.Namespace, folder: str, sock: socket.socket) -> int:
+    from navarch.apiserver.server import client_tls, server_tls
+    from navarch.cli.controlplane import Settings
+    from navarch.registry.context import User
+
+    ca = _authority(folder)
+    address, port = sock.getsockname()[:2]
+    names = {"localhost", "127.0.0.1", "::1", "kubernetes.default.svc", options.address, address} - {
+        "0.0.0.0",
+        "::",
+    }
+    names |= {socket.gethostname()} if options.address in ("0.0.0.0", "::") else set()
+    serving = pki.issue(ca, "navarch-apiserver", names=sorted(names), usages=["server auth"])
+    with tempfile.TemporaryDirectory(prefix="navarch-tls-") as files:
+        authority = _put(files, "ca.crt", ca.certificate)
+        tls = server_tls(
+            _put(files, "tls.crt", serving.certificate), _put(files, "tls.key", serving.key), authority
+        )
+        client = pki.issue(ca, "navarch-master", organizations=["system:masters"])
+        kubelet_tls = client_tls(
+            _put(files, "client.crt", client.certificate), _put(files, "client.key", client.key), authority
+        )
+    token = options.token or secrets.token_urlsafe(24)
+    settings = Settings(
+        store=os.path.join(folder, "store.db"),
+        tls=tls,
+        kubelet_tls=kubelet_tls,
+        tokens={token: User(name="admin", groups=("system:masters",))},
+        ca=ca,
+        nodes=options.nodes,
+    )
+    host = "127.0.0.1" if address == "0.0.0.0" else "::1" if address == "::" else address
+    url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+    def ready() -> None:
+        document = pki.kubeconfig(url, ca.certificate, user="admin", token=token)
+        try:
+            pki.write_file(options.kubeconfig, document, 0o600)
+        except OSError as error:
+            raise Failure(f"--kubeconfig: cannot write {options.kubeconfig}: {error.strerror}", 2) from None
+        print(f"ready {url} kubeconfig {options.kubeconfig}", flush=True)
+
+    return serve(settings, sock, ready)
+
+
+def _authority(folder: str) -> pki.Pair:
+    """The CA in the folder, made when it is not there."""
+    certificate, key = os.path.join(folder, "ca.crt"), os.path.join(folder, "ca.key")
+    try:
+        with open(certificate, "rb") as one, open(key, "rb") as other:
+            return pki.Pair(one.read(), other.read())
+    except FileNotFoundError:
+        made = pki.make_ca()
+        pki.write_file(key, made.key, 0o600)
+        pki.write_file(certificate, made.certificate, 0o644)
+        return made
+
+
+def _put(folder: str, name: str, data: bytes) -> str:
+    path = os.path.join(folder, name)
+    pki.write_file(path, data, 0o600)
+    return path
