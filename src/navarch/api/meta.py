@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The types every kind shares (meta/v1): object and list metadata, owner references, label selectors, conditions.
+"""The types every kind shares (meta/v1): object and list metadata, owner references, label selectors,
+conditions.
 
-Timestamps are RFC 3339 strings in UTC with seconds (`2026-01-31T12:00:00Z`; MicroTime with six decimals), as on the wire: they are
+Timestamps are RFC 3339 strings in UTC with seconds (`2026-01-31T12:00:00Z`; MicroTime with six decimals), as
+on the wire: they are
 copied far more often than compared. `now()` and `parse_time()` convert.
 """
 
@@ -10,12 +12,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from navarch.api.fields import Struct, field, wire
+from navarch.api.fields import Struct, field, needed, wire
 
 Time = str
 MicroTime = str
 
-#: A resource quantity as sent: `"100m"`, `"1Gi"`, `2`, `0.5`. Defaulting makes it the canonical string (`api.quantity`).
+#: A resource quantity as sent: `"100m"`, `"1Gi"`, `2`, `0.5`. Defaulting makes it the canonical string
+#: (`api.quantity`).
 Quantity = str | int | float
 IntOrString = int | str
 
@@ -70,7 +73,8 @@ class ManagedFieldsEntry(Struct):
 
 
 class ObjectMeta(Struct):
-    """Metadata of every object. `resourceVersion` comes first, so that stored bytes have one fixed place for it."""
+    """Metadata of every object. `resourceVersion` comes first, so that stored bytes have one fixed place for
+    it."""
 
     resource_version: Annotated[
         str | None, wire(6, "Opaque version of the object, for optimistic locking and watches.")
@@ -116,6 +120,14 @@ class ObjectMeta(Struct):
     ] = field("managedFields", None)
 
 
+class ShardInfo(Struct):
+    """Which part of all objects a list holds."""
+
+    selector: Annotated[str, wire(1, "Selector of the part that was asked for.", required=True)] = field(
+        "selector", ""
+    )
+
+
 class ListMeta(Struct):
     self_link: Annotated[str | None, wire(1, "Legacy, never set.")] = field("selfLink", None)
     resource_version: Annotated[str | None, wire(2, "Version the list is consistent with.")] = field(
@@ -124,6 +136,9 @@ class ListMeta(Struct):
     continue_: Annotated[str | None, wire(3, "Token for the next page.")] = field("continue", None)
     remaining_item_count: Annotated[int | None, wire(4, "Items left after this page.", format="int64")] = (
         field("remainingItemCount", None)
+    )
+    shard_info: Annotated[ShardInfo | None, wire(5, "Which part of all objects the list holds.")] = field(
+        "shardInfo", None
     )
 
 
@@ -157,10 +172,8 @@ class Condition(Struct):
     last_transition_time: Annotated[
         Time | None, wire(4, "When the status last changed.", format="date-time", required=True)
     ] = field("lastTransitionTime", None)
-    reason: Annotated[str | None, wire(5, "Why, as one CamelCase word.", required=True)] = field(
-        "reason", None
-    )
-    message: Annotated[str | None, wire(6, "Why, for people.", required=True)] = field("message", None)
+    reason: Annotated[str, wire(5, "Why, as one CamelCase word.", required=True)] = needed("reason", "")
+    message: Annotated[str, wire(6, "Why, for people.", required=True)] = needed("message", "")
 
 
 class Preconditions(Struct):
@@ -196,7 +209,8 @@ class DeleteOptions(Struct):
 
 
 class Object(Struct):
-    """Base of every kind: what the registry may rely on. Kinds redeclare nothing of this; they add spec, status or data."""
+    """Base of every kind: what the registry may rely on. Kinds redeclare nothing of this; they add spec,
+    status or data."""
 
     kind: Annotated[str | None, wire(0, "Kind of the object, CamelCase.")] = field("kind", None)
     api_version: Annotated[str | None, wire(0, "Group and version of the object's schema.")] = field(

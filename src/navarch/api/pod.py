@@ -7,8 +7,10 @@ from typing import Annotated
 
 from navarch.api.fields import field, needed, wire
 from navarch.api.meta import Object
+from navarch.api.podcolumns import COLUMNS, cells
 from navarch.api.podspec import PodSpec
 from navarch.api.podstatus import PodStatus
+from navarch.api.podstrategy import PodStrategy
 from navarch.api.reference import ObjectReference
 from navarch.api.scheme import Kind
 
@@ -30,11 +32,34 @@ class Binding(Object):
     )
 
 
+def _spec(pod: Pod) -> PodSpec:
+    return pod.spec or _SPEC
+
+
+def _status(pod: Pod) -> PodStatus:
+    return pod.status or _STATUS
+
+
+_SPEC = PodSpec()
+_STATUS = PodStatus()
+
 POD = Kind(
     Pod,
     resource="pods",
-    categories=("all",),
     short_names=("po",),
-    namespaced=True,
+    categories=("all",),
     subresources=("status", "log", "exec", "attach", "portforward", "binding", "eviction"),
+    columns=COLUMNS,
+    cells=cells,
+    fields={
+        "spec.nodeName": lambda p: _spec(p).node_name or "",
+        "spec.restartPolicy": lambda p: _spec(p).restart_policy or "",
+        "spec.schedulerName": lambda p: _spec(p).scheduler_name or "",
+        "spec.serviceAccountName": lambda p: _spec(p).service_account_name or "",
+        "spec.hostNetwork": lambda p: "true" if _spec(p).host_network else "false",
+        "status.phase": lambda p: _status(p).phase or "",
+        "status.podIP": lambda p: _status(p).pod_ip or "",
+        "status.nominatedNodeName": lambda p: _status(p).nominated_node_name or "",
+    },
+    strategy=PodStrategy(),
 )
