@@ -69,6 +69,36 @@ class Evaluator:
         row = int(rates.argmax())
         return row if rates[row] >= 0 else None
 
+    def place(self, shape: Shape, count: int) -> list[int]:
+        """Take rooms for up to `count` pods of one shape. Returns their rows, fewer when there is no more
+        room.
+
+        As if one were placed after the other: the best row first, then every row that is still better than
+        the best
+        one has become by taking a pod, all at once, and so on.
+        """
+        placed: list[int] = []
+        while len(placed) < count:
+            row = self.pick(shape)
+            if row is None:
+                break
+            self.snapshot.take_rows([row], shape)
+            placed.append(row)
+            left = count - len(placed)
+            if not left:
+                break
+            rates = self.rates(shape)
+            if rates[row] < 0:
+                continue  # it is full now and no measure for the others
+            better = np.flatnonzero(rates > rates[row])
+            if len(better) > left:
+                better = better[np.argpartition(-rates[better], left - 1)[:left]]
+            if len(better):
+                rows = better.tolist()
+                self.snapshot.take_rows(rows, shape)
+                placed += rows
+        return placed
+
     def rates(self, shape: Shape) -> Floats:
         """The weighted sum of scores, a value a row, below 0 where a filter refuses. Not to be changed by
         the caller."""

@@ -150,30 +150,39 @@ class Scheduler:
     async def _place(self) -> None:
         while True:
             await self._queue.wait()
+            alike: list[Pending] = []
             for _ in range(_BATCH):
                 pod = self._queue.pop()
                 if pod is None:
                     break
-                self._try(pod)
+                if alike and alike[0].shape is not pod.shape:
+                    self._try(alike)
+                    alike = []
+                alike.append(pod)
+            if alike:
+                self._try(alike)
             await asyncio.sleep(0)
             while len(self._tasks) >= _BINDINGS:
                 self._room.clear()
                 await self._room.wait()
 
-    def _try(self, pod: Pending) -> None:
-        row = self.evaluator.pick(pod.shape)
-        if row is None:
-            message = self.evaluator.explain(pod.shape)
+    def _try(self, pods: list[Pending]) -> None:
+        """Pods of one shape: those that find room are bound, the others parked and told why."""
+        shape = pods[0].shape
+        rows = self.evaluator.place(shape, len(pods))
+        for pod, row in zip(pods, rows, strict=False):
+            self._placed[pod.uid] = (row, shape)
+            self._binding.add(pod.uid)
+            self._spawn(self._bind(pod, self.snapshot.names[row]), f"bind {pod.namespace}/{pod.name}")
+        refused = pods[len(rows) :]
+        if not refused:
+            return
+        message = self.evaluator.explain(shape)
+        for pod in refused:
             self._queue.park(pod)
             if message != pod.message:
                 pod.message = message
                 self._spawn(self._tell_refused(pod, message), f"refuse {pod.namespace}/{pod.name}")
-            return
-        node = self.snapshot.names[row]
-        self.snapshot.take(node, pod.shape)
-        self._placed[pod.uid] = (row, pod.shape)
-        self._binding.add(pod.uid)
-        self._spawn(self._bind(pod, node), f"bind {pod.namespace}/{pod.name}")
 
     def _spawn(self, work: Any, name: str) -> None:
         task = asyncio.create_task(work, name=name)

@@ -26,6 +26,7 @@ Rows = Any  # an index array or a slice: what numpy takes as an index
 CPU, MEMORY, PODS = 0, 1, 2
 _FIRST_ROWS = 64
 _LOG_LIMIT = 65_536
+_ARRAYS = ("allocatable", "used", "counted", "inverse", "exists", "unschedulable", "taint_set")
 
 
 class Snapshot:
@@ -33,10 +34,13 @@ class Snapshot:
         self.names: list[str] = []
         self.index: dict[str, int] = {}
         self.columns: dict[str, int] = {"cpu": CPU, "memory": MEMORY, "pods": PODS}
-        self.allocatable: Ints = np.zeros((_FIRST_ROWS, 3), np.int64)
-        self.used: Ints = np.zeros((_FIRST_ROWS, 3), np.int64)
-        #: What scores count: requests with floors (see shape), cpu and memory.
-        self.counted: Ints = np.zeros((_FIRST_ROWS, 2), np.int64)
+        # Column-major: rules read whole columns.
+        self.allocatable: Ints = np.zeros((_FIRST_ROWS, 3), np.int64, order="F")
+        self.used: Ints = np.zeros((_FIRST_ROWS, 3), np.int64, order="F")
+        #: What scores count of cpu and memory: requests with floors (see shape).
+        self.counted: Floats = np.zeros((_FIRST_ROWS, 2), order="F")
+        #: One over what the node offers of cpu and memory; infinite where it offers none.
+        self.inverse: Floats = np.full((_FIRST_ROWS, 2), np.inf, order="F")
         self.exists: Bools = np.zeros(_FIRST_ROWS, np.bool_)
         self.unschedulable: Bools = np.zeros(_FIRST_ROWS, np.bool_)
         #: Index into taint_sets: few distinct sets serve many nodes.
@@ -123,6 +127,10 @@ class Snapshot:
         self.allocatable[row] = 0
         for resource, quantity in offered.items():
             self.allocatable[row, self.columns[resource]] = amount(resource, quantity)
+        for column in (CPU, MEMORY):
+            self.inverse[row, column] = (
+                1.0 / offer if (offer := float(self.allocatable[row, column])) else np.inf
+            )
         self.exists[row] = True
         self.unschedulable[row] = bool(node.spec.unschedulable)
         taints = tuple(node.spec.taints or ())
@@ -147,13 +155,24 @@ class Snapshot:
     def take(self, name: str, shape: Shape) -> int:
         """A pod of this shape sits on the node. Returns the node's row."""
         row = self._row(name)
-        self._use(row, shape, 1)
-        for protocol, number, address in shape.host_ports:
-            self.host_ports.setdefault((protocol, number), {}).setdefault(row, []).append(address)
+        self.take_rows([row], shape)
         return row
 
+    def take_rows(self, rows: list[int], shape: Shape) -> None:
+        """A pod of this shape sits on each of these nodes; no row may be named twice."""
+        takes, _ = self.vector(shape)
+        self.used[rows] += takes
+        self.counted[rows] += shape.nonzero
+        self._note(rows)
+        for protocol, number, address in shape.host_ports:
+            for row in rows:
+                self.host_ports.setdefault((protocol, number), {}).setdefault(row, []).append(address)
+
     def give_back(self, row: int, shape: Shape) -> None:
-        self._use(row, shape, -1)
+        takes, _ = self.vector(shape)
+        self.used[row] -= takes
+        self.counted[row] -= shape.nonzero
+        self._note([row])
         for protocol, number, address in shape.host_ports:
             holders = self.host_ports[protocol, number]
             holders[row].remove(address)
@@ -171,8 +190,8 @@ class Snapshot:
     def copy(self) -> Snapshot:
         """Independent, for questions of the kind "what if"."""
         other = copy.copy(self)
-        for name in ("allocatable", "used", "counted", "exists", "unschedulable", "taint_set"):
-            setattr(other, name, getattr(self, name).copy())
+        for name in _ARRAYS:
+            setattr(other, name, getattr(self, name).copy(order="F"))
         other.names, other.labels, other._views = self.names[:], self.labels[:], self._views[:]
         other.index, other.columns = dict(self.index), dict(self.columns)
         other.taint_sets, other._taint_ids = self.taint_sets[:], dict(self._taint_ids)
@@ -184,17 +203,10 @@ class Snapshot:
 
     # Inside.
 
-    def _use(self, row: int, shape: Shape, sign: int) -> None:
-        takes, _ = self.vector(shape)
-        if sign > 0:
-            self.used[row] += takes
-            self.counted[row] += shape.nonzero
-        else:
-            self.used[row] -= takes
-            self.counted[row] -= shape.nonzero
-        if len(self.log) >= _LOG_LIMIT:
+    def _note(self, rows: list[int]) -> None:
+        if len(self.log) + len(rows) > _LOG_LIMIT:
             self._forget_log()
-        self.log.append(row)
+        self.log.extend(rows)
 
     def _forget_log(self) -> None:
         """Readers behind this point rescore everything. The step of one keeps their positions below the new
@@ -215,9 +227,10 @@ class Snapshot:
         return row
 
     def _grow(self) -> None:
-        for name in ("allocatable", "used", "counted", "exists", "unschedulable", "taint_set"):
+        for name in _ARRAYS:
             old = getattr(self, name)
-            new = np.zeros((len(old) * 2, *old.shape[1:]), old.dtype)
+            empty = np.inf if name == "inverse" else 0
+            new = np.full((len(old) * 2, *old.shape[1:]), empty, old.dtype, order="F")
             new[: len(old)] = old
             setattr(self, name, new)
 
@@ -226,7 +239,7 @@ class Snapshot:
         if column is None:
             column = self.columns[resource] = len(self.columns)
             pad = ((0, 0), (0, 1))
-            self.allocatable = np.pad(self.allocatable, pad)
-            self.used = np.pad(self.used, pad)
+            self.allocatable = np.asfortranarray(np.pad(self.allocatable, pad))
+            self.used = np.asfortranarray(np.pad(self.used, pad))
             self._vectors.clear()
         return column

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from navarch.scheduler.scores.least_allocated import fractions
+from navarch.scheduler.scores.least_allocated import share
 from navarch.scheduler.shape import Shape
-from navarch.scheduler.snapshot import Floats, Rows, Snapshot
+from navarch.scheduler.snapshot import CPU, MEMORY, Floats, Rows, Snapshot
 
 
 class BalancedAllocation:
@@ -21,7 +21,7 @@ class BalancedAllocation:
         return True
 
     def rate(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Floats:
-        shares = fractions(shape, snapshot, rows)
         # The standard deviation of two numbers is half their distance.
-        rates: Floats = 100.0 - 50.0 * np.abs(shares[:, 0] - shares[:, 1])
+        apart = np.abs(share(shape, snapshot, rows, CPU) - share(shape, snapshot, rows, MEMORY))
+        rates: Floats = 100.0 - 50.0 * apart
         return rates

@@ -8,17 +8,14 @@ from typing import ClassVar
 import numpy as np
 
 from navarch.scheduler.shape import Shape
-from navarch.scheduler.snapshot import Floats, Rows, Snapshot
+from navarch.scheduler.snapshot import CPU, MEMORY, Floats, Rows, Snapshot
 
 
-def fractions(shape: Shape, snapshot: Snapshot, rows: Rows) -> Floats:
-    """Used share of cpu and memory with the pod placed, 0 to 1, one row a node. A node that offers none of
-    one is full."""
-    offered = snapshot.allocatable[rows, :2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares = (snapshot.counted[rows] + np.array(shape.nonzero)) / offered
-    result: Floats = np.minimum(np.nan_to_num(shares, nan=1.0, posinf=1.0), 1.0)
-    return result
+def share(shape: Shape, snapshot: Snapshot, rows: Rows, column: int) -> Floats:
+    """Used share of a column (CPU, MEMORY) with the pod placed, 0 to 1, one value a row. What offers none is
+    full."""
+    shares: Floats = (snapshot.counted[rows, column] + shape.nonzero[column]) * snapshot.inverse[rows, column]
+    return np.minimum(shares, 1.0, out=shares)
 
 
 class LeastAllocated:
@@ -30,6 +27,6 @@ class LeastAllocated:
         return True
 
     def rate(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Floats:
-        shares = fractions(shape, snapshot, rows)
-        rates: Floats = 100.0 - 50.0 * (shares[:, 0] + shares[:, 1])
+        both = share(shape, snapshot, rows, CPU) + share(shape, snapshot, rows, MEMORY)
+        rates: Floats = 100.0 - 50.0 * both
         return rates
