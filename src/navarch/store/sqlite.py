@@ -129,7 +129,7 @@ class SqliteStore:
         self._check_readable(revision)
         if revision and revision < self._commits.visible:
             items = await self._state([key], revision, key)
-            return items[0] if items else None
+            return next((item for item in items if item.key == key), None)
         while (state := self._commits.index.get(key)) is not None:
             heartbeat = self._commits.beat(key)
             if heartbeat is not None:
@@ -167,17 +167,14 @@ class SqliteStore:
             # Compaction overtook the read: look again.
 
     async def _state(self, keys: list[str], revision: int, prefix: str) -> list[KeyValue]:
-        """Living keys among `keys` and those deleted since, as of an older revision, in key order."""
+        """As of an older revision, in key order: `keys`, which live now, and what was written since."""
         at = {key: self._commits.index[key] >> SHIFT for key in keys if key in self._commits.index}
         beats = {key: beat for key in at if (beat := self._commits.beat(key)) is not None}
         superseded = await self._reader.superseded(prefix, revision, self._commits.visible)
-        exact = len(keys) == 1 and keys[0] == prefix
         for key, beat in beats.items():
             if beat.revision > revision:
                 superseded.setdefault(key, beat.previous)
-        for key, previous in superseded.items():
-            if not exact or key == prefix:
-                at[key] = previous
+        at.update(superseded)
         beats = {key: beat for key, beat in beats.items() if at[key] == beat.revision}
         rows = await self._reader.rows([found for key, found in at.items() if found and key not in beats])
         if revision < self._compacted:
@@ -256,16 +253,17 @@ class SqliteStore:
         )
 
     async def delete(self, key: str, *, expected: int = 0, hint: object = None) -> int:
-        created = await self._expect(key, expected)
+        created = await self._expect(key, expected or None)
         commits = self._commits
         return await commits.submit(
             key, b"", created=created, previous=commits.on_disk(key), deleted=True, hint=hint
         )
 
-    async def _expect(self, key: str, expected: int) -> int:
+    async def _expect(self, key: str, expected: int | None) -> int:
         """The revision at which the living key was created. Raises Missing, Conflict, Unavailable.
 
-        A negative answer that rests on a write in flight waits for its outcome.
+        expected None: it may be at any revision. A negative answer that rests on a write in flight waits for
+        its outcome.
         """
         commits = self._commits
         while True:
@@ -275,10 +273,10 @@ class SqliteStore:
                 state = commits.index.get(key)
                 if state is None:
                     raise Missing(key)
-                if expected and state >> SHIFT != expected:
+                if expected is not None and state >> SHIFT != expected:
                     raise Conflict(key, expected, state >> SHIFT)
                 return state & CREATED
-            if not last.deleted and (not expected or last.revision == expected):
+            if not last.deleted and (expected is None or last.revision == expected):
                 return last.created
             await commits.settle(last)
 

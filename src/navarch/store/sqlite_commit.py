@@ -20,6 +20,7 @@ from typing import Any
 
 from navarch.store import sqlite_writer as statements
 from navarch.store.base import Event, Unavailable
+from navarch.store.sqlite_file import error_name
 from navarch.store.sqlite_lease import Leases
 from navarch.store.sqlite_writer import Writer
 
@@ -302,7 +303,7 @@ class GroupCommit:
         self._failures += 1
         message = f"cannot write to the store: {error}"
         log.error(message)
-        if error.sqlite_errorname in _FATAL:
+        if error_name(error) in _FATAL:
             self.failure = f"{message}; no writes until the master is restarted"
         for key, beat in self._flushing.items():
             self._beats.setdefault(key, beat)

@@ -39,6 +39,7 @@ class Subscription:
 
 class Feed:
     def __init__(self, reader: Reader) -> None:
+        self._loop = asyncio.get_running_loop()
         self._reader = reader
         self._subscriptions: list[Subscription] = []
         #: Directory of a key -> its subscriptions, where the directory alone decides.
@@ -89,7 +90,7 @@ class Feed:
                 for beat in beats
                 if beat.revision > since and beat.key.startswith(prefix)
             ]
-            subscription.task = asyncio.get_running_loop().create_task(
+            subscription.task = self._loop.create_task(
                 self._catch_up(subscription, since, visible, held), name=f"store-history {prefix}"
             )
         return subscription

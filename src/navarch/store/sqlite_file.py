@@ -49,7 +49,10 @@ class Lock:
     """
 
     def __init__(self, path: str) -> None:
-        self._fd = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._fd = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise Unavailable(f"cannot open {path}: {exc.strerror}") from exc
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -77,6 +80,11 @@ def connect(path: str) -> sqlite3.Connection:
     )
 
 
+def error_name(error: sqlite3.Error) -> str:
+    """SQLite's name of an error, such as SQLITE_FULL; empty for those of the Python module itself."""
+    return getattr(error, "sqlite_errorname", "")
+
+
 def open_for_writing(path: str) -> sqlite3.Connection:
     """Open or make the file, bring its schema up to date. Raises Unavailable with what to do. The caller
     holds the `Lock`.
@@ -90,7 +98,7 @@ def open_for_writing(path: str) -> sqlite3.Connection:
         _prepare(conn, path)
     except sqlite3.DatabaseError as exc:
         conn.close()
-        if exc.sqlite_errorname == "SQLITE_NOTADB":
+        if error_name(exc) == "SQLITE_NOTADB":
             raise Unavailable(f"{path} is not a SQLite database; refusing to touch it") from exc
         raise Unavailable(f"cannot open {path}: {exc}") from exc
     except BaseException:

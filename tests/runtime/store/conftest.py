@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Backends for the store tests: every behaviour of the protocol is tried on each of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from store_support import Log, Open
+
+from navarch.store.base import Store
+from navarch.store.sqlite import SqliteStore
+
+
+@pytest.fixture(params=["sqlite"])
+async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
+    """Starts a store on the same data each time; all are closed at the end."""
+    stores: list[Store] = []
+
+    async def start() -> Store:
+        assert request.param == "sqlite"
+        store: Store = SqliteStore(str(tmp_path / "store.db"), flush_interval=0.05)
+        await store.start()
+        stores.append(store)
+        return store
+
+    yield start
+    for store in stores:
+        await store.close()
+
+
+@pytest.fixture
+async def store(open_store: Open) -> Store:
+    return await open_store()
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
