@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from navarch.api.errors import StatusError, invalid_object, not_supported
 from navarch.api.errors import invalid as wrong
 from navarch.api.meta import DeleteOptions, ObjectMeta, parse_time
+from navarch.api.namespace import NAMESPACE, NamespaceStatus
 from navarch.api.scheme import Kind
 
 ORPHAN = "orphan"
@@ -25,7 +26,7 @@ def holds(kind: Kind[Any], obj: Any) -> bool:
     """Whether something must still happen before the object can be removed."""
     if obj.metadata.finalizers:
         return True
-    if kind.resource == "namespaces" and not kind.group:
+    if kind is NAMESPACE:
         return bool(obj.spec is not None and obj.spec.finalizers)
     return False
 
@@ -100,6 +101,6 @@ def _stamp(moment: datetime) -> str:
 
 def terminating(kind: Kind[Any], obj: Any) -> Any:
     """A namespace tells in its status that it is going."""
-    if kind.resource == "namespaces" and not kind.group and obj.status is not None:
-        return replace(obj, status=replace(obj.status, phase="Terminating"))
+    if kind is NAMESPACE:
+        return replace(obj, status=replace(obj.status or NamespaceStatus(), phase="Terminating"))
     return obj

@@ -53,10 +53,20 @@ class _Token(msgspec.Struct):
     at: int
 
 
+#: Which list a page belongs to: kind, prefix, selectors.
+Scope = tuple[str, str, tuple[str, str]]
+
+
+class _Snapshot(NamedTuple):
+    until: float
+    scope: Scope
+    whole: ListResult
+
+
 class Selection:
     """Selectors of one request, bound to a kind."""
 
-    __slots__ = ("_rest", "by", "group", "labels", "name", "namespace", "plain")
+    __slots__ = ("_rest", "by", "group", "labels", "name", "namespace", "plain", "scope")
 
     def __init__(
         self, kind: Kind[Any], namespace: str | None, labels: Selector | None, fields: FieldSelector | None
@@ -82,6 +92,7 @@ class Selection:
         #: Whether nothing is selected at all.
         self.plain = self.labels is None and not terms
         self.group = (str(self.labels or ""), str(fields or ""))
+        self.scope: Scope = (kind.root, kind.prefix(self.namespace), self.group)
 
     def _holds(self, entry: Entry, term: tuple[str, bool, str]) -> bool:
         field, negated, value = term
@@ -161,7 +172,7 @@ class Watching:
 class Reading:
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._snapshots: OrderedDict[str, tuple[float, ListResult]] = OrderedDict()
+        self._snapshots: OrderedDict[str, _Snapshot] = OrderedDict()
         self._ids = 0
 
     def select(
@@ -193,7 +204,7 @@ class Reading:
         if continue_:
             if resource_version not in ("", "0"):
                 raise bad_request("specifying resource version is not allowed when using continue")
-            return self._page(continue_, limit)
+            return self._page(continue_, limit, Selection(kind, namespace, labels, fields).scope)
         revision = self._core.resource(kind).cache.revision
         asked = parse_version(resource_version) if resource_version else 0
         if match:
@@ -212,7 +223,7 @@ class Reading:
         whole = ListResult(entries, asked if match == "Exact" else revision)
         if not limit or len(entries) <= limit:
             return whole
-        return self._cut(whole, limit, wanted.plain)
+        return self._cut(whole, limit, wanted)
 
     def _changed(self, kind: Kind[Any], since: int) -> bool:
         """Whether anything of the kind was written after `since`; also when that is not known any more."""
@@ -228,19 +239,20 @@ class Reading:
 
     # Pages
 
-    def _cut(self, whole: ListResult, limit: int, countable: bool) -> ListResult:
+    def _cut(self, whole: ListResult, limit: int, wanted: Selection) -> ListResult:
         self._ids += 1
         snapshot = f"{self._ids:x}-{whole.revision:x}-{id(self) & 0xFFFFFF:x}"
         present = monotonic()
         kept = self._snapshots
-        while kept and (len(kept) >= SNAPSHOTS or next(iter(kept.values()))[0] < present):
+        while kept and (len(kept) >= SNAPSHOTS or next(iter(kept.values())).until < present):
             kept.popitem(last=False)
         # `remaining` of the snapshot: whether what is left may be told.
-        kept[snapshot] = (present + SNAPSHOT_SECONDS, whole._replace(remaining=0 if countable else None))
+        whole = whole._replace(remaining=0 if wanted.plain else None)
+        kept[snapshot] = _Snapshot(present + SNAPSHOT_SECONDS, wanted.scope, whole)
         return self._part(snapshot, 0, limit)
 
     def _part(self, snapshot: str, at: int, limit: int) -> ListResult:
-        whole = self._snapshots[snapshot][1]
+        whole = self._snapshots[snapshot].whole
         end = at + limit if limit else len(whole.entries)
         left = len(whole.entries) - end
         if left <= 0:
@@ -253,13 +265,16 @@ class Reading:
             None if whole.remaining is None else left,
         )
 
-    def _page(self, text: str, limit: int) -> ListResult:
+    def _page(self, text: str, limit: int, scope: Scope) -> ListResult:
         try:
             token = msgspec.json.decode(urlsafe_b64decode(text.encode()), type=_Token)
         except (ValueError, BadBase64, msgspec.DecodeError):
             raise bad_request("continue key is not valid") from None
         kept = self._snapshots.get(token.id)
-        if kept is None or kept[0] < monotonic() or token.at < 0:
+        if token.at < 0 or (kept is not None and kept.scope != scope):
+            # Who may read a list was asked for this one: a token is good for the list it was made for.
+            raise bad_request("continue key is not valid")
+        if kept is None or kept.until < monotonic():
             raise gone(
                 "The provided continue parameter is too old to display a consistent list result. "
                 "You can start a new list without the continue parameter."
