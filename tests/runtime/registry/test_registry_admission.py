@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plugins of a master: service addresses and ports, tolerations, service accounts, a kubelet's reach."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from registry_support import ctx, refused, replace
+
+from navarch.api.affinity import Toleration
+from navarch.api.container import Container
+from navarch.api.meta import DeleteOptions, ObjectMeta
+from navarch.api.node import NODE, Node, NodeSpec, Taint
+from navarch.api.pod import POD, Pod
+from navarch.api.podspec import PodSpec
+from navarch.api.scheme import Kind, scheme
+from navarch.api.service import SERVICE, Service, ServicePort, ServiceSpec
+from navarch.registry.admission import standard
+from navarch.registry.context import User
+from navarch.registry.registry import Registry
+from navarch.store.sqlite import SqliteStore
+
+KUBELET = User("system:node:n1", ("system:nodes",))
+
+
+@pytest.fixture
+async def registry(store: SqliteStore) -> AsyncIterator[Registry]:
+    plugins = standard.plugins(service_cidr="10.96.0.0/28", toleration_seconds=42, node_ports=(30000, 30003))
+    made = Registry(store, scheme(), admission=plugins)
+    await made.start()
+    yield made
+    await made.close()
+
+
+def service(name: str = "s", *ports: ServicePort, **spec: Any) -> Service:
+    given = list(ports) or [ServicePort(port=80, protocol="TCP")]
+    spec.setdefault("type", "ClusterIP")
+    return Service(metadata=ObjectMeta(name=name), spec=ServiceSpec(ports=given, **spec))
+
+
+def pod(name: str = "p", **spec: Any) -> Pod:
+    containers = [Container(name="c", image="busybox")]
+    return Pod(metadata=ObjectMeta(name=name), spec=PodSpec(containers=containers, **spec))
+
+
+async def put(registry: Registry, kind: Kind[Any], obj: Any, user: User | None = None) -> Any:
+    context = ctx(user) if user is not None else ctx()
+    return (await registry.create(kind, "default" if kind.namespaced else None, obj, context)).obj
+
+
+async def test_every_service_gets_an_address_of_its_own(registry: Registry) -> None:
+    made = await asyncio.gather(*(put(registry, SERVICE, service(f"s{i}")) for i in range(14)))
+    addresses = {s.spec.cluster_ip for s in made}
+    assert addresses == {f"10.96.0.{i}" for i in range(1, 15)}
+    assert all(s.spec.cluster_ips == [s.spec.cluster_ip] for s in made)
+    assert made[0].spec.ip_families == ["IPv4"]
+    with refused(500, "InternalError", "range is full"):
+        await put(registry, SERVICE, service("more"))
+    await registry.delete(SERVICE, "default", "s3", None, ctx())
+    assert (await put(registry, SERVICE, service("more"))).spec.cluster_ip == made[3].spec.cluster_ip
+
+
+async def test_asked_addresses_are_checked(registry: Registry) -> None:
+    assert (await put(registry, SERVICE, service(cluster_ip="10.96.0.5"))).spec.cluster_ips == ["10.96.0.5"]
+    for address, why in (
+        ("10.96.0.5", "already allocated"),
+        ("10.97.0.5", "not in the valid range"),
+        ("10.96.0.0", "not in the valid range"),
+        ("10.96.0.15", "not in the valid range"),
+    ):
+        with refused(422, "Invalid", why):
+            await put(registry, SERVICE, service("t", cluster_ip=address))
+    headless = await put(registry, SERVICE, service("h", cluster_ip="None"))
+    assert (headless.spec.cluster_ip, headless.spec.cluster_ips) == ("None", ["None"])
+    named = await put(registry, SERVICE, service("e", type="ExternalName", external_name="example.com"))
+    assert named.spec.cluster_ip is None
+
+
+async def test_a_dry_run_and_a_failed_create_keep_no_address(registry: Registry) -> None:
+    await put(registry, SERVICE, service())
+    for _ in range(30):
+        await registry.create(SERVICE, "default", service("dry"), ctx(dry_run=True))
+        with refused(409, "AlreadyExists"):
+            await put(registry, SERVICE, service())
+    for i in range(13):
+        await put(registry, SERVICE, service(f"s{i}"))
+
+
+async def test_an_update_keeps_what_was_given_out(registry: Registry) -> None:
+    made = await put(registry, SERVICE, service(type="NodePort"))
+    port = made.spec.ports[0].node_port
+    assert 30000 <= port <= 30003
+    sent = service(
+        "s",
+        ServicePort(port=80, protocol="TCP"),
+        ServicePort(port=81, protocol="TCP", name="b"),
+        type="NodePort",
+    )
+    sent = replace(
+        sent, spec=replace(sent.spec, ports=[replace(sent.spec.ports[0], name="a"), sent.spec.ports[1]])
+    )
+    changed = (await registry.update(SERVICE, "default", "s", sent, ctx())).obj
+    assert changed.spec.cluster_ip == made.spec.cluster_ip
+    assert changed.spec.ports[0].node_port == port
+    assert changed.spec.ports[1].node_port not in (None, port)
+    inside = replace(changed, spec=replace(changed.spec, type="ClusterIP"))
+    inside = (await registry.update(SERVICE, "default", "s", inside, ctx())).obj
+    assert [p.node_port for p in inside.spec.ports] == [None, None]
+
+
+async def test_node_ports_are_unique_and_given_back(registry: Registry) -> None:
+    first = await put(
+        registry,
+        SERVICE,
+        service("a", ServicePort(port=80, protocol="TCP", node_port=30001), type="NodePort"),
+    )
+    assert first.spec.ports[0].node_port == 30001
+    for number, why in ((30001, "already allocated"), (29999, "not in the valid range")):
+        with refused(422, "Invalid", why):
+            asked = ServicePort(port=80, protocol="TCP", node_port=number)
+            await put(registry, SERVICE, service("b", asked, type="NodePort"))
+    others = [await put(registry, SERVICE, service(f"s{i}", type="NodePort")) for i in range(3)]
+    assert {s.spec.ports[0].node_port for s in others} == {30000, 30002, 30003}
+    await registry.delete(SERVICE, "default", "a", None, ctx())
+    assert (await put(registry, SERVICE, service("c", type="NodePort"))).spec.ports[0].node_port == 30001
+
+
+async def test_allocations_are_known_after_a_restart(registry: Registry, store: SqliteStore) -> None:
+    await put(registry, SERVICE, service(cluster_ip="10.96.0.5"))
+    again = Registry(store, scheme(), admission=standard.plugins(service_cidr="10.96.0.0/28"))
+    await again.start()
+    try:
+        with refused(422, "Invalid", "already allocated"):
+            await put(again, SERVICE, service("t", cluster_ip="10.96.0.5"))
+    finally:
+        await again.close()
+
+
+async def test_pods_get_tolerations_and_a_service_account(registry: Registry) -> None:
+    plain = (await put(registry, POD, pod())).spec
+    assert plain.service_account_name == "default"
+    assert [(t.key, t.effect, t.toleration_seconds) for t in plain.tolerations] == [
+        ("node.kubernetes.io/not-ready", "NoExecute", 42),
+        ("node.kubernetes.io/unreachable", "NoExecute", 42),
+    ]
+    own = Toleration(
+        key="node.kubernetes.io/not-ready", operator="Exists", effect="NoExecute", toleration_seconds=1
+    )
+    some = (await put(registry, POD, pod("q", tolerations=[own], service_account_name="me"))).spec
+    assert some.service_account_name == "me"
+    assert [(t.key, t.toleration_seconds) for t in some.tolerations] == [
+        ("node.kubernetes.io/not-ready", 1),
+        ("node.kubernetes.io/unreachable", 42),
+    ]
+    everything = Toleration(operator="Exists")
+    assert (await put(registry, POD, pod("r", tolerations=[everything]))).spec.tolerations == [everything]
+
+
+async def test_a_kubelet_and_its_node(registry: Registry) -> None:
+    taint = Taint(key="k", effect="NoSchedule")
+    node = Node(metadata=ObjectMeta(name="n1", labels={"kubernetes.io/hostname": "n1"}), spec=NodeSpec())
+    other = replace(node, metadata=ObjectMeta(name="n2"))
+    made = await put(registry, NODE, node, KUBELET)
+    with refused(403, "Forbidden", 'nodes "n2" is forbidden: node "n1" is not allowed to modify node "n2"'):
+        await put(registry, NODE, other, KUBELET)
+    with refused(403, "Forbidden", "not allowed to modify taints"):
+        tainted = replace(made, spec=replace(made.spec, taints=[taint]))
+        await registry.update(NODE, None, "n1", tainted, ctx(KUBELET))
+    for label in (
+        "node-restriction.kubernetes.io/x",
+        "x.node-restriction.kubernetes.io/y",
+        "node-role.kubernetes.io/x",
+    ):
+        with refused(403, "Forbidden", f"not allowed to modify labels: {label}"):
+            await registry.patch(
+                NODE, None, "n1", {"metadata": {"labels": {label: "1"}}}, "merge", ctx(KUBELET)
+            )
+    for label in ("example.com/x", "x", "node.kubernetes.io/x", "topology.kubernetes.io/zone"):
+        await registry.patch(NODE, None, "n1", {"metadata": {"labels": {label: "1"}}}, "merge", ctx(KUBELET))
+    await registry.patch(NODE, None, "n1", {"spec": {"unschedulable": True}}, "merge", ctx())
+
+
+async def test_a_kubelet_and_pods(registry: Registry) -> None:
+    await put(registry, POD, pod("mine"))
+    await put(registry, POD, pod("other"))
+    await registry.assign("default", "mine", "n1", ctx())
+    await registry.assign("default", "other", "n2", ctx())
+    running = {"status": {"phase": "Running"}}
+    done = await registry.patch(POD, "default", "mine", running, "merge", ctx(KUBELET), subresource="status")
+    assert done.obj.status.phase == "Running"
+    with refused(403, "Forbidden", "can only update pod status for pods with spec.nodeName set to itself"):
+        await registry.patch(POD, "default", "other", running, "merge", ctx(KUBELET), subresource="status")
+    with refused(403, "Forbidden", "can only delete pods with spec.nodeName set to itself"):
+        await registry.delete(POD, "default", "other", None, ctx(KUBELET))
+    with refused(403, "Forbidden"):
+        await registry.patch(
+            POD, "default", "mine", {"metadata": {"labels": {"a": "b"}}}, "merge", ctx(KUBELET)
+        )
+    with refused(403, "Forbidden", "can only create mirror pods"):
+        await put(registry, POD, pod("new"), KUBELET)
+    mirror = pod("mirror", node_name="n1")
+    mirror = replace(
+        mirror, metadata=ObjectMeta(name="mirror", annotations={"kubernetes.io/config.mirror": "x"})
+    )
+    made = await put(registry, POD, mirror, KUBELET)
+    assert made.spec.service_account_name is None
+    await registry.delete(POD, "default", "mine", DeleteOptions(grace_period_seconds=0), ctx(KUBELET))
+
+
+def test_a_range_without_addresses_is_refused() -> None:
+    with pytest.raises(ValueError, match="too small"):
+        standard.plugins(service_cidr="10.0.0.0/31")
