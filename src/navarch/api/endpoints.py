@@ -3,12 +3,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+from msgspec.structs import replace
+
+from navarch.api import checks, names
+from navarch.api.checks import Errors
+from navarch.api.columns import AGE, NAME, NONE
+from navarch.api.durations import age
+from navarch.api.errors import FieldError, invalid, required
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object
 from navarch.api.reference import ObjectReference
-from navarch.api.scheme import Kind
+from navarch.api.scheme import Column, Kind, Strategy
 
 
 class EndpointAddress(Struct):
@@ -55,11 +62,83 @@ class Endpoints(Object):
     )
 
 
+#: Addresses that a table shows.
+_SHOWN = 3
+
+
+class EndpointsStrategy(Strategy[Endpoints]):
+    def default(self, obj: Endpoints) -> Endpoints:
+        subsets = [_defaulted(s) for s in obj.subsets or ()]
+        if all(new is old for new, old in zip(subsets, obj.subsets or (), strict=True)):
+            return obj
+        return replace(obj, subsets=subsets)
+
+    def validate(self, obj: Endpoints) -> list[FieldError]:
+        errors: Errors = []
+        for i, subset in enumerate(obj.subsets or ()):
+            _subset(subset, f"subsets[{i}]", errors)
+        return errors
+
+    def spec_changed(self, new: Endpoints, old: Endpoints) -> bool:
+        return False
+
+
+def _defaulted(subset: EndpointSubset) -> EndpointSubset:
+    if all(p.protocol for p in subset.ports or ()):
+        return subset
+    return replace(
+        subset, ports=[p if p.protocol else replace(p, protocol="TCP") for p in subset.ports or ()]
+    )
+
+
+def _subset(subset: EndpointSubset, path: str, errors: Errors) -> None:
+    if not subset.addresses and not subset.not_ready_addresses:
+        errors.append(required(path, "must specify `addresses` or `notReadyAddresses`"))
+    for name, given in (("addresses", subset.addresses), ("notReadyAddresses", subset.not_ready_addresses)):
+        for i, address in enumerate(given or ()):
+            at = f"{path}.{name}[{i}]"
+            checks.ip(f"{at}.ip", address.ip, errors)
+            if address.hostname and (wrong := names.label(address.hostname)):
+                errors.append(invalid(f"{at}.hostname", address.hostname, wrong))
+            if address.node_name is not None and (wrong := names.subdomain(address.node_name)):
+                errors.append(invalid(f"{at}.nodeName", address.node_name, wrong))
+    many = len(subset.ports or ()) > 1
+    for i, port in enumerate(subset.ports or ()):
+        at = f"{path}.ports[{i}]"
+        if many and not port.name:
+            errors.append(required(f"{at}.name"))
+        elif port.name and (wrong := names.label(port.name)):
+            errors.append(invalid(f"{at}.name", port.name, wrong))
+        checks.port(f"{at}.port", port.port, errors)
+        checks.one_of(f"{at}.protocol", port.protocol, checks.PROTOCOLS, errors)
+
+
+def cells(obj: Endpoints, now: float) -> list[Any]:
+    return [obj.metadata.name or "", shown(obj), age(obj.metadata.creation_timestamp, now)]
+
+
+def shown(obj: Endpoints) -> str:
+    """The first few ready addresses with their ports, and how many more there are."""
+    found: list[str] = []
+    for subset in obj.subsets or ():
+        hosts = [f"[{a.ip}]" if ":" in a.ip else a.ip for a in subset.addresses or ()]
+        if subset.ports:
+            found += [f"{host}:{port.port}" for port in subset.ports for host in hosts]
+        else:
+            found += [a.ip for a in subset.addresses or ()]
+    if not found:
+        return NONE
+    text = ",".join(found[:_SHOWN])
+    more = len(found) - _SHOWN
+    return f"{text} + {more} more..." if more > 0 else text
+
+
 ENDPOINTS = Kind(
     Endpoints,
     resource="endpoints",
-    short_names=("ep",),
     singular="endpoints",
-    namespaced=True,
-    subresources=(),
+    short_names=("ep",),
+    columns=(NAME, Column("Endpoints", description="Addresses that are ready, with ports."), AGE),
+    cells=cells,
+    strategy=EndpointsStrategy(),
 )

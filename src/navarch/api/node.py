@@ -7,6 +7,8 @@ from typing import Annotated
 
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object, Quantity, Time
+from navarch.api.nodecolumns import COLUMNS, cells
+from navarch.api.nodestrategy import NodeStrategy
 from navarch.api.scheme import Kind
 
 
@@ -264,4 +266,16 @@ class Node(Object):
     status: Annotated[NodeStatus | None, wire(3, "What the node is.")] = field("status", None)
 
 
-NODE = Kind(Node, resource="nodes", short_names=("no",), namespaced=False, subresources=("status",))
+NODE = Kind(
+    Node,
+    resource="nodes",
+    short_names=("no",),
+    namespaced=False,
+    subresources=("status",),
+    columns=COLUMNS,
+    cells=cells,
+    fields={
+        "spec.unschedulable": lambda n: "true" if n.spec is not None and n.spec.unschedulable else "false"
+    },
+    strategy=NodeStrategy(),
+)

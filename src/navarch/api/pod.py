@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from navarch.api.fields import field, needed, wire
+from navarch.api.fields import field, wire
 from navarch.api.meta import Object
 from navarch.api.podcolumns import COLUMNS, cells
 from navarch.api.podspec import PodSpec
 from navarch.api.podstatus import PodStatus
 from navarch.api.podstrategy import PodStrategy
-from navarch.api.reference import ObjectReference
 from navarch.api.scheme import Kind
 
 
@@ -21,14 +20,6 @@ class Pod(Object):
     spec: Annotated[PodSpec | None, wire(2, "What the pod should be.")] = field("spec", None)
     status: Annotated[PodStatus | None, wire(3, "What the pod is, as its node last said.")] = field(
         "status", None
-    )
-
-
-class Binding(Object):
-    """Puts a pod on a node."""
-
-    target: Annotated[ObjectReference, wire(2, "The node.", required=True)] = needed(
-        "target", ObjectReference()
     )
 
 

@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+from msgspec.structs import replace
+
+from navarch.api import poddefaults, podvalidation
+from navarch.api.columns import CONTAINERS, IMAGES, NAME, containers, labels
+from navarch.api.errors import FieldError
 from navarch.api.fields import field, wire
 from navarch.api.meta import Object
 from navarch.api.podspec import PodTemplateSpec
-from navarch.api.scheme import Kind
+from navarch.api.scheme import Column, Kind, Strategy
 
 
 class PodTemplate(Object):
@@ -17,4 +22,35 @@ class PodTemplate(Object):
     template: Annotated[PodTemplateSpec | None, wire(2, "How the pods are made.")] = field("template", None)
 
 
-POD_TEMPLATE = Kind(PodTemplate, resource="podtemplates", short_names=(), namespaced=True, subresources=())
+class PodTemplateStrategy(Strategy[PodTemplate]):
+    def default(self, obj: PodTemplate) -> PodTemplate:
+        if obj.template is None:
+            return obj
+        template = poddefaults.template(obj.template)
+        return obj if template is obj.template else replace(obj, template=template)
+
+    def validate(self, obj: PodTemplate) -> list[FieldError]:
+        return podvalidation.template(obj.template, "template")
+
+    def spec_changed(self, new: PodTemplate, old: PodTemplate) -> bool:
+        return new.template != old.template
+
+
+def cells(obj: PodTemplate, now: float) -> list[Any]:
+    template = obj.template
+    meta = template.metadata if template is not None else None
+    return [obj.metadata.name or "", *containers(template), labels(meta.labels if meta is not None else None)]
+
+
+POD_TEMPLATE = Kind(
+    PodTemplate,
+    resource="podtemplates",
+    columns=(
+        NAME,
+        replace(CONTAINERS, priority=0),
+        replace(IMAGES, priority=0),
+        Column("Pod Labels", description="Labels of the pods."),
+    ),
+    cells=cells,
+    strategy=PodTemplateStrategy(),
+)

@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+from msgspec.structs import replace
+
+from navarch.api import checks, poddefaults, podvalidation
+from navarch.api.columns import AGE, CONTAINERS, IMAGES, NAME, SELECTOR, containers, labels
+from navarch.api.durations import age
+from navarch.api.errors import FieldError, forbidden, invalid, not_supported, required
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object, Time
 from navarch.api.podspec import PodTemplateSpec
-from navarch.api.scheme import Kind
+from navarch.api.scheme import Column, Kind, Strategy
 
 
 class ReplicationControllerSpec(Struct):
@@ -75,11 +81,108 @@ class ReplicationController(Object):
     status: Annotated[ReplicationControllerStatus | None, wire(3, "What there is.")] = field("status", None)
 
 
+_SPEC = ReplicationControllerSpec()
+
+
+class ReplicationControllerStrategy(Strategy[ReplicationController]):
+    def default(self, obj: ReplicationController) -> ReplicationController:
+        """The template's labels are the selector's and the controller's own when these are not given."""
+        spec = obj.spec or _SPEC
+        changes: dict[str, Any] = {}
+        if spec.replicas is None:
+            changes["replicas"] = 1
+        if spec.template is not None:
+            template = poddefaults.template(spec.template)
+            if template is not spec.template:
+                changes["template"] = template
+            given = template.metadata.labels if template.metadata is not None else None
+            if given and not spec.selector:
+                changes["selector"] = given
+            if given and not obj.metadata.labels:
+                obj = replace(obj, metadata=replace(obj.metadata, labels=given))
+        return replace(obj, spec=replace(spec, **changes)) if changes else obj
+
+    def prepare_create(self, obj: ReplicationController) -> ReplicationController:
+        return replace(obj, status=ReplicationControllerStatus())
+
+    def validate(self, obj: ReplicationController) -> list[FieldError]:
+        errors: list[FieldError] = []
+        spec = obj.spec or _SPEC
+        checks.non_negative("spec.replicas", spec.replicas, errors)
+        checks.non_negative("spec.minReadySeconds", spec.min_ready_seconds, errors)
+        if not spec.selector:
+            errors.append(required("spec.selector"))
+        checks.labels("spec.selector", spec.selector, errors)
+        template = spec.template
+        if template is not None:
+            given = (template.metadata.labels if template.metadata is not None else None) or {}
+            if spec.selector and not spec.selector.items() <= given.items():
+                detail = "`selector` does not match template `labels`"
+                errors.append(invalid("spec.template.metadata.labels", given, detail))
+            pod = template.spec
+            if pod is not None and pod.restart_policy != "Always":
+                errors.append(
+                    not_supported("spec.template.spec.restartPolicy", pod.restart_policy, ("Always",))
+                )
+            if pod is not None and pod.active_deadline_seconds is not None:
+                detail = "activeDeadlineSeconds in ReplicationController is not Supported"
+                errors.append(forbidden("spec.template.spec.activeDeadlineSeconds", detail))
+        return errors + podvalidation.template(template, "spec.template")
+
+    def prepare_update(self, new: ReplicationController, old: ReplicationController) -> ReplicationController:
+        return replace(new, status=old.status)
+
+    def validate_status(self, new: ReplicationController, old: ReplicationController) -> list[FieldError]:
+        errors: list[FieldError] = []
+        status = new.status or ReplicationControllerStatus()
+        for name, value in (
+            ("replicas", status.replicas),
+            ("fullyLabeledReplicas", status.fully_labeled_replicas),
+            ("readyReplicas", status.ready_replicas),
+            ("availableReplicas", status.available_replicas),
+            ("observedGeneration", status.observed_generation),
+        ):
+            checks.non_negative(f"status.{name}", value, errors)
+            if (
+                value is not None
+                and name not in ("replicas", "observedGeneration")
+                and value > status.replicas
+            ):
+                errors.append(invalid(f"status.{name}", value, "cannot be greater than status.replicas"))
+        return errors
+
+
+def cells(obj: ReplicationController, now: float) -> list[Any]:
+    spec = obj.spec or _SPEC
+    status = obj.status or ReplicationControllerStatus()
+    return [
+        obj.metadata.name or "",
+        spec.replicas or 0,
+        status.replicas,
+        status.ready_replicas or 0,
+        age(obj.metadata.creation_timestamp, now),
+        *containers(spec.template),
+        labels(spec.selector),
+    ]
+
+
 REPLICATION_CONTROLLER = Kind(
     ReplicationController,
     resource="replicationcontrollers",
-    categories=("all",),
     short_names=("rc",),
-    namespaced=True,
+    categories=("all",),
     subresources=("status", "scale"),
+    columns=(
+        NAME,
+        Column("Desired", "integer", "Pods there should be."),
+        Column("Current", "integer", "Pods there are."),
+        Column("Ready", "integer", "Pods that are ready."),
+        AGE,
+        CONTAINERS,
+        IMAGES,
+        SELECTOR,
+    ),
+    cells=cells,
+    fields={"status.replicas": lambda o: str(o.status.replicas if o.status is not None else 0)},
+    strategy=ReplicationControllerStrategy(),
 )

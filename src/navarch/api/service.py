@@ -8,6 +8,8 @@ from typing import Annotated
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Condition, IntOrString, Object
 from navarch.api.scheme import Kind
+from navarch.api.servicecolumns import COLUMNS, cells
+from navarch.api.servicestrategy import ServiceStrategy
 
 
 class ServicePort(Struct):
@@ -160,8 +162,14 @@ class Service(Object):
 SERVICE = Kind(
     Service,
     resource="services",
-    categories=("all",),
     short_names=("svc",),
-    namespaced=True,
+    categories=("all",),
     subresources=("status",),
+    columns=COLUMNS,
+    cells=cells,
+    fields={
+        "spec.clusterIP": lambda s: (s.spec.cluster_ip if s.spec is not None else None) or "",
+        "spec.type": lambda s: (s.spec.type if s.spec is not None else None) or "",
+    },
+    strategy=ServiceStrategy(),
 )

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rules of services but their validation: defaults, and what an update carries over.
+
+Giving out addresses is the registry's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from navarch.api import names, servicevalidation
+from navarch.api.errors import FieldError
+from navarch.api.scheme import Strategy
+
+if TYPE_CHECKING:
+    from navarch.api.service import Service, ServicePort, ServiceSpec
+
+_AFFINITY_SECONDS = 10800
+_WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
+
+
+class ServiceStrategy(Strategy["Service"]):
+    name_rule = staticmethod(names.label)
+
+    def default(self, obj: Service) -> Service:
+        from navarch.api.service import ServiceSpec
+
+        spec = obj.spec or ServiceSpec()
+        changes = _defaults(spec)
+        return replace(obj, spec=replace(spec, **changes)) if changes or obj.spec is None else obj
+
+    def prepare_create(self, obj: Service) -> Service:
+        from navarch.api.service import LoadBalancerStatus, ServiceStatus
+
+        return replace(obj, status=ServiceStatus(load_balancer=LoadBalancerStatus()))
+
+    def validate(self, obj: Service) -> list[FieldError]:
+        return servicevalidation.service(obj)
+
+    def prepare_update(self, new: Service, old: Service) -> Service:
+        """What the server gave out stays when the new object is silent about it, and goes with its type."""
+        spec, before = new.spec, old.spec
+        if spec is None or before is None:
+            return replace(new, status=old.status)
+        changes = {**_kept(spec, before), **_dropped(spec, before)}
+        return replace(new, spec=replace(spec, **changes) if changes else spec, status=old.status)
+
+    def validate_update(self, new: Service, old: Service) -> list[FieldError]:
+        return servicevalidation.update(new, old)
+
+    def spec_changed(self, new: Service, old: Service) -> bool:
+        """Services have no generation in the reference."""
+        return False
+
+
+def _defaults(spec: ServiceSpec) -> dict[str, Any]:
+    from navarch.api.service import ClientIPConfig, SessionAffinityConfig
+
+    changes: dict[str, Any] = {}
+    type_ = spec.type
+    if not type_:
+        type_ = changes["type"] = "ClusterIP"
+    if not spec.session_affinity:
+        changes["session_affinity"] = "None"
+    if spec.session_affinity == "ClientIP":
+        config = spec.session_affinity_config
+        if config is None or config.client_ip is None or config.client_ip.timeout_seconds is None:
+            client = ClientIPConfig(timeout_seconds=_AFFINITY_SECONDS)
+            changes["session_affinity_config"] = SessionAffinityConfig(client_ip=client)
+    if spec.ports:
+        ports = [_port(p) for p in spec.ports]
+        if any(new is not old for new, old in zip(ports, spec.ports, strict=True)):
+            changes["ports"] = ports
+    if type_ == "ExternalName":
+        return changes
+    if spec.cluster_ip and not spec.cluster_ips:
+        changes["cluster_ips"] = [spec.cluster_ip]
+    if spec.internal_traffic_policy is None:
+        changes["internal_traffic_policy"] = "Cluster"
+    if not spec.external_traffic_policy and (type_ in _WITH_NODE_PORTS or spec.external_ips):
+        changes["external_traffic_policy"] = "Cluster"
+    if type_ == "LoadBalancer" and spec.allocate_load_balancer_node_ports is None:
+        changes["allocate_load_balancer_node_ports"] = True
+    if not spec.ip_families:
+        changes["ip_families"] = ["IPv6" if ":" in (spec.cluster_ip or "") else "IPv4"]
+    if spec.ip_family_policy is None:
+        changes["ip_family_policy"] = "SingleStack"
+    return changes
+
+
+def _port(p: ServicePort) -> ServicePort:
+    if p.protocol and p.target_port:
+        return p
+    return replace(p, protocol=p.protocol or "TCP", target_port=p.target_port or p.port)
+
+
+def _addressed(spec: ServiceSpec) -> bool:
+    return spec.type != "ExternalName"
+
+
+def _kept(new: ServiceSpec, old: ServiceSpec) -> dict[str, Any]:
+    """Addresses and node ports that an update did not name."""
+    changes: dict[str, Any] = {}
+    if _addressed(new) and _addressed(old) and not new.cluster_ip:
+        changes["cluster_ip"] = old.cluster_ip
+        changes["cluster_ips"] = old.cluster_ips
+    if new.type in _WITH_NODE_PORTS and old.type in _WITH_NODE_PORTS and new.ports:
+        given = {p.node_port for p in new.ports if p.node_port}
+        had = {(p.protocol, p.port): p.node_port for p in old.ports or () if p.node_port}
+        ports = []
+        for p in new.ports:
+            before = had.get((p.protocol, p.port))
+            ports.append(
+                replace(p, node_port=before) if not p.node_port and before and before not in given else p
+            )
+        changes["ports"] = ports
+    if not new.health_check_node_port and old.health_check_node_port and _local(new) and _local(old):
+        changes["health_check_node_port"] = old.health_check_node_port
+    return changes
+
+
+def _local(spec: ServiceSpec) -> bool:
+    return spec.type == "LoadBalancer" and spec.external_traffic_policy == "Local"
+
+
+def _dropped(new: ServiceSpec, old: ServiceSpec) -> dict[str, Any]:
+    """What belonged to the old type and was only sent along."""
+    changes: dict[str, Any] = {}
+    if new.type == old.type:
+        return changes
+    if new.type == "ExternalName" and new.cluster_ip == old.cluster_ip:
+        changes |= {"cluster_ip": None, "cluster_ips": None, "ip_families": None, "ip_family_policy": None}
+        if new.internal_traffic_policy == old.internal_traffic_policy:
+            changes["internal_traffic_policy"] = None
+    if new.type not in _WITH_NODE_PORTS and old.type in _WITH_NODE_PORTS:
+        had = {p.node_port for p in old.ports or ()}
+        changes["ports"] = [replace(p, node_port=None) if p.node_port in had else p for p in new.ports or ()]
+        if new.external_traffic_policy == old.external_traffic_policy and not new.external_ips:
+            changes["external_traffic_policy"] = None
+    if new.type != "LoadBalancer" and old.type == "LoadBalancer":
+        changes["allocate_load_balancer_node_ports"] = None
+        changes["load_balancer_class"] = None
+        changes["health_check_node_port"] = None
+    return changes
