@@ -90,4 +90,6 @@ def plan(client: Client, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
                 % (kind.kind, kind.api_version),
             ) from None
         raise
-    return {"changed": False, "placements": (answer.get("status") or {}).get("placements") or []}
+    placements = (answer.get("status") or {}).get("placements") or []
+    empty = {"nodeName": "", "score": None, "message": "", "nodes": []}  # the API leaves out what is empty
+    return {"changed": False, "placements": [dict(empty, **placement) for placement in placements]}
