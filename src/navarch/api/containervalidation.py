@@ -7,12 +7,14 @@ What the containers of a pod mean to each other is podvalidation's.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from navarch.api import checks, names
 from navarch.api.checks import Errors
 from navarch.api.container import Container, ContainerPort, ResourceRequirements, VolumeMount
 from navarch.api.environment import EnvFromSource, EnvVar
 from navarch.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
+from navarch.api.meta import Quantity
 from navarch.api.probe import (
     ExecAction,
     GRPCAction,
@@ -210,8 +212,29 @@ def _env_from(source: EnvFromSource, path: str, errors: Errors) -> None:
             checks.subdomain(f"{path}.{name}.name", ref.name, errors)
 
 
+_Amounts = tuple[tuple[str, Quantity], ...]
+
+
+@lru_cache(maxsize=4096)
+def _sound(limits: _Amounts, requests: _Amounts) -> bool:
+    """Whether nothing is wrong: pods of one template say the same, and are looked at once."""
+    errors: Errors = []
+    _resources(dict(limits), dict(requests), "", errors)
+    return not errors
+
+
 def resources(r: ResourceRequirements, path: str, errors: Errors) -> None:
     limits, requests = r.limits, r.requests
+    if not limits and not requests:
+        return
+    key = tuple(limits.items()) if limits else (), tuple(requests.items()) if requests else ()
+    if not _sound(*key):
+        _resources(limits or {}, requests or {}, path, errors)
+
+
+def _resources(
+    limits: Mapping[str, Quantity], requests: Mapping[str, Quantity], path: str, errors: Errors
+) -> None:
     if limits:
         for name, amount in limits.items():
             _resource(f"{path}.limits", name, errors)
@@ -220,7 +243,7 @@ def resources(r: ResourceRequirements, path: str, errors: Errors) -> None:
         for name, amount in requests.items():
             _resource(f"{path}.requests", name, errors)
             checks.amount(f"{path}.requests[{name}]", amount, errors)
-            limit = limits.get(name) if limits else None
+            limit = limits.get(name)
             if limit is None:
                 if name.startswith("hugepages-"):
                     errors.append(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
+from operator import is_
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -49,15 +51,16 @@ def pod_spec(spec: PodSpec) -> PodSpec:
         account = spec.service_account_name or spec.service_account
         changes["service_account_name"] = changes["service_account"] = account
     host = bool(spec.host_network)
-    found = each(spec.containers, lambda c: container(c, host))
+    rule = _container_on_host if host else container
+    found = each(spec.containers, rule)
     if found is not spec.containers:
         changes["containers"] = found
     if spec.init_containers:
-        inits = each(spec.init_containers, lambda c: container(c, host))
+        inits = each(spec.init_containers, rule)
         if inits is not spec.init_containers:
             changes["init_containers"] = inits
     if spec.ephemeral_containers:
-        ephemeral = each(spec.ephemeral_containers, lambda c: container(c, False))
+        ephemeral = each(spec.ephemeral_containers, container)
         if ephemeral is not spec.ephemeral_containers:
             changes["ephemeral_containers"] = ephemeral
     if spec.volumes:
@@ -83,17 +86,18 @@ def template(given: PodTemplateSpec) -> PodTemplateSpec:
 
 def each(items: list[T], rule: Callable[[T], T]) -> list[T]:
     """The list with the rule applied to all; the very same list when nothing changed."""
-    done = [rule(item) for item in items]
-    for new, old in zip(done, items, strict=True):
-        if new is not old:
-            return done
-    return items
+    done = list(map(rule, items))
+    return items if all(map(is_, done, items)) else done
 
 
 C = TypeVar("C", bound=Container)
 
 
-def container(c: C, host_network: bool) -> C:
+def _container_on_host(c: C) -> C:
+    return container(c, True)
+
+
+def container(c: C, host_network: bool = False) -> C:
     changes: dict[str, Any] = {}
     if c.termination_message_path is None:
         changes["termination_message_path"] = "/dev/termination-log"
@@ -113,28 +117,40 @@ def container(c: C, host_network: bool) -> C:
         env = each(c.env, _variable)
         if env is not c.env:
             changes["env"] = env
-    for name in ("liveness_probe", "readiness_probe", "startup_probe"):
-        before = getattr(c, name)
-        if before is not None and (after := _probe(before)) is not before:
-            changes[name] = after
-    if c.lifecycle is not None and (hooks := _lifecycle(c.lifecycle)) is not c.lifecycle:
-        changes["lifecycle"] = hooks
-    return replace(c, **changes) if changes else c
+    if c.liveness_probe is not None:
+        changes["liveness_probe"] = _probe(c.liveness_probe)
+    if c.readiness_probe is not None:
+        changes["readiness_probe"] = _probe(c.readiness_probe)
+    if c.startup_probe is not None:
+        changes["startup_probe"] = _probe(c.startup_probe)
+    if c.lifecycle is not None:
+        changes["lifecycle"] = _lifecycle(c.lifecycle)
+    if not changes:
+        return c
+    return replace(c, **changes) if any(getattr(c, key) is not value for key, value in changes.items()) else c
+
+
+_Amounts = tuple[tuple[str, Quantity], ...]
 
 
 def requirements(given: ResourceRequirements) -> ResourceRequirements:
     """Canonical amounts; what has a limit and no request requests its limit."""
     limits, requests = given.limits, given.requests
-    if limits:
-        limits = quantities(limits)
-        missing = {k: v for k, v in limits.items() if not requests or k not in requests}
-        if missing:
-            requests = missing if not requests else {**requests, **missing}
-    if requests:
-        requests = quantities(requests)
-    if limits is given.limits and requests is given.requests:
+    if not limits and not requests:
         return given
-    return replace(given, limits=limits, requests=requests)
+    key = tuple(limits.items()) if limits else (), tuple(requests.items()) if requests else ()
+    found_limits, found_requests = _requirements(*key)
+    if (not limits or found_limits == limits) and (found_requests or None) == (requests or None):
+        return given
+    return replace(given, limits=found_limits if limits else limits, requests=found_requests)
+
+
+@lru_cache(maxsize=4096)
+def _requirements(limits: _Amounts, requests: _Amounts) -> tuple[dict[str, Quantity], dict[str, Quantity]]:
+    """Pods of one template share the very same maps."""
+    found = quantities(dict(limits))
+    asked = quantities(dict(requests))
+    return found, {**asked, **{key: amount for key, amount in found.items() if key not in asked}}
 
 
 def quantities(given: dict[str, Quantity]) -> dict[str, Quantity]:

@@ -19,23 +19,26 @@ def qos_class(spec: PodSpec) -> str:
     All between is Burstable. Where the pod as a whole has resources, these alone count (KEP-2837).
     """
     if spec.resources is not None and (spec.resources.limits or spec.resources.requests):
-        return _class([spec.resources])
-    return _class([c.resources for c in spec.containers] + [c.resources for c in spec.init_containers or ()])
+        return _class(spec.resources)
+    containers = spec.containers if not spec.init_containers else spec.containers + spec.init_containers
+    if len(containers) == 1:
+        return _class(containers[0].resources)
+    classes = {_class(c.resources) for c in containers}
+    return classes.pop() if len(classes) == 1 else "Burstable"
 
 
-def _class(given: list[ResourceRequirements | None]) -> str:
+def _class(r: ResourceRequirements | None) -> str:
+    """The class of one set of resources."""
+    if r is None or not (r.requests or r.limits):
+        return "BestEffort"
+    requests, limits = r.requests or {}, r.limits or {}
     anything = False
     guaranteed = True
-    for r in given:
-        requests = (r.requests if r is not None else None) or {}
-        limits = (r.limits if r is not None else None) or {}
-        for name in _COUNTED:
-            request, limit = requests.get(name), limits.get(name)
-            has_limit = limit is not None and limit != "0" and order(limit, "0") > 0
-            has_request = request is not None and request != "0" and order(request, "0") > 0
-            anything = anything or has_limit or has_request
-            if limit is None or request is None or not has_limit or order(limit, request):
-                guaranteed = False
+    for name in _COUNTED:
+        request, limit = requests.get(name, "0"), limits.get(name, "0")
+        limited = limit != "0" and order(limit, "0") > 0
+        anything = anything or limited or (request != "0" and order(request, "0") > 0)
+        guaranteed = guaranteed and limited and (limit == request or order(limit, request) == 0)
     if not anything:
         return "BestEffort"
     return "Guaranteed" if guaranteed else "Burstable"

@@ -6,6 +6,8 @@ On the path of every create: a sound pod must cost little. Rules of placement ar
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from navarch.api import checks, names
 from navarch.api.checks import Errors
 from navarch.api.container import Container, EphemeralContainer
@@ -22,6 +24,22 @@ _MAX_DEADLINE = 2**31 - 1
 _MAX_NAMESERVERS = 3
 _MAX_SEARCHES = 32
 _NO_VOLUMES: dict[str, bool] = {}
+_NO_SECURITY = PodSecurityContext()
+#: What few pods have: one look decides whether their rules are run.
+_RARE = attrgetter(
+    "hostname",
+    "subdomain",
+    "hostname_override",
+    "host_aliases",
+    "image_pull_secrets",
+    "readiness_gates",
+    "scheduling_gates",
+    "resource_claims",
+    "preemption_policy",
+    "runtime_class_name",
+    "priority_class_name",
+    "os",
+)
 
 
 def spec(s: PodSpec, path: str, errors: Errors) -> None:
@@ -46,7 +64,7 @@ def spec(s: PodSpec, path: str, errors: Errors) -> None:
         checks.subdomain(f"{path}.serviceAccountName", s.service_account_name, errors)
     if s.node_name:
         checks.subdomain(f"{path}.nodeName", s.node_name, errors)
-    if s.security_context is not None:
+    if s.security_context is not None and s.security_context != _NO_SECURITY:
         _security(s, s.security_context, path, errors)
     if s.tolerations:
         tolerations(s.tolerations, f"{path}.tolerations", errors)
@@ -56,7 +74,9 @@ def spec(s: PodSpec, path: str, errors: Errors) -> None:
         spread(s.topology_spread_constraints, f"{path}.topologySpreadConstraints", errors)
     if not s.scheduler_name:
         errors.append(required(f"{path}.schedulerName"))
-    _hosts(s, path, errors)
+    if any(_RARE(s)):
+        _hosts(s, path, errors)
+        _lists(s, path, errors)
     if s.dns_config is not None or s.dns_policy == "None":
         _dns(s.dns_config or PodDNSConfig(), s.dns_policy, path, errors)
     if s.share_process_namespace and s.host_pid:
@@ -67,7 +87,6 @@ def spec(s: PodSpec, path: str, errors: Errors) -> None:
     if s.overhead:
         for name, amount in s.overhead.items():
             checks.amount(f"{path}.overhead[{name}]", amount, errors)
-    _lists(s, path, errors)
 
 
 def template(t: PodTemplateSpec | None, path: str) -> Errors:

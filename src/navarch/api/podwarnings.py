@@ -7,6 +7,7 @@ One table, from which a line goes when the thing is done.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from navarch.api.container import Container
@@ -34,8 +35,8 @@ CONTAINER_FIELDS: dict[str, str] = {
 VOLUME_SOURCES = frozenset({"host_path", "empty_dir", "secret", "config_map", "downward_api", "projected"})
 
 _WIRE = dict(zip(Volume.__struct_fields__, Volume.__struct_encode_fields__, strict=True))
-_POD = tuple(POD_FIELDS.items())
-_CONTAINER = tuple(CONTAINER_FIELDS.items())
+_POD_VALUES = attrgetter(*POD_FIELDS.values())
+_CONTAINER_VALUES = attrgetter(*CONTAINER_FIELDS.values())
 _SAID = "is accepted but not acted on in this release"
 
 #: Further things worth a word: (whether the spec has it, what to say).
@@ -48,9 +49,8 @@ OTHERS: tuple[tuple[Callable[[PodSpec], Any], str], ...] = (
 def warnings(spec: PodSpec, path: str = "spec") -> list[str]:
     """What the writer of a pod should know. `path` is the wire path of the spec."""
     found: list[str] = []
-    for wire, name in _POD:
-        if getattr(spec, name):
-            found.append(f"{path}.{wire} {_SAID}")
+    if any(_POD_VALUES(spec)):
+        found += [f"{path}.{wire} {_SAID}" for wire, name in POD_FIELDS.items() if getattr(spec, name)]
     for place, containers in (("containers", spec.containers), ("initContainers", spec.init_containers)):
         for i, c in enumerate(containers or ()):
             _container(c, f"{path}.{place}[{i}]", found)
@@ -65,6 +65,5 @@ def warnings(spec: PodSpec, path: str = "spec") -> list[str]:
 
 
 def _container(c: Container, path: str, found: list[str]) -> None:
-    for wire, name in _CONTAINER:
-        if getattr(c, name):
-            found.append(f"{path}.{wire} {_SAID}")
+    if any(_CONTAINER_VALUES(c)):
+        found += [f"{path}.{wire} {_SAID}" for wire, name in CONTAINER_FIELDS.items() if getattr(c, name)]

@@ -25,6 +25,9 @@ _CERTIFICATE_SECONDS = 86400
 _SOURCES = VolumeSource.__struct_fields__
 _EMPTY_DIR = EmptyDirVolumeSource()
 
+#: Looked at first.
+_COMMON = ("config_map", "secret", "empty_dir", "projected", "persistent_volume_claim", "host_path")
+
 #: Source -> field -> what it is when absent. Empty strings count as absent, as in the reference.
 _SIMPLE: dict[str, dict[str, Any]] = {
     "host_path": {"type": ""},
@@ -37,10 +40,14 @@ _SIMPLE: dict[str, dict[str, Any]] = {
     "azure_disk": {"caching_mode": "ReadWrite", "kind": "Shared", "fs_type": "ext4", "read_only": False},
     "scale_io": {"storage_mode": "ThinProvisioned", "fs_type": "xfs"},
 }
+_NOTHING: dict[str, Any] = {}
 
 
 def source_of(v: VolumeSource) -> str | None:
     """The Python name of the (first) source that is set."""
+    for name in _COMMON:
+        if getattr(v, name) is not None:
+            return name
     for name in _SOURCES:
         if getattr(v, name) is not None:
             return name
@@ -52,11 +59,11 @@ def volume(v: Volume) -> Volume:
     if name is None:
         return replace(v, empty_dir=_EMPTY_DIR)
     source = getattr(v, name)
-    changes = {
-        key: value
-        for key, value in _SIMPLE.get(name, {}).items()
-        if getattr(source, key) in (None, "") and value != getattr(source, key)
-    }
+    changes: dict[str, Any] = {}
+    for key, value in _SIMPLE.get(name, _NOTHING).items():
+        given = getattr(source, key)
+        if given is None or (given == "" and value != ""):
+            changes[key] = value
     if name == "empty_dir":
         if source.size_limit is not None and (size := _canonical(source.size_limit)) != source.size_limit:
             changes["size_limit"] = size
