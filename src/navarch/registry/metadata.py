@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from uuid import uuid4
 
 from msgspec.structs import replace
 
 from navarch.api import names
 from navarch.api.errors import FieldError, bad_request, forbidden, invalid, required
-from navarch.api.meta import ObjectMeta, OwnerReference, now
+from navarch.api.meta import ObjectMeta, OwnerReference
+from navarch.registry import stamps
 
 NameRule = Callable[[str], str | None]
 
@@ -58,9 +58,9 @@ def for_create(metadata: ObjectMeta, namespace: str | None, name: str, generatio
         name=name,
         namespace=namespace,
         self_link=None,
-        uid=str(uuid4()),
+        uid=stamps.uid(),
         generation=generation,
-        creation_timestamp=now(),
+        creation_timestamp=stamps.second(),
         deletion_timestamp=None,
         deletion_grace_period_seconds=None,
         managed_fields=None,

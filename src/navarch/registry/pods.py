@@ -9,11 +9,11 @@ import msgspec
 from msgspec.structs import replace
 
 from navarch.api.errors import StatusError, conflict, invalid_object, not_supported, required
-from navarch.api.meta import DeleteOptions, now
+from navarch.api.meta import DeleteOptions
 from navarch.api.pod import POD, Pod
 from navarch.api.podspec import PodSpec
 from navarch.api.podstatus import PodCondition, PodStatus
-from navarch.registry import metadata
+from navarch.registry import metadata, stamps
 from navarch.registry.admission import Request
 from navarch.registry.context import Context, Stored, versioned
 from navarch.registry.core import Core, refused
@@ -104,7 +104,7 @@ def _assigned(pod: Pod, node: str, annotations: dict[str, str] | None) -> Pod:
         meta = replace(meta, annotations={**(meta.annotations or {}), **annotations})
     status = pod.status or PodStatus()
     others = [c for c in status.conditions or () if c.type != "PodScheduled"]
-    scheduled = PodCondition(type="PodScheduled", status="True", last_transition_time=now())
+    scheduled = PodCondition(type="PodScheduled", status="True", last_transition_time=stamps.second())
     return replace(
         pod,
         metadata=meta,
