@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keys and certificates (ECDSA P-256): the cluster's CA, server and client certificates, signing requests, kubeconfig files.
+"""Keys and certificates (ECDSA P-256): the cluster's CA, server and client certificates, signing requests,
+kubeconfig files.
 
-Pure functions of bytes and values. Which files a master has, and when they are renewed, is `pki_dir`; who may have a
+Pure functions of bytes and values. Which files a master has, and when they are renewed, is `pki_dir`; who may
+have a
 certificate signed is the csr controller's business.
 """
 
@@ -78,7 +80,9 @@ def issue(
     usages: Sequence[str] = ("client auth",),
     lifetime: timedelta = LEAF_LIFETIME,
 ) -> Pair:
-    """A new key with a certificate of the CA. names: DNS names and IP addresses; usages: `server auth`, `client auth`."""
+    """A new key with a certificate of the CA. names: DNS names and IP addresses; usages: `server auth`,
+    `client auth`.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _sign(ca, _subject(common_name, organizations), key.public_key(), names, usages, lifetime)
     return Pair(certificate, _key_pem(key))
@@ -124,7 +128,9 @@ def read_request(pem: bytes) -> Request:
 def sign_request(
     ca: Pair, pem: bytes, *, usages: Sequence[str] = ("client auth",), lifetime: timedelta = LEAF_LIFETIME
 ) -> bytes:
-    """The certificate (PEM) a request asks for: its subject and alternative names; nothing else of it is taken over."""
+    """The certificate (PEM) a request asks for: its subject and alternative names; nothing else of it is
+    taken over.
+    """
     request = _load_request(pem)
     wanted = read_request(pem)
     return _sign(ca, request.subject, request.public_key(), wanted.names, usages, lifetime)

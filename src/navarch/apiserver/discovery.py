@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Discovery: which groups, versions and resources there are, in the classic form and as one aggregated document (v2).
+"""Discovery: which groups, versions and resources there are, in the classic form and as one aggregated
+document (v2).
 
 Made from the scheme once; the scheme does not change while the server runs.
 """
@@ -32,6 +33,9 @@ _SUBRESOURCES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
 }
 _STATUS_VERBS = ("get", "patch", "update")
 
+#: Names of machines as the API has them.
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
 
 def _storage_hash(kind: Kind[Any]) -> str:
     return sha256(kind.root.encode()).hexdigest()[:11]
@@ -41,11 +45,11 @@ class Discovery:
     def __init__(self, scheme: Scheme) -> None:
         self._scheme = scheme
         self._groups: dict[str, list[str]] = {}
-        for group, version in scheme.groups():
+        for group, version in sorted({(k.group, k.version) for k in scheme if k.verbs}):
             self._groups.setdefault(group, []).append(version)
 
     def _kinds(self, group: str, version: str) -> list[Kind[Any]]:
-        found = [k for k in self._scheme if (k.group, k.version) == (group, version)]
+        found = [k for k in self._scheme if (k.group, k.version) == (group, version) and k.verbs]
         return sorted(found, key=lambda k: k.resource)
 
     @cached_property
@@ -63,7 +67,7 @@ class Discovery:
                 "buildDate": "",
                 "goVersion": f"python{platform.python_version()}",
                 "compiler": platform.python_implementation(),
-                "platform": f"linux/{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(platform.machine(), platform.machine()) }",
+                "platform": f"linux/{_ARCHITECTURES.get(platform.machine(), platform.machine())}",
             }
         )
 
@@ -106,7 +110,7 @@ class Discovery:
                 "singularName": kind.singular,
                 "namespaced": kind.namespaced,
                 "kind": kind.kind,
-                "verbs": sorted(kind.verbs if kind.stored else ("create",)),
+                "verbs": sorted(kind.verbs),
             }
             if kind.short_names:
                 entry["shortNames"] = list(kind.short_names)
@@ -168,7 +172,7 @@ class Discovery:
             "responseKind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
             "scope": "Namespaced" if kind.namespaced else "Cluster",
             "singularResource": kind.singular,
-            "verbs": sorted(kind.verbs if kind.stored else ("create",)),
+            "verbs": sorted(kind.verbs),
         }
         if kind.short_names:
             entry["shortNames"] = list(kind.short_names)

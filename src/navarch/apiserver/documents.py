@@ -50,6 +50,7 @@ class Documents:
             case ["apis", group, version]:
                 return self._found(x, self._discovery.resources(group, version))
             case ["openapi", "v2"]:
+                negotiate.accept(x.header("Accept"))
                 return await self._document(x, "v2")
             case ["openapi", "v3"]:
                 return x.reply(200, self._openapi_index())

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One HTTP request and how it is answered: the thinnest layer over aiohttp's parser and connection.
 
-aiohttp's own request and response objects cost more than a whole `get` does here, so the connection hands us its parsed message and
-we write finished bytes to the transport. Not here: what is asked (`route`), by whom (`authn`), what is answered (`verbs`).
+aiohttp's own request and response objects cost more than a whole `get` does here, so the connection hands us
+its parsed message and
+we write finished bytes to the transport. Not here: what is asked (`route`), by whom (`authn`), what is
+answered (`verbs`).
 """
 
 from __future__ import annotations
@@ -116,7 +118,9 @@ WRITTEN_LAST = Reply(b"", False)
 
 
 class Exchange:
-    """A request as it came, and the connection to answer on. aiohttp's connection calls `_finish`, `_cancel` and sets `_task`."""
+    """A request as it came, and the connection to answer on. aiohttp's connection calls `_finish`, `_cancel`
+    and sets `_task`.
+    """
 
     __slots__ = (
         "_task",
@@ -261,7 +265,9 @@ def _quoted(text: str) -> str:
 
 
 class Connection(web.RequestHandler):
-    """A client's connection. Holds what is read of it once: the certificate's user, the user of the last Authorization header."""
+    """A client's connection. Holds what is read of it once: the certificate's user, the user of the last
+    Authorization header.
+    """
 
     __slots__ = ("bearer", "bearer_user", "certificate_user", "identified")
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is counted of requests, and `/metrics`. Counting is a dictionary and a list of numbers: prometheus-client only prints it."""
+"""What is counted of requests, and `/metrics`. Counting is a dictionary and a list of numbers: prometheus-
+client only prints it.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +51,8 @@ class Requests:
         for labels, cells in self._durations.items():
             buckets: list[tuple[str, float]] = []
             running = 0.0
-            for bound, count in zip((*map(str, BUCKETS), "+Inf"), cells, strict=False):
-                running += count
+            for bound, found in zip((*map(str, BUCKETS), "+Inf"), cells, strict=False):
+                running += found
                 buckets.append((bound, running))
             timed.add_metric(list(labels), buckets, cells[-1])
         yield timed
@@ -77,5 +79,5 @@ def exposition(requests: Requests) -> tuple[bytes, str]:
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-    registry.register(requests)  # type: ignore[arg-type] # a collector by its shape
+    registry.register(requests)
     return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What form of answer an Accept header wants: plain JSON, a Table, metadata only, or a form of discovery. Answers are always JSON.
+"""What form of answer an Accept header wants: plain JSON, a Table, metadata only, or a form of discovery.
+Answers are always JSON.
 
 Headers repeat from request to request, so what was understood once is remembered.
 """
@@ -7,7 +8,7 @@ Headers repeat from request to request, so what was understood once is remembere
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from navarch.api import errors
 
@@ -15,7 +16,9 @@ As = Literal["", "Table", "PartialObjectMetadata", "PartialObjectMetadataList", 
 
 
 class Form(NamedTuple):
-    """`as_` with its group and version, as in `application/json;as=Table;v=v1;g=meta.k8s.io`. "" is the object itself."""
+    """`as_` with its group and version, as in `application/json;as=Table;v=v1;g=meta.k8s.io`. "" is the
+    object itself.
+    """
 
     as_: As = ""
     version: str = ""
@@ -43,11 +46,17 @@ def accept(header: str) -> Form:
         if not as_:
             return PLAIN
         if as_ in _META and version == "v1" and group == "meta.k8s.io":
-            return Form(as_, version, f"application/json;as={as_};v=v1;g=meta.k8s.io")  # type: ignore[arg-type] # one of _META
+            content_type = f"application/json;as={as_};v=v1;g=meta.k8s.io"
+            return Form(cast(As, as_), version, content_type)
         if as_ == "APIGroupDiscoveryList" and group == "apidiscovery.k8s.io" and version == "v2":
-            return Form(as_, version, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+            return Form(
+                "APIGroupDiscoveryList",
+                version,
+                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+            )
     raise errors.not_acceptable(
-        "only the following media types are accepted: application/json, application/json;as=Table;v=v1;g=meta.k8s.io, "
+        "only the following media types are accepted: application/json, "
+        "application/json;as=Table;v=v1;g=meta.k8s.io, "
         "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
     )
 

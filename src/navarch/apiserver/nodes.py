@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way to a pod's node: logs are fetched from its kubelet and passed on; exec, attach and port-forward are spliced through.
+"""The way to a pod's node: logs are fetched from its kubelet and passed on; exec, attach and port-forward are
+spliced through.
 
 The master shows the kubelet its client certificate and wants the
 kubelet's to be of the cluster's CA.
@@ -21,8 +22,6 @@ from navarch.apiserver.route import Target
 from navarch.registry.context import SYSTEM, Context
 from navarch.registry.registry import Registry
 
-KUBELET_PORT = 10250
-
 _PATHS = {"exec": "exec", "attach": "attach", "portforward": "portForward"}
 _LOG_OPTIONS = frozenset(
     {"follow", "tailLines", "sinceSeconds", "sinceTime", "timestamps", "previous", "limitBytes", "stream"}
@@ -32,8 +31,6 @@ _LOG_OPTIONS = frozenset(
 class Kubelet(NamedTuple):
     host: str
     port: int
-    #: What its certificate must name.
-    name: str
 
 
 class Nodes:
@@ -72,7 +69,10 @@ class Nodes:
             raise errors.unavailable(f"node {node_name} has told no address")
         endpoints = status.daemon_endpoints
         endpoint = endpoints.kubelet_endpoint if endpoints is not None else None
-        return Kubelet(host, (endpoint.port if endpoint is not None else 0) or KUBELET_PORT, host)
+        if endpoint is None or not endpoint.port:
+            # A simulated node, say: its address belongs to nobody, or to somebody else.
+            raise errors.unavailable(f"node {node_name} has told no port of its kubelet")
+        return Kubelet(host, endpoint.port)
 
     def _client_tls(self) -> ssl.SSLContext:
         if self._tls is None:
@@ -108,7 +108,9 @@ class Nodes:
     # Streams
 
     async def stream(self, x: Exchange, target: Target) -> Reply:
-        """exec, attach and portforward: the client's upgrade goes to the kubelet as it is, and then every byte."""
+        """exec, attach and portforward: the client's upgrade goes to the kubelet as it is, and then every
+        byte.
+        """
         pod = self._pod(target)
         kubelet = self._kubelet(pod)
         path = f"/{_PATHS[target.subresource]}/{quote(target.namespace)}/{quote(target.name)}"

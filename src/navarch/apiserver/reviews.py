@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kinds that are only asked: may I, may somebody, who am I, whose token is this. Answered by the authorizer and the authenticator."""
+"""The kinds that are only asked: may I, may somebody, who am I, whose token is this. Answered by the
+authorizer and the authenticator.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import msgspec
 from navarch.api import errors
 from navarch.api.scheme import Kind
 from navarch.apiserver.authn import Authenticator
-from navarch.apiserver.authz import Attributes, Authorizer
+from navarch.apiserver.authz import Attributes, Authorizer, node, roles
 from navarch.registry.context import Context, User
 from navarch.registry.registry import Registry
 
@@ -33,6 +35,7 @@ class Reviews:
             (_AUTHORIZATION, "selfsubjectaccessreviews", self._may_i),
             (_AUTHORIZATION, "subjectaccessreviews", self._may_somebody),
             (_AUTHORIZATION, "localsubjectaccessreviews", self._may_somebody),
+            (_AUTHORIZATION, "selfsubjectrulesreviews", self._what_may_i),
             (_AUTHENTICATION, "selfsubjectreviews", self._who_am_i),
             (_AUTHENTICATION, "tokenreviews", self._whose_token),
         ]
@@ -69,12 +72,30 @@ class Reviews:
                 resource.get("name") or "",
             )
         else:
+            assert other is not None
             attributes = Attributes(user, other.get("verb") or "*", path=other.get("path") or "")
         decision = await self._authorizer.authorize(attributes)
         status: dict[str, Any] = {"allowed": bool(decision.allowed)}
         if decision.reason:
             status["reason"] = decision.reason
         return status
+
+    async def _what_may_i(self, ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+        """The fixed roles' rules. What else a node may depends on its pods and cannot be listed."""
+        rules = [
+            {"verbs": sorted(r.verbs), "apiGroups": sorted(r.groups), "resources": sorted(r.resources)}
+            for r in roles.rules(ctx.user)
+        ]
+        paths = (
+            ["*"]
+            if roles.MASTERS in ctx.user.groups
+            else [p + s for p in roles.OPEN_PATHS for s in ("", "/*")]
+        )
+        return {
+            "resourceRules": rules,
+            "nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": paths}],
+            "incomplete": node.GROUP in ctx.user.groups,
+        }
 
     async def _who_am_i(self, ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
         return {"userInfo": _user_info(ctx.user)}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a request asks for: its path and method as verb, kind, namespace, name and subresource; its query as typed options.
+"""What a request asks for: its path and method as verb, kind, namespace, name and subresource; its query as
+typed options.
 
 Rules of the paths: the API reference, "Resource URIs". Not here: whether the asker may, and what is answered.
 """
@@ -81,7 +82,8 @@ def find(scheme: Scheme, path: str) -> Target | None:
     if "%" in path:
         parts = [unquote(p) for p in parts]
     namespace = ""
-    # /namespaces/N and /namespaces/N/status (or finalize) are the namespace itself; one part more is something in it.
+    # /namespaces/N and /namespaces/N/status (or finalize) are the namespace itself; one part more is
+    # something in it.
     if parts[at] == "namespaces" and len(parts) > at + 2 and not _of_namespace(group, parts, at):
         namespace = parts[at + 1]
         at += 2
@@ -131,7 +133,7 @@ def verb(method: str, target: Target, options: Options) -> str:
 
 
 def options(query: str) -> Options:
-    """Read a raw query. Raises StatusError 400 that names the bad option. Unknown options are not looked at."""
+    """Read a raw query; unknown options are passed over. Raises StatusError 400 that names the bad one."""
     if not query:
         return NO_OPTIONS
     found: dict[str, Any] = {}

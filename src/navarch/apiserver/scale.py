@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The scale subresource: the replicas of any kind that has them, read and written as an autoscaling/v1 Scale."""
+"""The scale subresource: the replicas of any kind that has them, as an autoscaling/v1 Scale."""
 
 from __future__ import annotations
 

@@ -59,7 +59,9 @@ class ApiServer:
         authorizer: Authorizer,
         kubelet_tls: ssl.SSLContext | None = None,
     ) -> None:
-        """tls: server context that verifies client certificates. kubelet_tls: how the master shows itself to kubelets."""
+        """tls: server context that verifies client certificates. kubelet_tls: how the master shows itself to
+        kubelets.
+        """
         self._registry = registry
         self._scheme = registry.scheme
         self._tls = tls
@@ -191,7 +193,7 @@ class ApiServer:
             if target.subresource:
                 reply = await self._subresources.handle(x, target, options, verb)
             else:
-                if verb not in kind.verbs and (kind.stored or verb != "create"):
+                if verb not in kind.verbs:
                     raise errors.method_not_allowed(
                         "the server does not allow this method on the requested resource"
                     )
@@ -229,7 +231,9 @@ class ApiServer:
         return await self._documents.answer(x)
 
     def _refuse(self, x: Exchange, error: errors.StatusError) -> Reply:
-        """An error as the answer. When the body was not read, the connection ends: nobody wants the rest of it."""
+        """An error as the answer. When the body was not read, the connection ends: nobody wants the rest of
+        it.
+        """
         body = msgspec.json.encode(error.body()) + b"\n"
         extra = ""
         if error.code == 401:
@@ -253,7 +257,9 @@ _TOO_LONG = "request took too long"
 
 
 def server_tls(certificate: str, key: str, client_ca: str) -> ssl.SSLContext:
-    """Paths of PEM files -> the context the server listens with. Client certificates are asked for and verified, not required."""
+    """Paths of PEM files -> the context the server listens with. Client certificates are asked for and
+    verified, not required.
+    """
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
     tls.load_cert_chain(certificate, key)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A client's upgraded connection joined to a kubelet's: the request head is passed on, and from then on every byte both ways.
+"""A client's upgraded connection joined to a kubelet's: the request head is passed on, and from then on every
+byte both ways.
 
 WebSocket frames are not looked at: whatever protocol version client and kubelet agree on works.
 """

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Answers that are long or endless: lists written in portions, watches written as they happen. Slow readers are waited for, not for ever."""
+"""Answers that are long or endless: lists written in portions, watches written as they happen. Slow readers
+are waited for, not for ever.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from navarch.apiserver.exchange import JSON, WRITTEN, WRITTEN_LAST, Exchange, Reply, head
 
-#: Bytes written before the client's pace is looked at: what fits in the socket and TLS buffers without a copy too many.
+#: Bytes written before the client's pace is looked at: what fits in the socket and TLS buffers without a copy
+#: too many.
 PORTION = 256 * 1024
 
 #: Answers from this size on are compressed for who asks, unless they stay on this host.
@@ -74,7 +77,9 @@ def chunk(data: bytes) -> bytes:
 
 
 async def drain(x: Exchange) -> None:
-    """Wait until the client has taken most of what was written. Raises ConnectionResetError when it is gone or stuck."""
+    """Wait until the client has taken most of what was written. Raises ConnectionResetError when it is gone
+    or stuck.
+    """
     if not x.protocol.writing_paused:
         return
     try:

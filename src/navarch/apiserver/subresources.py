@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Subresources: which are parts of the object (status and the like), which are acts (binding, eviction), which lead to the node."""
+"""Subresources: which are parts of the object (status and the like), which are acts (binding, eviction),
+which lead to the node.
+"""
 
 from __future__ import annotations
 
-from navarch.api import decode, errors
-from navarch.apiserver.bodies import Binding, Eviction
+from navarch.api import errors
+from navarch.api.binding import BINDING
+from navarch.api.eviction import EVICTION
 from navarch.apiserver.exchange import Exchange, Reply
 from navarch.apiserver.nodes import Nodes
 from navarch.apiserver.route import Options, Target
@@ -44,16 +47,12 @@ class Subresources:
         raise errors.method_not_allowed("the server does not allow this method on the requested resource")
 
     async def _bind(self, x: Exchange, target: Target, options: Options) -> Reply:
-        body = await x.body()
-        binding = decode.decode_struct(Binding, body, x.headers.get("Content-Type") or decode.JSON, "Binding")
+        binding = await self._verbs.object(x, BINDING, options)
         await self._registry.bind(target.namespace, target.name, binding, context(x, options))
         return x.reply(201, _CREATED)
 
     async def _evict(self, x: Exchange, target: Target, options: Options) -> Reply:
-        body = await x.body()
-        eviction = decode.decode_struct(
-            Eviction, body, x.headers.get("Content-Type") or decode.JSON, "Eviction"
-        )
+        eviction = await self._verbs.object(x, EVICTION, options)
         await self._registry.evict(target.namespace, target.name, eviction, context(x, options))
         return x.reply(201, _CREATED)
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tables (meta.k8s.io/v1 Table): what `kubectl get` shows, made from a kind's columns; and objects cut down to their metadata.
+"""Tables (meta.k8s.io/v1 Table): what `kubectl get` shows, made from a kind's columns; and objects cut down
+to their metadata.
 
-Here objects are decoded, which plain answers never do; long lists are done in portions, with the loop free in between.
+Here objects are decoded, which plain answers never do; long lists are done in portions, with the loop free in
+between.
 """
 
 from __future__ import annotations
@@ -116,7 +118,9 @@ def _head(kind: Kind[Any], revision: int, more: bytes) -> bytes:
 async def table(
     kind: Kind[Any], values: Iterable[bytes], revision: int, include: str, more: bytes = b""
 ) -> bytes:
-    """A Table of objects. include: None, Metadata or Object; more: further members of its ListMeta, each begun by a comma."""
+    """A Table of objects. include: None, Metadata or Object; more: further members of its ListMeta, each
+    begun by a comma.
+    """
     now = time.time()
     rows: list[bytes] = []
     for value in values:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verbs on stored objects, from HTTP to the registry and back: get, list, create, update, patch, delete, deletecollection.
+"""The verbs on stored objects, from HTTP to the registry and back: get, list, create, update, patch, delete,
+deletecollection.
 
-Not here: watches (`watching`), subresources that are no part of the object (`subresources`), who may (the server asked before).
+Not here: watches (`watching`), subresources that are no part of the object (`subresources`), who may (the
+server asked before).
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from navarch.apiserver.exchange import Exchange, Reply
 from navarch.apiserver.route import Options, Target
 from navarch.registry.context import Context, Stored
 from navarch.registry.registry import Registry
+from navarch.store.cache import Entry
 
-#: Kinds whose deletion answers with the object even when it is gone at once, as the reference's clients expect.
+#: Kinds whose deletion answers with the object even when it is gone at once, as the reference's clients
+#: expect.
 _ANSWERS_DELETED = frozenset(
     {
         "pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims", "podtemplates",
@@ -86,10 +90,8 @@ class Verbs:
             resource_version=options.resource_version,
             match=options.resource_version_match,
         )
-        if options.continue_ and found.entries:
-            # A page token names a list, not who may read it: it is good for the list it was given out for alone.
-            if not found.entries[0].key.startswith(kind.prefix(target.namespace or None)):
-                raise errors.bad_request("continue key is not valid")
+        if options.continue_ and not _of_list(found.entries, kind, target.namespace):
+            raise errors.bad_request("continue key is not valid")
         more = b""
         if found.continue_:
             more += b',"continue":%b' % _encode(found.continue_)
@@ -201,6 +203,11 @@ class Verbs:
         return await streams.send(x, 200, [head, body, b"]}"])
 
 
+def _of_list(entries: list[Entry], kind: Kind[Any], namespace: str) -> bool:
+    """Whether a page belongs to the list asked for: its token names a list, not who may read it."""
+    return not entries or entries[0].key.startswith(kind.prefix(namespace or None))
+
+
 def label_selector(options: Options) -> selectors.Selector | None:
     return selectors.parse_labels(options.labels) if options.labels else None
 
@@ -248,7 +255,9 @@ async def patch_body(x: Exchange) -> tuple[Any, Any]:
 
 
 def _without_directives(value: Any) -> Any:
-    """A patch without the directives of strategic merge (`$patch`, `$setElementOrder/...`), which are no fields."""
+    """A patch without the directives of strategic merge (`$patch`, `$setElementOrder/...`), which are no
+    fields.
+    """
     if isinstance(value, dict):
         return {k: _without_directives(v) for k, v in value.items() if not k.startswith("$")}
     if isinstance(value, list):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Watches: a stream of JSON frames, one write to the transport a batch and watcher.
 
-What a batch looks like on the wire is made by the first watcher that sends it and remembered in the batch, so that fifty watchers
+What a batch looks like on the wire is made by the first watcher that sends it and remembered in the batch, so
+that fifty watchers
 with one selector encode once.
 """
 
@@ -25,7 +26,8 @@ from navarch.registry.reading import Bookmark, Watching
 from navarch.registry.registry import Registry
 from navarch.store.cache import Batch
 
-#: Seconds a watch lasts when the client names no end: between half an hour and an hour, so that not all end at once.
+#: Seconds a watch lasts when the client names no end: between half an hour and an hour, so that not all end
+#: at once.
 SHORTEST, LONGEST = 1800.0, 3600.0
 
 #: Changes written at a time: a long backlog does not hold the loop.

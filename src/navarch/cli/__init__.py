@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: one file a command, loaded only when it is asked for. A command has `add(parser)` and `run(arguments)`."""
+"""The command line: one file a command, loaded only when it is asked for. A command has `add(parser)` and
+`run(arguments)`.
+"""
 
 from __future__ import annotations
 

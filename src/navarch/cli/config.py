@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Configuration files: YAML read into a struct that knows its keys. A mistake is one line that names the key."""
+"""Configuration files: YAML read into a struct. A mistake is one line that names the key."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The control plane of one process: store -> registry -> API server, then scheduler and controllers on the client interface.
+"""The control plane of one process: store -> registry -> API server, then scheduler and controllers on the
+client interface.
 
-What `navarch master` and `navarch standalone` have in common. Every task has an owner here; when one fails, the process ends: its
+What `navarch master` and `navarch standalone` have in common. Every task has an owner here; when one fails,
+the process ends: its
 supervisor starts it again from a clean state.
 """
 
@@ -211,7 +213,9 @@ async def ensure_namespaces(registry: Registry) -> None:
 
 
 def tune_collector() -> None:
-    """What is loaded now stays: the collector need not look at it again. Structs are untracked, so it has little to find."""
+    """What is loaded now stays: the collector need not look at it again. Structs are untracked, so it has
+    little to find.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Telling systemd how far we are (sd_notify(3)): one datagram to the socket it named. Nothing where systemd did not start us."""
+"""Telling systemd how far we are (sd_notify(3)): one datagram to the socket it named. Nothing where systemd
+did not start us.
+"""
 
 from __future__ import annotations
 

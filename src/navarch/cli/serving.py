@@ -49,7 +49,9 @@ def listen(address: str, port: int) -> socket.socket:
 
 
 def serve(settings: Settings, sock: socket.socket, ready: Callable[[], None]) -> int:
-    """Run until SIGTERM or SIGINT, or until a part fails. Returns the exit code; calls ready() when the API answers."""
+    """Run until SIGTERM or SIGINT, or until a part fails. Returns the exit code; calls ready() when the API
+    answers.
+    """
     import uvloop
 
     return uvloop.run(_serve(settings, sock, ready))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`navarch standalone`: a complete control plane on a loopback port, ready in under a second, with a CA of its own."""
+"""`navarch standalone`: a complete control plane on a loopback port, ready in under a second, with a CA of
+its own.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who asks: the client certificate first, then the bearer token; nobody is anonymous.
 
-One file a method of authentication. A method of tokens is a `TokenMethod`: it knows a token or passes on to the next.
+One file a method of authentication. A method of tokens is a `TokenMethod`: it knows a token or passes on to
+the next.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ AUTHENTICATED = "system:authenticated"
 
 
 class Known(msgspec.Struct, frozen=True):
-    """A token's owner. `lasting`: the answer holds as long as the process, so a connection may remember it."""
+    """A token's owner. `lasting`: it holds as long as the process, so a connection may remember it."""
 
     user: User
     lasting: bool
@@ -47,7 +48,7 @@ class Authenticator:
         return None
 
     def remembered(self, exchange: Exchange) -> User | None:
-        """The user as far as the connection knows it already: the fast path of every request but the first."""
+        """The user as far as the connection knows it already: what every request but the first takes."""
         connection = exchange.protocol
         authorization = exchange.headers.get("Authorization")
         if authorization is None or authorization == connection.bearer:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bootstrap tokens: `id.secret`, kept as Secrets `bootstrap-token-<id>` in kube-system, with an expiry and a usage.
+"""Bootstrap tokens: `id.secret`, kept as Secrets `bootstrap-token-<id>` in kube-system, with an expiry and a
+usage.
 
-Source of the format: the API reference's "Authenticating with Bootstrap Tokens". A token that expires or is deleted ends at once:
+Source of the format: the API reference's "Authenticating with Bootstrap Tokens". A token that expires or is
+deleted ends at once:
 nothing is remembered here.
 """
 
@@ -26,7 +28,8 @@ GROUP = "system:bootstrappers"
 _TOKEN = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 _EXTRA_GROUP = re.compile(r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]")
 
-#: Reads the data (base64 values) of a Secret of the type above in kube-system; None when there is none of that name and type.
+#: Reads the data (base64 values) of a Secret of the type above in kube-system; None when there is none of
+#: that name and type.
 ReadSecret = Callable[[str], Awaitable[Mapping[str, str] | None]]
 
 
@@ -55,7 +58,9 @@ class BootstrapTokens:
 
 
 def expired(expiration: str) -> bool:
-    """Whether a token with this RFC 3339 expiration is over. An unreadable one is: better refused than for ever."""
+    """Whether a token with this RFC 3339 expiration is over. An unreadable one is: better refused than for
+    ever.
+    """
     if not expiration:
         return False
     try:

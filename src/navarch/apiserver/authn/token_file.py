@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Static bearer tokens from a file: lines of `token,user,uid,"group1,group2"` (the groups may be missing). Read once, at start.
+"""Static bearer tokens from a file: lines of `token,user,uid,"group1,group2"` (the groups may be missing).
+Read once, at start.
 
 Tokens are kept and looked up by their SHA-256, so that how long a look-up takes says nothing about a token.
 """

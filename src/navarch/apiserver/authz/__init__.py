@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may do what: one question, asked of each authorizer in turn; the first that decides, decides; nobody's yes is a no.
+"""Who may do what: one question, asked of each authorizer in turn; the first that decides, decides; nobody's
+yes is a no.
 
 One file an authorizer: `roles` (fixed roles), `node` (a kubelet and what is its own). RBAC becomes one more.
 """

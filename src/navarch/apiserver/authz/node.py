@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a kubelet may: its node, its lease, the pods bound to it, and what those pods name.
 
-A kubelet is a user `system:node:NAME` in the group `system:nodes`. After the API reference's "Node authorization". Which pods are
+A kubelet is a user `system:node:NAME` in the group `system:nodes`. After the API reference's "Node
+authorization". Which pods are
 on a node is asked through `NodePods`, so that nothing here knows how they are kept.
 """
 
@@ -26,7 +27,9 @@ class NodePods(Protocol):
         """Whether the pod is bound to the node."""
 
     async def names_object(self, node: str, resource: str, namespace: str, name: str) -> bool:
-        """Whether a pod bound to the node names the object (secrets, configmaps, persistentvolumeclaims, serviceaccounts)."""
+        """Whether a pod bound to the node names the object (secrets, configmaps, persistentvolumeclaims,
+        serviceaccounts).
+        """
 
 
 class NodeAuthorizer:
@@ -74,7 +77,8 @@ class NodeAuthorizer:
         if a.verb in _READ and not a.subresource:
             return ALLOWED
         if a.verb == "create" and not a.subresource:
-            # The body's name is not known here; node names come from certificates, and admission of the rest is the registry's.
+            # The body's name is not known here; node names come from certificates, and admission of the rest
+            # is the registry's.
             return _yes(a.name in ("", node), "a kubelet may only register its own node")
         own = a.name == node
         if a.verb in ("update", "patch") and a.subresource in ("", "status"):

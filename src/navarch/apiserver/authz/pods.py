@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is bound to a node, and what that names: the node authorizer's `NodePods`, read from the registry's cache."""
+"""What is bound to a node, and what that names: the node authorizer's `NodePods`, read from the registry's
+cache.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from navarch.registry.registry import Registry
 
 
 class PodsOfNodes:
-    """What is bound to a node and what that names, from the registry's cache: the node authorizer's `NodePods`."""
+    """What is bound to a node and what that names, from the registry's cache: the node authorizer's
+    `NodePods`.
+    """
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fixed roles: administrators, what everyone known may ask, bootstrapping kubelets, the master's own parts.
+"""The fixed roles: administrators, what everyone known may ask, bootstrapping kubelets, the master's own
+parts.
 
 A rule is data; `system:masters` is not asked here at all but let through by the server before any authorizer.
 """
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from navarch.apiserver.authn import AUTHENTICATED
 from navarch.apiserver.authn.bootstrap import GROUP as BOOTSTRAPPERS
 from navarch.apiserver.authz import ALLOWED, NO_OPINION, Attributes, Decision
+from navarch.registry.context import User
 
 MASTERS = "system:masters"
 
@@ -76,12 +78,13 @@ class Roles:
             return ALLOWED
         if not attributes.resource:
             return ALLOWED if attributes.verb in ("get", "head") and _open(attributes.path) else NO_OPINION
-        for group in user.groups:
-            if any(r.allows(attributes) for r in BY_GROUP.get(group, ())):
-                return ALLOWED
-        if any(r.allows(attributes) for r in BY_USER.get(user.name, ())):
-            return ALLOWED
-        return NO_OPINION
+        return ALLOWED if any(r.allows(attributes) for r in rules(user)) else NO_OPINION
+
+
+def rules(user: User) -> list[Rule]:
+    """All rules that hold for a user."""
+    found = [rule for group in user.groups for rule in BY_GROUP.get(group, ())]
+    return found + list(BY_USER.get(user.name, ()))
 
 
 def _open(path: str) -> bool:

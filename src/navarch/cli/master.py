@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`navarch master`: the control plane as a service, told what to do by one file."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from navarch import pki
+from navarch.cli import Failure
+from navarch.cli.config import ConfigError, duration, load
+from navarch.cli.serving import listen, logging_to_stderr, serve
+
+T = TypeVar("T")
+
+PKI = "/etc/navarch/pki/"
+
+
+class MasterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The keys of master.yaml. Empty: not used."""
+
+    data_dir: str = "/var/lib/navarch/master"
+    bind_address: str = "0.0.0.0"
+    port: int = 6443
+    advertise_address: str = ""
+    tls_cert_file: str = PKI + "apiserver.crt"
+    tls_key_file: str = PKI + "apiserver.key"
+    client_ca_file: str = msgspec.field(name="clientCAFile", default=PKI + "ca.crt")
+    client_ca_key_file: str = msgspec.field(name="clientCAKeyFile", default=PKI + "ca.key")
+    kubelet_client_cert_file: str = PKI + "kubelet-client.crt"
+    kubelet_client_key_file: str = PKI + "kubelet-client.key"
+    service_account_key_file: str = PKI + "sa.key"
+    token_file: str = ""
+    cluster_cidr: str = msgspec.field(name="clusterCIDR", default="10.244.0.0/16")
+    node_cidr_mask_size: int = msgspec.field(name="nodeCIDRMaskSize", default=24)
+    service_cidr: str = msgspec.field(name="serviceCIDR", default="10.96.0.0/16")
+    node_monitor_grace_period: str = "40s"
+    default_toleration_seconds: int = 300
+    log_level: str = "info"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", required=True, metavar="FILE", help="configuration file (YAML)")
+    parser.add_argument(
+        "--check", action="store_true", help="read the configuration, say what is wrong, and end"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    try:
+        config = load(options.config, MasterConfig)
+        check(config)
+    except ConfigError as error:
+        raise Failure(str(error), 2) from None
+    except ValueError as error:
+        raise Failure(f"{options.config}: {error}", 2) from None
+    if options.check:
+        return 0
+    logging_to_stderr(config.log_level)
+    sock = listen(config.bind_address, config.port)
+    try:
+        return _run(options.config, config, sock)
+    finally:
+        sock.close()
+
+
+def check(config: MasterConfig) -> None:
+    """Raises ValueError whose message begins with the key."""
+    for key, address in (
+        ("bindAddress", config.bind_address),
+        ("advertiseAddress", config.advertise_address),
+    ):
+        if address:
+            _checked(key, address, ipaddress.ip_address)
+    if not 1 <= config.port <= 65535:
+        raise ValueError(f"port: {config.port} is not between 1 and 65535")
+    cluster = _checked("clusterCIDR", config.cluster_cidr, ipaddress.ip_network)
+    service = _checked("serviceCIDR", config.service_cidr, ipaddress.ip_network)
+    if cluster.version == service.version and cluster.overlaps(service):
+        raise ValueError(f"serviceCIDR: {service} overlaps clusterCIDR {cluster}")
+    if not cluster.prefixlen <= config.node_cidr_mask_size <= cluster.max_prefixlen - 2:
+        raise ValueError(
+            f"nodeCIDRMaskSize: {config.node_cidr_mask_size} does not fit into clusterCIDR {cluster}"
+        )
+    _checked("nodeMonitorGracePeriod", config.node_monitor_grace_period, duration)
+    if config.default_toleration_seconds < 0:
+        raise ValueError("defaultTolerationSeconds: must not be negative")
+    if config.log_level not in ("debug", "info", "warning", "error"):
+        raise ValueError(f"logLevel: {config.log_level!r} is not one of debug, info, warning, error")
+
+
+def _checked(key: str, value: str, read: Callable[[str], T]) -> T:
+    try:
+        return read(value)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
+
+
+def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
+    from navarch.apiserver.authn import token_file
+    from navarch.apiserver.server import client_tls, server_tls
+    from navarch.cli.controlplane import Settings
+
+    ca = None
+    if config.client_ca_key_file:
+        ca = pki.Pair(
+            _read(path, "clientCAFile", config.client_ca_file),
+            _read(path, "clientCAKeyFile", config.client_ca_key_file),
+        )
+    for key, name in (
+        ("tlsCertFile", config.tls_cert_file),
+        ("tlsKeyFile", config.tls_key_file),
+        ("clientCAFile", config.client_ca_file),
+    ):
+        _read(path, key, name)
+    tokens = {}
+    if config.token_file:
+        text = _read(path, "tokenFile", config.token_file).decode(errors="replace")
+        try:
+            tokens = token_file.parse(text, config.token_file)
+        except ValueError as error:
+            raise Failure(f"{path}: tokenFile: {error}", 2) from None
+    kubelet_tls = None
+    try:
+        tls = server_tls(config.tls_cert_file, config.tls_key_file, config.client_ca_file)
+    except ssl.SSLError as error:
+        raise Failure(f"{path}: tlsCertFile, tlsKeyFile, clientCAFile: cannot be used: {error}", 2) from None
+    if config.kubelet_client_cert_file:
+        _read(path, "kubeletClientCertFile", config.kubelet_client_cert_file)
+        _read(path, "kubeletClientKeyFile", config.kubelet_client_key_file)
+        try:
+            kubelet_tls = client_tls(
+                config.kubelet_client_cert_file, config.kubelet_client_key_file, config.client_ca_file
+            )
+        except ssl.SSLError as error:
+            raise Failure(
+                f"{path}: kubeletClientCertFile, kubeletClientKeyFile: cannot be used: {error}", 2
+            ) from None
+    try:
+        os.makedirs(config.data_dir, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise Failure(f"{path}: dataDir: cannot make {config.data_dir}: {error.strerror}", 2) from None
+    settings = Settings(
+        store=os.path.join(config.data_dir, "store.db"),
+        tls=tls,
+        kubelet_tls=kubelet_tls,
+        tokens=tokens,
+        ca=ca,
+        cluster_cidr=config.cluster_cidr,
+        node_cidr_mask_size=config.node_cidr_mask_size,
+        service_cidr=config.service_cidr,
+        node_monitor_grace=duration(config.node_monitor_grace_period),
+        toleration_seconds=config.default_toleration_seconds,
+    )
+    return serve(settings, sock, lambda: None)
+
+
+def _read(path: str, key: str, name: str) -> bytes:
+    try:
+        with open(name, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise Failure(f"{path}: {key}: cannot read {name}: {error.strerror}", 2) from None

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`navarch pki init`: the files a master needs, made where they are missing and renewed before they expire.
+Idempotent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from datetime import UTC, datetime, timedelta
+
+from navarch import pki
+from navarch.cli import Failure
+
+#: A certificate that ends within this time is made anew.
+RENEW = timedelta(days=30)
+
+#: Names by which pods and the master's own host reach the API server.
+_STANDARD = (
+    "localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local", "10.96.0.1",
+)  # fmt: skip
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    init = actions.add_parser("init", help="make what is missing or about to expire")
+    init.add_argument("--dir", required=True, metavar="DIR", help="folder of the certificates and keys")
+    init.add_argument(
+        "--master-name",
+        required=True,
+        metavar="NAME",
+        help="name or address that clients reach the master by",
+    )
+    init.add_argument(
+        "--san", action="append", default=[], metavar="X", help="further name or address of the master"
+    )
+    init.add_argument(
+        "--kubeconfig-dir", metavar="DIR", help="where admin.conf goes (default: the folder above DIR)"
+    )
+    init.add_argument("--server", metavar="URL", help="URL in admin.conf (https://NAME:6443)")
+    init.add_argument("--check", action="store_true", help="say what would be made, and write nothing")
+
+
+def run(options: argparse.Namespace) -> int:
+    made = _Folder(options.dir, write=not options.check)
+    try:
+        init(made, options)
+    except OSError as error:
+        raise Failure(f"cannot write {error.filename or options.dir}: {error.strerror}") from None
+    except pki.PkiError as error:
+        raise Failure(f"{options.dir}: {error}") from None
+    print(json.dumps({"changed": bool(made.names), "made": made.names}))
+    return 0
+
+
+class _Folder:
+    """Files of one folder; remembers which were made. Without `write` they are only made in memory."""
+
+    def __init__(self, path: str, *, write: bool) -> None:
+        self.path = path
+        self.names: list[str] = []
+        self._write = write
+        self._memory: dict[str, bytes] = {}
+
+    def read(self, name: str) -> bytes | None:
+        if name in self._memory:
+            return self._memory[name]
+        try:
+            with open(os.path.join(self.path, name), "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    def put(self, name: str, data: bytes, mode: int) -> None:
+        self.names.append(os.path.basename(name))
+        self._memory[name] = data
+        if self._write:
+            path = os.path.join(self.path, name)
+            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+            pki.write_file(path, data, mode)
+
+    def pair(self, name: str) -> pki.Pair | None:
+        certificate, key = self.read(f"{name}.crt"), self.read(f"{name}.key")
+        return pki.Pair(certificate, key) if certificate is not None and key is not None else None
+
+    def put_pair(self, name: str, pair: pki.Pair) -> None:
+        self.put(f"{name}.key", pair.key, 0o600)
+        self.put(f"{name}.crt", pair.certificate, 0o644)
+
+
+def init(folder: _Folder, options: argparse.Namespace) -> None:
+    ca = folder.pair("ca")
+    if ca is None and folder.read("ca.crt") is not None:
+        raise pki.PkiError(
+            "ca.crt is here without ca.key; bring the key, or move ca.crt away to make a new CA"
+        )
+    if ca is None or _ends(ca):
+        ca = pki.make_ca()
+        folder.put_pair("ca", ca)
+    names = list(dict.fromkeys([options.master_name, *options.san, *_STANDARD]))
+    _leaf(folder, ca, "apiserver", "navarch-apiserver", names=names, usages=["server auth"])
+    _leaf(folder, ca, "kubelet-client", "navarch-kubelet-client", organizations=["system:masters"])
+    admin = _leaf(folder, ca, "admin", "admin", organizations=["system:masters"])
+    key = folder.read("sa.key")
+    if key is None:
+        key = pki.new_key()
+        folder.put("sa.key", key, 0o600)
+    if folder.read("sa.pub") != pki.public_key(key):
+        folder.put("sa.pub", pki.public_key(key), 0o644)
+    host = f"[{options.master_name}]" if ":" in options.master_name else options.master_name
+    server = options.server or f"https://{host}:6443"
+    where = options.kubeconfig_dir or os.path.dirname(os.path.abspath(folder.path))
+    name = os.path.join(os.path.abspath(where), "admin.conf")
+    wanted = pki.kubeconfig(server, ca.certificate, user="admin", client=admin)
+    if folder.read(name) != wanted:
+        folder.put(name, wanted, 0o600)
+
+
+def _leaf(
+    folder: _Folder,
+    ca: pki.Pair,
+    name: str,
+    common_name: str,
+    *,
+    organizations: list[str] | None = None,
+    names: list[str] | None = None,
+    usages: list[str] | None = None,
+) -> pki.Pair:
+    """The pair as it is, when it is good; else a new one."""
+    pair = folder.pair(name)
+    if pair is not None and not _ends(pair) and pki.issued_by(pair.certificate, ca.certificate):
+        facts = pki.inspect(pair.certificate)
+        if facts.names.issuperset(names or ()) and set(facts.organizations) == set(organizations or ()):
+            return pair
+    pair = pki.issue(
+        ca,
+        common_name,
+        organizations=organizations or (),
+        names=names or (),
+        usages=usages or ["client auth"],
+    )
+    folder.put_pair(name, pair)
+    return pair
+
+
+def _ends(pair: pki.Pair) -> bool:
+    """Whether the certificate ends soon, or is not its key's."""
+    if pki.inspect(pair.certificate).not_after - datetime.now(UTC) < RENEW:
+        return True
+    return not pki.belongs(pair.certificate, pair.key)
