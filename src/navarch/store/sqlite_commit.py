@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -245,7 +244,7 @@ class GroupCommit:
         self._writer.commit(params, rows, size, self._done)
         return []
 
-    def _done(self, error: sqlite3.Error | None) -> None:
+    def _done(self, error: Exception | None) -> None:
         """The writer is through with a transaction."""
         writes = self._inflight or []
         self._inflight = None
@@ -298,7 +297,7 @@ class GroupCommit:
             if write.settled is not None:
                 write.settled.set_result(None)
 
-    def _fail(self, error: sqlite3.Error, writes: list[Write]) -> None:
+    def _fail(self, error: Exception, writes: list[Write]) -> None:
         """A transaction was rolled back: nothing of it, and nothing that may rest on it, was written."""
         self._failures += 1
         message = f"cannot write to the store: {error}"

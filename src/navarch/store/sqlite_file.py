@@ -80,7 +80,7 @@ def connect(path: str) -> sqlite3.Connection:
     )
 
 
-def error_name(error: sqlite3.Error) -> str:
+def error_name(error: Exception) -> str:
     """SQLite's name of an error, such as SQLITE_FULL; empty for those of the Python module itself."""
     return getattr(error, "sqlite_errorname", "")
 

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], None]
-Done = Callable[[sqlite3.Error | None], None]
+Done = Callable[[Exception | None], None]
 
 #: Rows of one statement at most; SQLite allows 32,766 parameters.
 MAX_ROWS = 4096
@@ -75,10 +75,10 @@ class Writer:
         """Insert `rows` log rows durably; then call `done(error)` on the loop. `size`: bytes, about."""
 
         def job(conn: sqlite3.Connection) -> None:
-            error: sqlite3.Error | None = None
+            error: Exception | None = None
             try:
                 conn.execute(_insert(rows, params), params)
-            except sqlite3.Error as exc:
+            except Exception as exc:  # whatever it is, the thread lives on and its callers get an answer
                 error = exc
             self._post(done, error)
             self._written(conn, size + rows * 64 + 8192)
@@ -92,7 +92,7 @@ class Writer:
         def job(conn: sqlite3.Connection) -> None:
             try:
                 result = work(conn)
-            except sqlite3.Error as exc:
+            except Exception as exc:
                 if conn.in_transaction:
                     conn.execute("ROLLBACK")
                 self._post(_fail, future, Unavailable(f"cannot write to the store: {exc}"))
@@ -112,28 +112,24 @@ class Writer:
     def _run(self) -> None:
         try:
             lock = Lock(self._path)
-        except Exception as exc:
+        except Unavailable as exc:
             self._post(_fail, self._opened, exc)
             return
         try:
+            conn = sqlite_file.open_for_writing(self._path)
             try:
-                conn = sqlite_file.open_for_writing(self._path)
-            except Exception as exc:
-                self._post(_fail, self._opened, exc)
-                return
-            try:
-                self._serve(conn)
+                self._serve(conn, sqlite_file.load(conn))
             finally:
                 conn.close()
+        except Exception as exc:
+            lock.release()
+            if isinstance(exc, sqlite3.Error):
+                exc = Unavailable(f"cannot read {self._path}: {exc}")
+            self._post(_fail, self._opened, exc)
         finally:
             lock.release()
 
-    def _serve(self, conn: sqlite3.Connection) -> None:
-        try:
-            loaded = sqlite_file.load(conn)
-        except sqlite3.Error as exc:
-            self._post(_fail, self._opened, Unavailable(f"cannot read {self._path}: {exc}"))
-            return
+    def _serve(self, conn: sqlite3.Connection, loaded: Loaded) -> None:
         self._post(_succeed, self._opened, loaded)
         del loaded
         while (job := self._queue.get()) is not None:

@@ -45,7 +45,7 @@ async def work(store, life, worker):
             say("deleted", key, await store.delete(key))
 
 async def main():
-    store = SqliteStore(sys.argv[1], flush_interval=0.02)
+    store = SqliteStore(sys.argv[1], flush_interval=float(sys.argv[5]))
     await store.start()
     await asyncio.gather(*(work(store, sys.argv[2], worker) for worker in range(int(sys.argv[4]))))
     await store.close()
@@ -55,9 +55,15 @@ asyncio.run(main())
 
 
 def _run(
-    path: Path, life: int, rounds: int, *, workers: int = 16, before: tuple[str, ...] = ()
+    path: Path,
+    life: int,
+    rounds: int,
+    *,
+    workers: int = 16,
+    flush: float = 0.02,
+    before: tuple[str, ...] = (),
 ) -> subprocess.Popen[bytes]:
-    arguments = [str(path), str(life), str(rounds), str(workers)]
+    arguments = [str(path), str(life), str(rounds), str(workers), str(flush)]
     return subprocess.Popen(
         [*before, sys.executable, "-c", LOAD, *arguments],
         stdout=subprocess.PIPE,
@@ -122,7 +128,7 @@ def test_the_sync_returns_before_the_answer_is_given(tmp_path: Path) -> None:
     """Killing a process proves nothing about the disk; the order of the system calls does."""
     trace = tmp_path / "trace"
     strace = ("strace", "-f", "-qq", "-y", "-s", "16", "-e", "trace=pwrite64,fdatasync,fsync,write")
-    process = _run(tmp_path / "store.db", 0, 20, workers=1, before=(*strace, "-o", str(trace)))
+    process = _run(tmp_path / "store.db", 0, 20, workers=1, flush=60, before=(*strace, "-o", str(trace)))
     assert process.stdout is not None
     answers = process.stdout.read().splitlines()
     process.stdout.close()
@@ -229,6 +235,13 @@ async def test_a_failed_sync_ends_all_writing(store: Store, monkeypatch: pytest.
     with pytest.raises(Unavailable, match="restarted"):
         await store.create("/p/c", b"")
     assert await store.get("/p/a") is not None
+
+
+async def test_a_write_that_cannot_be_stored_hurts_nobody_later(store: Store) -> None:
+    with pytest.raises(Unavailable):
+        await store.create("/p/\ud800", b"a key that is no text")
+    await store.create("/p/a", b"")
+    assert [item.key for item in (await store.range("/p/")).items] == ["/p/a"]
 
 
 async def test_a_second_master_is_told_who_holds_the_data(store: Store, tmp_path: Path) -> None:
