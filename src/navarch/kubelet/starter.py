@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starting one container of a pod: image, environment, volumes, creation, start; what stands in the way goes
+into the pod's facts.
+
+Which containers to start, and when, is the worker's decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from navarch.api.container import Container
+from navarch.api.pod import Pod
+from navarch.kubelet import env, resources
+from navarch.kubelet.context import Shared, tell
+from navarch.kubelet.images import credentials
+from navarch.kubelet.objects import ObjectUnavailable, PodObjects
+from navarch.kubelet.runtime.base import Mount, NoSuchImage, RuntimeFault
+from navarch.kubelet.sandbox import Sandbox
+from navarch.kubelet.spec import SpecError, container_spec
+from navarch.kubelet.status import Facts
+from navarch.kubelet.volumes import registry
+from navarch.kubelet.volumes.base import Context, VolumeError
+
+log = logging.getLogger(__name__)
+
+#: How soon a refusal that no event will lift is tried again.
+_RETRY = 10.0
+
+
+class Starter:
+    def __init__(self, shared: Shared, uid: str, facts: Facts, sandbox: Sandbox) -> None:
+        self._shared = shared
+        self._uid = uid
+        self._facts = facts
+        self._sandbox = sandbox
+        self._objects: PodObjects = shared.objects.for_pod(uid)
+
+    async def volumes(self, pod: Pod, *, live_only: bool = False) -> dict[str, Path]:
+        """Set up the pod's volumes: name -> host path. Raises VolumeError."""
+        spec = pod.spec
+        assert spec is not None
+        root = self._shared.pod_folder(self._uid) / "volumes"
+        result: dict[str, Path] = {}
+        for volume in spec.volumes or ():
+            type = registry.find(volume)
+            if live_only and not type.live:
+                continue
+            context = Context(
+                pod,
+                root / volume.name,
+                self._objects,
+                self._shared.config.node_ip,
+                self._sandbox.ips[0] if self._sandbox.ips else "",
+                self._shared.allocatable,
+            )
+            try:
+                result[volume.name] = await type.set_up(volume, context)
+            except (OSError, ObjectUnavailable) as error:
+                raise VolumeError(f"volume {volume.name!r}: {error}") from None
+            except VolumeError as error:
+                raise VolumeError(f"MountVolume.SetUp failed for volume {volume.name!r} : {error}") from None
+        return result
+
+    async def start(self, pod: Pod, container: Container, attempt: int, volumes: Mapping[str, Path]) -> float:
+        """Start it. Returns the seconds after which to look again (0: an event will tell)."""
+        shared, facts = self._shared, self._facts
+        reference, policy = container.image or "", container.image_pull_policy or "IfNotPresent"
+        verdict = await shared.images.ensure(
+            self._uid, reference, policy, lambda: self._credentials(pod, reference)
+        )
+        if verdict.state != "present" or verdict.image is None:
+            self._tell_image(pod, container, verdict.reason, verdict.message, fresh=verdict.fresh)
+            facts.waiting[container.name] = (verdict.reason, verdict.message)
+            shared.post(self._uid, 0.0 if verdict.state == "failed" else 0.3)
+            return verdict.retry or (_RETRY if verdict.state == "failed" else 0.0)
+        if attempt == 0 or verdict.pulled:
+            text = (
+                f'Successfully pulled image "{reference}"'
+                if verdict.pulled
+                else f'Container image "{reference}" already present on machine'
+            )
+            tell(shared, pod, "Normal", "Pulled", text, container.name)
+        id, ready = await self._sandbox.begin(pod)
+        if env.needs_pod_ip(container):
+            await asyncio.shield(ready)
+        try:
+            values = await env.build(
+                pod,
+                container,
+                self._objects,
+                node_ip=shared.config.node_ip,
+                pod_ip=self._sandbox.ips[0] if self._sandbox.ips else "",
+                allocatable=shared.allocatable,
+            )
+            spec = container_spec(
+                pod,
+                container,
+                attempt=attempt,
+                sandbox=id,
+                image=verdict.image,
+                env=values,
+                volumes=volumes,
+                files=[*self._sandbox.mounts(pod), self._termination_log(container, attempt)],
+                cgroup_parent=resources.cgroup_parent(self._uid, shared.cgroup_driver),
+                node_memory=shared.node_memory,
+                negative_oom=shared.negative_oom,
+            )
+        except (env.EnvError, SpecError, ObjectUnavailable) as error:
+            return self._refused(pod, container, "CreateContainerConfigError", str(error))
+        try:
+            made = await shared.runtime.create(spec)
+        except NoSuchImage as error:
+            return self._refused(pod, container, "ErrImagePull", str(error))
+        except RuntimeFault as error:
+            return self._refused(pod, container, "CreateContainerError", str(error))
+        tell(shared, pod, "Normal", "Created", f"Container created: {container.name}", container.name)
+        await asyncio.shield(ready)
+        try:
+            state = await shared.runtime.start_container(made)
+        except RuntimeFault as error:
+            tell(shared, pod, "Warning", "Failed", f"Error: {error}", container.name)
+            await shared.containers.refresh(made)
+            return 0.0
+        facts.waiting.pop(container.name, None)
+        facts.backing_off.pop(container.name, None)
+        facts.image_ids[container.name] = verdict.image.reference
+        shared.containers.put(state)
+        tell(shared, pod, "Normal", "Started", f"Container started: {container.name}", container.name)
+        shared.post(self._uid, 0.01)
+        return 0.0
+
+    def _refused(self, pod: Pod, container: Container, reason: str, message: str) -> float:
+        if self._facts.waiting.get(container.name) != (reason, message):
+            tell(self._shared, pod, "Warning", "Failed", f"Error: {message}", container.name)
+        self._facts.waiting[container.name] = (reason, message)
+        self._shared.post(self._uid, 0.0)
+        return _RETRY
+
+    def _tell_image(self, pod: Pod, container: Container, reason: str, message: str, *, fresh: bool) -> None:
+        shared, reference = self._shared, container.image or ""
+        if reason == "ContainerCreating":
+            if fresh:
+                tell(shared, pod, "Normal", "Pulling", f'Pulling image "{reference}"', container.name)
+        elif reason == "ErrImagePull":
+            tell(
+                shared,
+                pod,
+                "Warning",
+                "Failed",
+                f'Failed to pull image "{reference}": {message}',
+                container.name,
+            )
+            tell(shared, pod, "Warning", "Failed", "Error: ErrImagePull", container.name)
+        elif self._facts.waiting.get(container.name, ("", ""))[0] != reason:
+            if reason == "ImagePullBackOff":
+                tell(
+                    shared, pod, "Normal", "BackOff", f'Back-off pulling image "{reference}"', container.name
+                )
+                tell(shared, pod, "Warning", "Failed", "Error: ImagePullBackOff", container.name)
+            else:
+                tell(shared, pod, "Warning", reason, message, container.name)
+
+    async def _credentials(self, pod: Pod, reference: str) -> dict[str, str] | None:
+        namespace = pod.metadata.namespace or ""
+        for secret in (pod.spec.image_pull_secrets if pod.spec else None) or ():
+            try:
+                data = await self._objects.secret(namespace, secret.name or "")
+            except ObjectUnavailable:
+                continue
+            found = credentials((data or {}).get(".dockerconfigjson", b""), reference)
+            if found is not None:
+                return found
+        return None
+
+    def _termination_log(self, container: Container, attempt: int) -> Mount:
+        path = self.termination_log(container.name, attempt)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        path.chmod(0o666)
+        return Mount(str(path), container.termination_message_path or "/dev/termination-log")
+
+    def termination_log(self, container: str, attempt: int) -> Path:
+        return self._shared.pod_folder(self._uid) / "containers" / container / str(attempt)

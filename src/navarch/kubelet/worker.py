@@ -1,0 +1,466 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One pod's life on this node: a task that is woken by changes (of the pod, its containers, its objects, a
+timer) and does what is next.
+
+It decides; `starter`, `sandbox` and `ending` do. Each step looks at what is, not at what was done before, so
+that a restarted kubelet
+goes on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import random
+from collections.abc import Sequence
+
+from navarch.api.container import Container
+from navarch.api.errors import StatusError
+from navarch.api.meta import Preconditions, now, parse_time
+from navarch.api.pod import Pod
+from navarch.api.podstatus import PodStatus
+from navarch.kubelet import ending, hostports, status
+from navarch.kubelet.backoff import Backoff
+from navarch.kubelet.context import Shared, tell
+from navarch.kubelet.hooks import ActionFailed
+from navarch.kubelet.hooks import run as run_hook
+from navarch.kubelet.probes import Probes
+from navarch.kubelet.runtime.base import ContainerState, RuntimeFault
+from navarch.kubelet.sandbox import Sandbox
+from navarch.kubelet.spec import spec_hash
+from navarch.kubelet.starter import Starter
+from navarch.kubelet.termination import message as termination_message
+from navarch.kubelet.volumes.base import VolumeError
+from navarch.network.cni import CniError
+
+log = logging.getLogger(__name__)
+
+_FINAL = ("Succeeded", "Failed")
+
+
+class PodWorker:
+    def __init__(self, shared: Shared, pod: Pod) -> None:
+        self.uid = pod.metadata.uid or ""
+        self.pod = pod
+        #: Its object is gone from the master.
+        self.gone = False
+        self._shared = shared
+        self._woken = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._crashes = Backoff(shared.clock)
+        self._ended_at: dict[str, float] = {}  # container id -> when its end was seen, monotonic
+        self._failures = 0
+        self._deadline: ending.Deadline | None = None
+        self._mounted = ""  # version of the pod for which live volumes were set up
+        old = pod.status or PodStatus()
+        self.facts = status.Facts(node_ip=shared.config.node_ip, start_time=old.start_time or now())
+        if old.reason and old.phase == "Failed":
+            self.facts.failed = (old.reason, old.message or "")
+        self._sandbox = Sandbox(shared, self.uid)
+        self._starter = Starter(shared, self.uid, self.facts, self._sandbox)
+        self._probes = Probes(shared, self)
+        self._hooks: dict[str, asyncio.Task[None]] = {}
+
+    # What others call.
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def wake_after(self, seconds: float) -> None:
+        """An earlier pending time wins."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None and not self._timer.cancelled() and self._timer.when() > loop.time():
+            if self._timer.when() <= loop.time() + seconds:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(seconds, self.wake)
+
+    def update(self, pod: Pod) -> None:
+        """A newer version of the object."""
+        self.pod = pod
+        if self._deadline is not None and pod.metadata.deletion_grace_period_seconds is not None:
+            self._deadline.shorten(pod.metadata.deletion_grace_period_seconds)
+        self.wake()
+
+    def removed(self) -> None:
+        """The object is gone, with or without us."""
+        self.gone = True
+        self.wake()
+
+    def acknowledged(self, pod: Pod) -> None:
+        if _version(pod) >= _version(self.pod):
+            self.pod = pod
+
+    def status(self) -> PodStatus:
+        return status.compute(self.pod, self._shared.containers.of(self.uid), self.facts)
+
+    # The task.
+
+    async def run(self) -> None:
+        """Until the pod is gone from this node."""
+        try:
+            while True:
+                await self._woken.wait()
+                self._woken.clear()
+                try:
+                    if await self._step():
+                        return
+                    self._failures = 0
+                except (RuntimeFault, CniError, VolumeError, StatusError, OSError) as error:
+                    self._failed_step(error)
+        finally:
+            self._probes.stop()
+            if self._timer is not None:
+                self._timer.cancel()
+            for task in self._hooks.values():
+                task.cancel()
+
+    def _failed_step(self, error: Exception) -> None:
+        self._failures += 1
+        if isinstance(error, VolumeError):
+            reason = "FailedMount"
+        elif isinstance(error, CniError):
+            reason = "FailedCreatePodSandBox"
+        else:
+            reason = "FailedSync"
+        tell(self._shared, self.pod, "Warning", reason, str(error))
+        meta = self.pod.metadata
+        log.warning("pod %s/%s: %s", meta.namespace, meta.name, error)
+        self.wake_after(min(0.5 * 2**self._failures, 120.0) * random.uniform(0.8, 1.2))
+        self._shared.post(self.uid, 0.3)
+
+    async def _step(self) -> bool:
+        """One look, one move. True when there is nothing left to do, ever."""
+        if self.gone or self.pod.metadata.deletion_timestamp:
+            await self._end()
+            return True
+        await self._note_ends()
+        phase = (self.pod.status.phase if self.pod.status else "") or ""
+        if phase in _FINAL or self.status().phase in _FINAL:
+            await self._settle()
+            return False
+        if self._past_deadline():
+            return False
+        await self._restart_changed()
+        await self._advance()
+        return False
+
+    async def _note_ends(self) -> None:
+        """Remember when containers ended and what they left as their last words."""
+        for state in self._shared.containers.of(self.uid):
+            if state.status != "exited" or state.id in self._ended_at:
+                continue
+            age = 0.0
+            if state.finished_at:
+                age = max(0.0, parse_time(now()).timestamp() - parse_time(state.finished_at).timestamp())
+            self._ended_at[state.id] = self._shared.clock() - age
+            container = self._container(state.name)
+            if container is not None:
+                path = self._starter.termination_log(state.name, state.attempt)
+                self.facts.messages[state.id] = await termination_message(
+                    self._shared.runtime, container, state, path
+                )
+            self._shared.post(self.uid, 0.01)
+        known = {c.id for c in self._shared.containers.of(self.uid)}
+        for id in [id for id in self._ended_at if id not in known]:
+            del self._ended_at[id]
+            self.facts.messages.pop(id, None)
+
+    def _container(self, name: str) -> Container | None:
+        spec = self.pod.spec
+        found = [*(spec.init_containers or ()), *spec.containers] if spec else []
+        return next((c for c in found if c.name == name), None)
+
+    def _past_deadline(self) -> bool:
+        """activeDeadlineSeconds: past it the pod has failed."""
+        limit = self.pod.spec.active_deadline_seconds if self.pod.spec else None
+        if limit is None:
+            return False
+        age = parse_time(now()).timestamp() - parse_time(self.facts.start_time).timestamp()
+        if age < limit:
+            self.wake_after(limit - age)
+            return False
+        self.facts.failed = (
+            "DeadlineExceeded",
+            "Pod was active on the node longer than the specified deadline",
+        )
+        tell(self._shared, self.pod, "Normal", "DeadlineExceeded", self.facts.failed[1])
+        self.wake()
+        return True
+
+    async def _restart_changed(self) -> None:
+        """A running container whose image was changed in the API makes room for its successor."""
+        for container in self.pod.spec.containers if self.pod.spec else ():
+            current, _ = status.latest(self._shared.containers.of(self.uid), container.name)
+            if current is None or current.status != "running" or current.spec_hash == spec_hash(container):
+                continue
+            why = f"Container {container.name} definition changed, will be restarted"
+            await self.stop_container(container, current, why)
+
+    async def stop_container(
+        self, container: Container, current: ContainerState, why: str, grace: float | None = None
+    ) -> None:
+        deadline = ending.Deadline(self._shared.clock, self._grace() if grace is None else grace)
+        await ending.stop(self._shared, self.pod, container, current, deadline, why)
+
+    def _grace(self) -> float:
+        meta, spec = self.pod.metadata, self.pod.spec
+        if meta.deletion_grace_period_seconds is not None:
+            return float(meta.deletion_grace_period_seconds)
+        grace = spec.termination_grace_period_seconds if spec else None
+        return 30.0 if grace is None else float(grace)
+
+    # Forward: sandbox, init containers, containers.
+
+    async def _advance(self) -> None:
+        shared, spec = self._shared, self.pod.spec
+        assert spec is not None
+        offline = not spec.host_network and not shared.network_ready.is_set()
+        if offline and not shared.containers.sandboxes(self.uid):
+            why = "network is not ready: the node has no pod CIDR yet"
+            tell(shared, self.pod, "Warning", "NetworkNotReady", why)
+            shared.post(self.uid, 0.3)
+            return
+        adopted = self._sandbox.adopt()
+        if not adopted and not await self._attach():
+            return
+        batch = self._due()
+        if batch:
+            await self._start(batch)
+        elif self._mounted != self.pod.metadata.resource_version:
+            await self._starter.volumes(self.pod, live_only=True)
+        self._mounted = self.pod.metadata.resource_version or ""
+        await self._follow_running()
+        shared.post(self.uid, 0.02)
+
+    async def _attach(self) -> bool:
+        """Adopt what an earlier life left running, or see to it that nothing runs without a sandbox.
+
+        False: the pod waits.
+        """
+        shared = self._shared
+        running = [s for s in shared.containers.of(self.uid) if s.status == "running"]
+        found = shared.containers.sandboxes(self.uid)
+        if found and found[-1].status == "running":
+            if running or shared.cni.ips(found[-1].id):
+                _, ready = await self._sandbox.begin(self.pod)
+                await asyncio.shield(ready)
+                self.facts.ips = self._sandbox.ips
+                self.facts.sandbox_ready = True
+            return True
+        self.facts.sandbox_ready = False
+        if running:
+            tell(
+                shared,
+                self.pod,
+                "Normal",
+                "SandboxChanged",
+                "Pod sandbox changed, it will be killed and re-created.",
+            )
+            await ending.stop_all(shared, self.pod, running, ending.Deadline(shared.clock, self._grace()))
+            await self._note_ends()
+        return True
+
+    def _due(self) -> list[tuple[Container, int]]:
+        """The containers to start now, with their attempt numbers."""
+        spec = self.pod.spec
+        assert spec is not None
+        found = self._shared.containers.of(self.uid)
+        began = any(status.latest(found, c.name)[0] is not None for c in spec.containers)
+        due: list[tuple[Container, int]] = []
+        for container in spec.init_containers or ():
+            current, _ = status.latest(found, container.name)
+            if status.is_sidecar(container):
+                due += self._if_due(container, current, init=True)
+                up = current is not None and current.status == "running"
+                if not began and (not up or container.name in self.facts.unstarted):
+                    return due
+                continue
+            if began or (current is not None and current.status == "exited" and current.exit_code == 0):
+                continue
+            return due + self._if_due(container, current, init=True)
+        for container in spec.containers:
+            current, _ = status.latest(found, container.name)
+            due += self._if_due(container, current, init=False)
+        return due
+
+    def _if_due(
+        self, container: Container, current: ContainerState | None, *, init: bool
+    ) -> list[tuple[Container, int]]:
+        if current is None or current.status == "created":
+            old = self.pod.status
+            before = [
+                *((old.init_container_statuses or ()) if old else ()),
+                *((old.container_statuses or ()) if old else ()),
+            ]
+            reported = next((s for s in before if s.name == container.name), None)
+            if reported is not None and reported.state and reported.state.terminated:
+                code = reported.state.terminated.exit_code
+                if not status.restarts(self.pod, container, code, init=init):
+                    return []
+            again = reported is not None and reported.container_id and current is None
+            return [(container, (reported.restart_count + 1) if again and reported else 0)]
+        if current.status == "running":
+            return []
+        if not status.restarts(self.pod, container, current.exit_code, init=init):
+            return []
+        if current.spec_hash != spec_hash(container):
+            return [(container, current.attempt + 1)]
+        key, since = container.name, self._ended_at.get(current.id, self._shared.clock())
+        remaining = self._crashes.remaining(key, since)
+        if remaining > 0:
+            meta = self.pod.metadata
+            text = (
+                f"back-off {self._crashes.delay(key):.0f}s restarting failed container={container.name} "
+                f"pod={meta.name}_{meta.namespace}({self.uid})"
+            )
+            if self.facts.backing_off.get(container.name) != text:
+                self.facts.backing_off[container.name] = text
+                tell(self._shared, self.pod, "Warning", "BackOff", text[0].upper() + text[1:], container.name)
+            self.wake_after(remaining + 0.01)
+            return []
+        return [(container, current.attempt + 1)]
+
+    async def _start(self, batch: Sequence[tuple[Container, int]]) -> None:
+        shared = self._shared
+        self._sandbox.prepare_files()
+        (_, ready), volumes = await asyncio.gather(
+            self._sandbox.begin(self.pod), self._starter.volumes(self.pod)
+        )
+        for container, attempt in batch:
+            if attempt:
+                self._crashes.next(container.name)
+                self._trim(container.name)
+        starts = [self._starter.start(self.pod, container, attempt, volumes) for container, attempt in batch]
+        shared.post(self.uid, 0.5)
+        results = await asyncio.gather(self._ready(ready), *starts, return_exceptions=True)
+        errors = [r for r in results if isinstance(r, BaseException)]
+        if errors:
+            raise errors[0]
+        delays = [r for r in results if isinstance(r, float) and r > 0]
+        if delays:
+            self.wake_after(min(delays))
+
+    async def _ready(self, ready: asyncio.Task[list[str]]) -> None:
+        self.facts.ips = await asyncio.shield(ready)
+        self.facts.sandbox_ready = True
+        mappings = hostports.mappings(self.pod, self.facts.ips[0] if self.facts.ips else "")
+        await self._shared.host.set_ports(self.uid, mappings)
+
+    def _trim(self, name: str) -> None:
+        """Of ended containers the last one stays, for its logs and its last state."""
+        ended = [c for c in self._shared.containers.of(self.uid) if c.name == name and c.status == "exited"]
+        for old in ended[:-1]:
+            self._shared.containers.drop(old.id)
+            key = f"remove {old.id}"
+            self._hooks[key] = asyncio.create_task(self._shared.runtime.remove(old.id), name=key)
+            self._hooks[key].add_done_callback(functools.partial(self._forget_hook, key))
+
+    def _forget_hook(self, key: str, task: asyncio.Task[None]) -> None:
+        self._hooks.pop(key, None)
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("%s: %s", key, task.exception())
+
+    async def _follow_running(self) -> None:
+        """Probes and postStart hooks of what runs."""
+        spec = self.pod.spec
+        assert spec is not None
+        found = self._shared.containers.of(self.uid)
+        for container in [*(spec.init_containers or ()), *spec.containers]:
+            current, _ = status.latest(found, container.name)
+            if current is None or current.status != "running":
+                self._probes.drop(container.name)
+                continue
+            self._probes.follow(container, current)
+            hook = container.lifecycle.post_start if container.lifecycle else None
+            if hook is not None and f"postStart {current.id}" not in self._hooks:
+                self._hooks[f"postStart {current.id}"] = asyncio.create_task(
+                    self._post_start(container, current), name=f"postStart {container.name}"
+                )
+
+    async def _post_start(self, container: Container, current: ContainerState) -> None:
+        """Runs once a container.
+
+        When it fails the container is killed. A marker file tells a restarted kubelet that it ran.
+        """
+        marker = self._starter.termination_log(container.name, current.attempt).with_suffix(".started")
+        if marker.exists():
+            return
+        hook = container.lifecycle.post_start if container.lifecycle else None
+        assert hook is not None
+        try:
+            await run_hook(self._shared, self.pod, container, hook, current)
+        except (ActionFailed, RuntimeFault) as error:
+            tell(
+                self._shared,
+                self.pod,
+                "Warning",
+                "FailedPostStartHook",
+                f"PostStartHook failed: {error}",
+                container.name,
+            )
+            await self.stop_container(container, current, f"FailedPostStartHook: killing {container.name}")
+            return
+        marker.touch()
+
+    # Backward.
+
+    async def _settle(self) -> None:
+        """The pod is over.
+
+        What still runs ends, its network goes; its ended containers stay for their logs.
+        """
+        shared = self._shared
+        self._probes.stop()
+        running = [s for s in shared.containers.of(self.uid) if s.status == "running"]
+        if running:
+            await ending.stop_all(shared, self.pod, running, ending.Deadline(shared.clock, self._grace()))
+            await self._note_ends()
+        self.facts.sandbox_ready = False
+        if not self.facts.ips and self.pod.status and self.pod.status.pod_ips:
+            self.facts.ips = [entry.ip for entry in self.pod.status.pod_ips]
+        shared.post(self.uid, 0.0)
+        await ending.release_network(shared, self.uid)
+
+    async def _end(self) -> None:
+        """The pod was deleted: stop, tell, remove, and let the object go."""
+        shared, meta = self._shared, self.pod.metadata
+        self.facts.terminating = True
+        self._probes.stop()
+        if not self.facts.ips and self.pod.status and self.pod.status.pod_ips:
+            self.facts.ips = [entry.ip for entry in self.pod.status.pod_ips]
+        self._deadline = ending.Deadline(shared.clock, self._grace())
+        states = shared.containers.of(self.uid)
+        if any(s.status == "running" for s in states):
+            await ending.stop_all(shared, self.pod, states, self._deadline)
+        await self._note_ends()
+        self.facts.sandbox_ready = False
+        self.facts.waiting.clear()
+        if not self.gone:
+            shared.post(self.uid, 0.0)
+            await shared.flush(self.uid)
+        await ending.remove(shared, self.uid)
+        await self._delete_object(meta.name or "", meta.namespace or "")
+
+    async def _delete_object(self, name: str, namespace: str) -> None:
+        delay = 0.2
+        while not self.gone:
+            try:
+                await self._shared.client.delete(
+                    Pod, name, namespace, grace=0, preconditions=Preconditions(uid=self.uid)
+                )
+                return
+            except StatusError as error:
+                if error.code in (404, 409):
+                    return
+                log.debug("deleting %s/%s: %s", namespace, name, error)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 10.0)
+
+
+def _version(pod: Pod) -> int:
+    try:
+        return int(pod.metadata.resource_version or 0)
+    except ValueError:
+        return 0
