@@ -35,13 +35,13 @@ _RESOURCES = ResourceRequirements()
 def pod_spec(spec: PodSpec) -> PodSpec:
     """The spec with everything filled in that the reference fills in."""
     changes: dict[str, Any] = {}
-    if spec.restart_policy is None:
+    if not spec.restart_policy:
         changes["restart_policy"] = "Always"
-    if spec.dns_policy is None:
+    if not spec.dns_policy:
         changes["dns_policy"] = "ClusterFirst"
     if spec.termination_grace_period_seconds is None:
         changes["termination_grace_period_seconds"] = 30
-    if spec.scheduler_name is None:
+    if not spec.scheduler_name:
         changes["scheduler_name"] = "default-scheduler"
     if spec.security_context is None:
         changes["security_context"] = _SECURITY
@@ -99,11 +99,11 @@ def _container_on_host(c: C) -> C:
 
 def container(c: C, host_network: bool = False) -> C:
     changes: dict[str, Any] = {}
-    if c.termination_message_path is None:
+    if not c.termination_message_path:
         changes["termination_message_path"] = "/dev/termination-log"
-    if c.termination_message_policy is None:
+    if not c.termination_message_policy:
         changes["termination_message_policy"] = "File"
-    if c.image_pull_policy is None and c.image:
+    if not c.image_pull_policy and c.image:
         changes["image_pull_policy"] = pull_policy(c.image)
     if c.resources is None:
         changes["resources"] = _RESOURCES
@@ -206,11 +206,11 @@ def _asked(spec: PodSpec, key: str) -> str | None:
 
 
 def _port(p: ContainerPort) -> ContainerPort:
-    return replace(p, protocol="TCP") if p.protocol is None else p
+    return p if p.protocol else replace(p, protocol="TCP")
 
 
 def _host_port(p: ContainerPort) -> ContainerPort:
-    if p.protocol is None or not p.host_port:
+    if not p.protocol or not p.host_port:
         return replace(p, protocol=p.protocol or "TCP", host_port=p.host_port or p.container_port)
     return p
 

@@ -255,14 +255,23 @@ class _Slot(msgspec.Struct, frozen=True):
     packed: bool = False
     #: A scalar whose zero means absent.
     drop_zero: bool = False
+    #: A message whose fields are the struct's own.
+    merged: bool = False
 
 
 @cache
 def _slots(struct: type[msgspec.Struct]) -> dict[int, _Slot]:
     found: dict[int, _Slot] = {}
+    inherited: tuple[str, ...] = ()
+    embedded: tuple[int, type[msgspec.Struct]] | None = getattr(struct, "embedded", None)
+    if embedded is not None:
+        # What the struct inherits travels in a message of its own (fields.Struct.embedded).
+        number, base = embedded
+        inherited = base.__struct_encode_fields__
+        found[number] = _Slot("", lambda value, depth: _message(base, _bytes(value), depth + 1), merged=True)
     for name, field in shapes.fields(struct).items():
         shape = field.shape
-        if field.number == 0:
+        if field.number == 0 or name in inherited:
             continue
         element = shape.element
         if element is not None and element.form == "any" and shape.form == "map":
@@ -300,7 +309,9 @@ def _message(struct: type[msgspec.Struct], data: bytes, depth: int) -> dict[str,
         slot = slots.get(number)
         if slot is None:
             continue
-        if slot.repeated:
+        if slot.merged:
+            made.update(slot.read(value, depth))
+        elif slot.repeated:
             into = made.setdefault(slot.name, [])
             values = _unpack(value) if slot.packed and wire_type == 2 else (value,)
             into.extend(slot.read(v, depth) for v in values)
