@@ -84,6 +84,9 @@ class TokenRequestSpec(Struct):
     bound_object_ref: Annotated[
         BoundObjectReference | None, wire(3, "Object without which the token is void.")
     ] = field("boundObjectRef", None)
+    attestations: Annotated[
+        dict[str, list[str]] | None, wire(0, "What the asker vouches for, for authenticators that want it.")
+    ] = field("attestations", None)
 
 
 class TokenRequestStatus(Struct):

@@ -8,24 +8,37 @@ Imported only when a body is YAML. Files of our own configuration are read elsew
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
 from navarch.api.errors import bad_request
 
-_KINDS = {"null", "bool", "int", "float", "str", "seq", "map", "merge"}
+_KINDS = {"null", "bool", "int", "float", "str", "seq", "map"}
+
+
+class _NoColon:
+    """A pattern, but not for `1:30`, which YAML 1.1 reads in base 60 and the reference as text."""
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self._pattern = pattern
+
+    def match(self, value: str) -> re.Match[str] | None:
+        return None if ":" in value else self._pattern.match(value)
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader without timestamps and the like.
-
-    An alias could make a small body a huge document, so there are none.
-    """
+    """SafeLoader without timestamps and the like, and without aliases, which could make a small body huge."""
 
     yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] in _KINDS]
+        first: [(tag, _NoColon(pattern)) for tag, pattern in found if tag.rpartition(":")[2] in _KINDS]
         for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    yaml_constructors = {
+        tag: construct
+        for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.rpartition(":")[2] in _KINDS
     }
 
     def compose_node(self, parent: Any, index: Any) -> Any:
