@@ -24,7 +24,7 @@ from navarch.store.cache import Cache, Entry, Row
 #: Kinds whose objects end by themselves, in seconds (the reference's --event-ttl).
 TIME_TO_LIVE = {"events": 3600.0}
 #: Seconds that writes share one lease of the store.
-_SHARED = 60.0
+SHARED_SECONDS = 60.0
 
 
 class _Head(msgspec.Struct, gc=False):
@@ -162,10 +162,10 @@ class Core:
         present = monotonic()
         if present >= until:
             try:
-                lease = await self.store.grant(ttl + _SHARED)
+                lease = await self.store.grant(ttl + SHARED_SECONDS)
             except store.Unavailable as exc:
                 raise refused(exc) from exc
-            self._leases[ttl] = (lease, present + _SHARED)
+            self._leases[ttl] = (lease, present + SHARED_SECONDS)
         return lease
 
 

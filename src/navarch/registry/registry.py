@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from navarch.api.binding import BINDING
 from navarch.api.meta import DeleteOptions, ObjectMeta
 from navarch.api.scheme import Kind, Scheme
 from navarch.api.selectors import FieldSelector, Selector
@@ -42,6 +43,7 @@ class Registry:
         self._writing = Writing(self._core, self.reviewers)
         self._deletion = Deletion(self._core)
         self._pods = Pods(self._core, self._deletion)
+        self.reviewers[BINDING] = self._bind_asked
 
     async def start(self) -> None:
         """Fill the caches and make the namespaces that always exist."""
@@ -53,6 +55,11 @@ class Registry:
         for name in IMMORTAL:
             if namespaces.cache.get(kind.key(None, name)) is None:
                 await self.create(kind, None, kind.type(metadata=ObjectMeta(name=name)), Context(SYSTEM))
+
+    async def _bind_asked(self, ctx: Context, binding: Any) -> Any:
+        """A Binding posted to the namespace instead of to the pod's subresource (the older way)."""
+        await self._pods.bind(binding.metadata.namespace, binding.metadata.name, binding, ctx)
+        return binding
 
     async def close(self) -> None:
         """End all watches. Idempotent."""

@@ -59,20 +59,12 @@ class Writing:
             raise bad_request("resourceVersion should not be set on objects to be created")
         namespace = metadata.place(sent, namespace, kind.namespaced)
         res = self._core.resource(kind)
-        obj = res.strategy.default(obj)
-        if sent.name or not sent.generate_name:
-            return await self._create(res, namespace, sent.name or "", obj, ctx)
-        for _ in range(_NAMES):
-            name = metadata.generate(sent.generate_name)
-            if res.cache.get(kind.key(namespace, name)) is None:
-                break
-        return await self._create(res, namespace, name, obj, ctx)
-
-    async def _create(
-        self, res: Resource, namespace: str | None, name: str, obj: Any, ctx: Context
-    ) -> Stored:
-        kind, strategy = res.kind, res.strategy
-        request = Request("CREATE", kind, namespace, name, "", obj, None, ctx)
+        strategy = kind.strategy
+        name = sent.name or ""
+        if not name and sent.generate_name:
+            name = _free_name(res, namespace, sent.generate_name)
+            obj = replace(obj, metadata=replace(sent, name=name))
+        request = Request("CREATE", kind, namespace, name, "", strategy.default(obj), None, ctx)
         try:
             obj = strategy.prepare_create(res.mutate(request))
             meta = metadata.for_create(obj.metadata, namespace, name, 1 if res.counts else None)
@@ -236,6 +228,14 @@ class Writing:
                 entry.key, value, expected=revision, lease=lease, durable=durable, hint=new
             )
         return Stored(kind.splice(value, revision), revision, versioned(new, revision))
+
+
+def _free_name(res: Resource, namespace: str | None, base: str) -> str:
+    for _ in range(_NAMES):
+        name = metadata.generate(base)
+        if res.cache.get(res.kind.key(namespace, name)) is None:
+            break
+    return name
 
 
 def _main(res: Resource, request: Request) -> Any:

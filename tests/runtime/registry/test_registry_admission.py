@@ -8,9 +8,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from registry_support import ctx, refused, replace
 
 from navarch.api.affinity import Toleration
+from navarch.api.certificatesigningrequest import (
+    CERTIFICATE_SIGNING_REQUEST,
+    CertificateSigningRequest,
+    CertificateSigningRequestSpec,
+)
 from navarch.api.container import Container
 from navarch.api.meta import DeleteOptions, ObjectMeta
 from navarch.api.node import NODE, Node, NodeSpec, Taint
@@ -208,6 +217,61 @@ async def test_a_kubelet_and_pods(registry: Registry) -> None:
     made = await put(registry, POD, mirror, KUBELET)
     assert made.spec.service_account_name is None
     await registry.delete(POD, "default", "mine", DeleteOptions(grace_period_seconds=0), ctx(KUBELET))
+
+
+def csr(*organizations: str, signer: str = "kubernetes.io/kube-apiserver-client-kubelet", **spec: Any) -> Any:
+    names = [x509.NameAttribute(x509.NameOID.COMMON_NAME, "system:node:n1")]
+    names += [x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, o) for o in organizations]
+    made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(names))
+    pem = made.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.PEM)
+    return CertificateSigningRequest(
+        metadata=ObjectMeta(name="c"),
+        spec=CertificateSigningRequestSpec(
+            request=pem, signer_name=signer, usages=["digital signature", "client auth"], **spec
+        ),
+    )
+
+
+async def test_who_asks_for_a_certificate_is_not_for_the_client_to_say(registry: Registry) -> None:
+    joining = User("system:bootstrap:abc", ("system:bootstrappers",), uid="u1", extra={"k": ["v"]})
+    sent = csr("system:nodes", username="admin", groups=["system:masters"], uid="0", extra={"x": ["y"]})
+    spec = (await put(registry, CERTIFICATE_SIGNING_REQUEST, sent, joining)).spec
+    assert (spec.username, spec.groups, spec.uid, spec.extra) == (
+        "system:bootstrap:abc",
+        ["system:bootstrappers"],
+        "u1",
+        {"k": ["v"]},
+    )
+    with refused(403, "Forbidden", "signer with system:masters group is not allowed"):
+        client = "kubernetes.io/kube-apiserver-client"
+        await put(registry, CERTIFICATE_SIGNING_REQUEST, csr("system:masters", signer=client))
+
+
+async def test_approving_and_signing_are_two_acts(registry: Registry) -> None:
+    kind = CERTIFICATE_SIGNING_REQUEST
+    await put(registry, kind, csr("system:nodes"))
+    both = {
+        "status": {
+            "conditions": [{"type": "Approved", "status": "True", "reason": "Test"}],
+            "certificate": "Y2VydA==",
+        }
+    }
+
+    async def write(subresource: str) -> Any:
+        return (
+            await registry.patch(kind, None, "c", both, "merge", ctx(), subresource=subresource)
+        ).obj.status
+
+    signed = await write("status")
+    assert not signed.conditions, "who signs does not approve"
+    await registry.delete(kind, None, "c", None, ctx())
+    await put(registry, kind, csr("system:nodes"))
+    approved = await write("approval")
+    assert [c.type for c in approved.conditions] == ["Approved"]
+    assert approved.certificate is None, "who approves does not sign"
+    done = await write("status")
+    assert [c.type for c in done.conditions] == ["Approved"]
+    assert done.certificate
 
 
 def test_a_range_without_addresses_is_refused() -> None:

@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 from registry_support import ctx, refused, replace
 
+from navarch.api.binding import BINDING, Binding
 from navarch.api.container import Container
 from navarch.api.errors import StatusError
+from navarch.api.event import EVENT, Event
+from navarch.api.eviction import Eviction
 from navarch.api.meta import DeleteOptions, ObjectMeta, Preconditions
-from navarch.api.pod import POD, Binding, Pod
+from navarch.api.pod import POD, Pod
 from navarch.api.podspec import PodSchedulingGate, PodSpec
 from navarch.api.reference import ObjectReference
 from navarch.api.scheme import scheme
+from navarch.registry import core
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
 
@@ -115,8 +119,28 @@ async def test_a_bind_and_a_status_update_at_once_both_land(registry: Registry) 
     assert (both.spec.node_name, both.status.message) == ("n1", "hello")
 
 
-class Eviction(Pod):
-    delete_options: DeleteOptions | None = None
+async def test_a_binding_posted_to_the_namespace(registry: Registry) -> None:
+    await make(registry)
+    await registry.create(BINDING, "default", binding("n1"), ctx())
+    with refused(409, "Conflict"):
+        await registry.create(BINDING, "default", binding("n2"), ctx())
+
+
+async def test_events_end_by_themselves(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(core.TIME_TO_LIVE, "events", 0.3)
+    monkeypatch.setattr(core, "SHARED_SECONDS", 0.1)
+    registry = Registry(store, scheme())
+    await registry.start()
+    try:
+        involved = ObjectReference(kind="Pod", name="p", namespace="default")
+        event = Event(metadata=ObjectMeta(name="e"), involved_object=involved, reason="Tested", type="Normal")
+        await registry.create(EVENT, "default", event, ctx())
+        watch = registry.watch(EVENT, "default", ctx(), since=str(store.revision))
+        batch = await asyncio.wait_for(watch.next(), 10)
+        assert [c.kind for c in batch.changes] == ["DELETED"]  # type: ignore[union-attr] # no bookmarks asked
+        watch.close()
+    finally:
+        await registry.close()
 
 
 async def test_eviction_is_a_deletion_with_its_options(registry: Registry, store: SqliteStore) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from navarch.registry.admission import Admission
+from navarch.registry.admission.certificate_requests import CertificateRequests
 from navarch.registry.admission.default_tolerations import DefaultTolerations
 from navarch.registry.admission.namespace_lifecycle import NamespaceLifecycle
 from navarch.registry.admission.node_restriction import NodeRestriction
@@ -25,6 +26,7 @@ def plugins(
         NamespaceLifecycle(),
         NodeRestriction(),
         ServiceAccount(),
+        CertificateRequests(),
         DefaultTolerations(toleration_seconds),
         ServiceAllocation(service_cidr, node_ports),
     ]
