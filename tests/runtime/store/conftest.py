@@ -3,14 +3,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from store_support import Log, Open
 
 from navarch.store.base import Store
 from navarch.store.sqlite import SqliteStore
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> Iterator[None]:
+    """A store that hangs is a failed test, not a stuck suite."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("the test took longer than 120 seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(params=["sqlite"])
