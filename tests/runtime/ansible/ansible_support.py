@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of this folder share: where things are, and one request to the API past the modules."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import ssl
+import sys
+import urllib.request
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def tool(name: str) -> str:
+    """A program of ansible-core, beside this Python or on the PATH."""
+    found = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if found is None:
+        pytest.skip(f"needs {name} of ansible-core")
+    return found
+
+
+def request(kubeconfig: str, verb: str, path: str, body: Any = None) -> Any:
+    """The API's answer to one request, sent as the kubeconfig's user."""
+    with open(kubeconfig) as file:
+        config = yaml.safe_load(file)
+    cluster, token = config["clusters"][0]["cluster"], config["users"][0]["user"]["token"]
+    trust = ssl.create_default_context(cadata=b64decode(cluster["certificate-authority-data"]).decode())
+    asked = urllib.request.Request(
+        cluster["server"] + path,
+        data=None if body is None else json.dumps(body).encode(),
+        method=verb,
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/merge-patch+json"},
+    )
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
+    )
+    with opener.open(asked, timeout=10) as answer:
+        return json.load(answer)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real master with simulated nodes, and real ansible-playbook runs against it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_support import ROOT, request, tool
+
+Result = dict[str, Any]
+Play = Callable[..., list[Result]]
+CREDENTIALS = ("K8S_AUTH_", "KUBECONFIG", "ANSIBLE_")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which Ansible finds this collection, and nothing of the machine's settings."""
+    home = tmp_path_factory.mktemp("home")
+    tree = home / "ansible_collections" / "navarch"
+    tree.mkdir(parents=True)
+    (tree / "cluster").symlink_to(ROOT)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(CREDENTIALS)}
+    return kept | {
+        "ANSIBLE_COLLECTIONS_PATH": str(home),
+        "ANSIBLE_HOME": str(home / ".ansible"),
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+        "ANSIBLE_NOCOLOR": "true",
+        "ANSIBLE_PIPELINING": "true",
+        "HOME": str(home),
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The kubeconfig of a control plane with three simulated nodes, which ends with the module's tests."""
+    folder = tmp_path_factory.mktemp("cluster")
+    path = folder / "kubeconfig"
+    with (folder / "log").open("w") as log:
+        master = subprocess.Popen(
+            [sys.executable, "-m", "navarch", "standalone", "--nodes", "3", "--kubeconfig", str(path)],
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    try:
+        assert master.stdout is not None
+        line = master.stdout.readline()
+        assert line.startswith("ready "), (folder / "log").read_text()[-2000:]
+        yield str(path)
+    finally:
+        master.send_signal(signal.SIGTERM)
+        try:
+            master.wait(10)
+        except subprocess.TimeoutExpired:
+            master.kill()
+            master.wait()
+
+
+@pytest.fixture
+def call(kubeconfig: str) -> Callable[..., Any]:
+    """call(verb, path, body): one request to the API, past the modules."""
+    return partial(request, kubeconfig)
+
+
+@pytest.fixture
+def play(environment: dict[str, str], kubeconfig: str, tmp_path: Path) -> Play:
+    """play(task, ...): the result of each task, of which none keeps the next from running."""
+
+    def run(*tasks: dict[str, Any], **variables: Any) -> list[Result]:
+        answers = tmp_path / "results.json"
+        numbered = [
+            {"name": f"Task {n}", "register": f"result_{n}", "ignore_errors": True, **task}
+            for n, task in enumerate(tasks)
+        ]
+        names = ", ".join(f"result_{n}" for n in range(len(tasks)))
+        save = {"content": f"{{{{ [{names}] | to_json }}}}", "dest": str(answers), "mode": "0600"}
+        book = [
+            {
+                "hosts": "localhost",
+                "connection": "local",
+                "gather_facts": False,
+                "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}", **variables},
+                "module_defaults": {"group/navarch.cluster.cluster": {"kubeconfig": kubeconfig}},
+                "tasks": [*numbered, {"name": "Save", "ansible.builtin.copy": save, "check_mode": False}],
+            }
+        ]
+        path = tmp_path / "play.json.yml"
+        path.write_text(json.dumps(book))
+        done = subprocess.run(
+            [tool("ansible-playbook"), "-i", "localhost,", str(path)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return json.loads(answers.read_text())
+
+    return run
