@@ -94,7 +94,9 @@ class _Paths:
         self.prefix = "#/components/schemas/" if dialect == "v3" else "#/definitions/"
         group = kind.group.partition(".")[0] or "core"
         self.tag = f"{group}_{kind.version}"
-        self.where = f"{_title(group)}{_title(kind.version)}" + ("Namespaced" if kind.namespaced else "")
+        self.group = _title(group) + _title(kind.version)
+        self.scope = "Namespaced" if kind.namespaced else ""
+        self.where = self.group + self.scope
 
     def ref(self, name: str) -> Schema:
         return {"$ref": self.prefix + name}
@@ -191,7 +193,7 @@ class _Paths:
         if "deletecollection" in kind.verbs:
             found["delete"] = self.operation(
                 "deletecollection",
-                f"delete{self.where.replace('Namespaced', 'CollectionNamespaced')}{kind.kind}",
+                f"delete{self.group}Collection{self.scope}{kind.kind}",
                 f"Delete all objects of kind {kind.kind} that are selected.",
                 _META + "Status",
                 parameters=_LIST[1:9] + _DELETE,
@@ -283,7 +285,7 @@ def paths(scheme: Scheme, kind: Kind[Any], type_name: TypeName, dialect: Dialect
         found[base] = make.item(collection, name=False, namespace=namespaced)
     if namespaced and "list" in kind.verbs:
         everywhere = make.collection()["get"]
-        everywhere["operationId"] = f"list{make.where.replace('Namespaced', '')}{kind.kind}ForAllNamespaces"
+        everywhere["operationId"] = f"list{make.group}{kind.kind}ForAllNamespaces"
         found[f"{root}/{kind.resource}"] = make.item({"get": everywhere}, name=False, namespace=False)
     if single := make.single():
         found[f"{base}/{{name}}"] = make.item(single, name=True, namespace=namespaced)

@@ -35,7 +35,7 @@ class _Unknown(Exception):
 
 
 class _Plan:
-    """What the quick pass needs of a struct: wire name -> what is below it, None where nothing is to check."""
+    """What the quick pass needs of a struct: wire name -> what is below it, None for nothing."""
 
     __slots__ = ("below",)
 
@@ -172,7 +172,7 @@ def problems(kind: Kind[Any], body: bytes) -> list[str]:
     struct: type[msgspec.Struct] = kind.type
     try:
         document = msgspec.json.decode(body)
-        # Every key is written `":` once: more of them than keys in the document means a duplicate, or a string
+        # Every key is written `":` once: more of them than keys in the document means a duplicate, or text
         # with `\\":` in it. So the slow ways run only when there is something to tell.
         if (
             type(document) is dict
