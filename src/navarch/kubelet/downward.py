@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fields of a pod as text (`fieldRef`, `resourceFieldRef`), for environment variables and downward API files."""
+"""Fields of a pod as text (`fieldRef`, `resourceFieldRef`), for the environment and downward API files."""
 
 from __future__ import annotations
 

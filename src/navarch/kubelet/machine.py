@@ -51,6 +51,11 @@ def memory() -> int:
     return _meminfo()["MemTotal"]
 
 
+def memory_available() -> int:
+    """Bytes that could be had without swapping."""
+    return _meminfo().get("MemAvailable", 0)
+
+
 def capacity(config: KubeletConfig) -> dict[str, str]:
     disk = shutil.disk_usage(_existing(config.data_dir))
     return {

@@ -4,27 +4,97 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
+import socket
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 
+from navarch.api.errors import StatusError
 from navarch.client.http import HttpClient
+from navarch.kubelet import join, keys
 from navarch.kubelet.agent import Kubelet
 from navarch.kubelet.config import KubeletConfig
+from navarch.kubelet.server import tls
+from navarch.kubelet.server.app import NodeServer, listen
 
 log = logging.getLogger(__name__)
 
 
 async def main(config: KubeletConfig, ready: Callable[[], None]) -> None:
-    """Until cancelled."""
-    client = HttpClient.from_kubeconfig(config.kubeconfig)
-    kubelet = Kubelet(config, client)
+    """Until cancelled.
+
+    Raises JoinError, KubeconfigError, RuntimeFault, OSError when there is no beginning.
+    """
+    sock = listen(config.bind_address, config.port)
+    tasks: list[asyncio.Task[None]] = []
+    client: HttpClient | None = None
+    kubelet: Kubelet | None = None
+    server: NodeServer | None = None
     try:
-        await kubelet.start()
+        await join.ensure_client(config)
+        client = HttpClient.from_kubeconfig(config.kubeconfig)
+        kubelet = Kubelet(config, client)
+        await kubelet.start(sock.getsockname()[1])
+        server = NodeServer(kubelet)
+        tasks.append(asyncio.create_task(_serve(config, client, server, sock), name="node server"))
+        await asyncio.sleep(0)
         gc.collect()
         gc.freeze()
         ready()
         await asyncio.Event().wait()
     finally:
-        await kubelet.stop()
-        await client.close()
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
+        if server is not None:
+            await server.stop()
+        if kubelet is not None:
+            await kubelet.stop()
+        if client is not None:
+            await client.close()
+        sock.close()
+
+
+async def _serve(config: KubeletConfig, client: HttpClient, server: NodeServer, sock: socket.socket) -> None:
+    """Get a serving certificate, serve, and keep the certificates fresh.
+
+    Tries on while the master does not sign.
+    """
+    names = list(dict.fromkeys([config.node_ip, config.node_name, socket.gethostname()]))
+    certificate, key = join.serving_files(config)
+    delay = 0.5
+    while True:
+        try:
+            await join.ensure_serving(config, client, names)
+            context = tls.context(certificate, key, Path(config.client_ca_file))
+            break
+        except (StatusError, join.JoinError, keys.KeyFailure, TimeoutError, OSError) as error:
+            log.warning("node server: %s", str(error) or "the master does not sign our certificate")
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, 30.0)
+    await server.start(sock, context)
+    log.info("node server listens on port %d", sock.getsockname()[1])
+
+    def renewed() -> None:
+        with contextlib.suppress(OSError, ssl.SSLError):
+            context.load_cert_chain(certificate, key)
+        reconnect(client, config.kubeconfig)
+
+    await join.keep_fresh(config, client, names, renewed)
+
+
+def reconnect(client: HttpClient, path: str) -> None:
+    """Use the kubeconfig's new certificate for connections from now on.
+
+    Those that are open go on with the old one.
+    """
+    fresh = HttpClient.from_kubeconfig(path)
+    client.connection = fresh.connection
+    old, client._session = client._session, None  # there is no other way to renew a client's session yet
+    if old is not None:
+        asyncio.get_running_loop().call_later(600.0, lambda: asyncio.ensure_future(old.close()))

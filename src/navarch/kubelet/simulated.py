@@ -2,9 +2,8 @@
 """Simulated nodes: they join, renew their leases and "run" pods in memory. For tests, for trying things, for
 benchmarks.
 
-A pod bound to one of them is Running and Ready with an address from its node's range as soon as its status
-is written; a
-deleted one is gone at once. Nothing is started anywhere.
+A pod bound to one of them is Running and Ready with an address from its node's range as soon as its status is
+written; a deleted one is gone at once. Nothing is started anywhere.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 timer) and does what is next.
 
 It decides; `starter`, `sandbox` and `ending` do. Each step looks at what is, not at what was done before, so
-that a restarted kubelet
-goes on where the last one stopped.
+that a restarted kubelet goes on where the last one stopped.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 address.
 
 Each attachment is written to the state folder before ADD runs and removed after DEL succeeded, so that a
-crash leaves a record to clean
-up by. Which configuration to use and what the host needs besides (rules, routes) is `conf` and `host`.
+crash leaves a record to clean up by. Which configuration to use and what the host needs besides (rules,
+routes) is `conf` and `host`.
 """
 
 from __future__ import annotations

@@ -3,9 +3,8 @@
 route.
 
 All of it is idempotent and ours alone: one nftables table, one pair of FORWARD accepts (Docker's policy there
-is DROP, and a drop in one
-table is final whatever another accepts), one blackhole route that keeps packets for the cluster's pods off
-the default route.
+is DROP, and a drop in one table is final whatever another accepts), one blackhole route that keeps packets
+for the cluster's pods off the default route.
 """
 
 from __future__ import annotations

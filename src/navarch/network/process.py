@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running a short-lived program: bytes in, bytes out, a time limit. What is run, and what it means, is the caller's business."""
+"""Running a short-lived program.
+
+Bytes in, bytes out, a time limit. What is run, and what it means, is the caller's business.
+"""
 
 from __future__ import annotations
 

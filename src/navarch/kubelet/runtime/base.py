@@ -2,8 +2,8 @@
 """What a container engine must do for the kubelet, and the plain data passed to and fro.
 
 Everything is in terms of containers, images and byte streams; nothing here knows pods' semantics or the API.
-A runtime sees only
-containers that carry its owner label, so that several kubelets, or other people, can share an engine.
+A runtime sees only containers that carry its owner label, so that several kubelets, or other people, can
+share an engine.
 """
 
 from __future__ import annotations

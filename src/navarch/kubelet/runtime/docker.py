@@ -3,11 +3,9 @@
 creation bodies `docker_bodies`.
 
 A sandbox's network namespace: `--network none` makes the Engine run itself as an OCI hook (140 ms of CPU a
-sandbox, measured), so the
-pause program is started with the host's network and moves itself into a new namespace before anything else
-happens; containers then
-join it by `container:ID`, which the Engine resolves through the sandbox's pid. Where that is refused (user
-namespaces), `none` is used.
+sandbox, measured), so the pause program is started with the host's network and moves itself into a new
+namespace before anything else happens; containers then join it by `container:ID`, which the Engine resolves
+through the sandbox's pid. Where that is refused (user namespaces), `none` is used.
 """
 
 from __future__ import annotations

@@ -2,11 +2,9 @@
 """The pause image, made in memory: one static executable of a few hundred bytes, assembled here, in a tar.
 
 Nothing is pulled and no compiler is needed. The program holds a pod's namespaces: it blocks SIGINT, SIGTERM
-and SIGCHLD (a blocked
-signal reaches PID 1 although PID 1 has no default actions), waits for them, reaps children and exits on the
-other two. Given any
-argument it first moves itself into a network namespace of its own and drops all capabilities (see `docker.py`
-for why).
+and SIGCHLD (a blocked signal reaches PID 1 although PID 1 has no default actions), waits for them, reaps
+children and exits on the other two. Given any argument it first moves itself into a network namespace of its
+own and drops all capabilities (see `docker.py` for why).
 
 What does not belong here: how the image is loaded or run.
 """

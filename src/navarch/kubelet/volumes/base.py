@@ -62,8 +62,7 @@ def write_files(folder: Path, files: Mapping[str, File], fs_group: int | None) -
     """Make the folder show exactly these files. Returns whether something changed.
 
     The files lie in a folder of their own, to which `..data` points; a change writes a new folder and moves
-    the link in one step, as the
-    reference kubelet does, so that readers see the old files or the new ones.
+    the link in one step, as the reference kubelet does, so that readers see the old files or the new ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / _DATA

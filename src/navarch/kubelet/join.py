@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Joining the cluster: from a bootstrap token to certificates of our own (client and serving), and renewing
+them before they end.
+
+Everything goes through CertificateSigningRequests, which the master's controller approves and signs. Keys
+never leave the node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import logging
+import os
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from navarch.api.certificatesigningrequest import CertificateSigningRequest, CertificateSigningRequestSpec
+from navarch.api.errors import StatusError
+from navarch.api.meta import ObjectMeta
+from navarch.client import kubeconfig
+from navarch.client.base import Client
+from navarch.client.http import HttpClient
+from navarch.kubelet import keys
+from navarch.kubelet.config import KubeletConfig
+
+log = logging.getLogger(__name__)
+
+CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
+SERVING_SIGNER = "kubernetes.io/kubelet-serving"
+#: A certificate with less than this share of its time left is renewed.
+_RENEW_AT = 0.25
+_LIFETIME_DAYS = 365
+_PATIENCE = 60.0
+
+
+class JoinError(Exception):
+    """The node cannot join; one line that says what to do."""
+
+
+def user_name(node: str) -> str:
+    return f"system:node:{node}"
+
+
+def seconds_left(certificate: bytes) -> float:
+    """Until a certificate ends; 0 for one that cannot be read."""
+    try:
+        return max(0.0, (keys.not_after(certificate) - datetime.now(UTC)).total_seconds())
+    except keys.KeyFailure:
+        return 0.0
+
+
+async def sign(client: Client, signer: str, usage: str, request: bytes) -> bytes:
+    """The certificate for a signing request. Raises StatusError, JoinError."""
+    name = f"{'csr' if signer == SERVING_SIGNER else 'node-csr'}-{hashlib.sha256(request).hexdigest()[:32]}"
+    asked = CertificateSigningRequest(
+        metadata=ObjectMeta(name=name),
+        spec=CertificateSigningRequestSpec(
+            request=request, signer_name=signer, usages=["digital signature", usage]
+        ),
+    )
+    made = await client.create(asked)
+    async with asyncio.timeout(_PATIENCE):
+        watch = await client.watch(
+            CertificateSigningRequest,
+            since=made.metadata.resource_version or "",
+            fields=f"metadata.name={name}",
+        )
+        try:
+            async for batch in watch:
+                for event in batch:
+                    status = event.object.status if event.object is not None else None
+                    if status is None:
+                        continue
+                    if status.certificate:
+                        return bytes(status.certificate)
+                    for condition in status.conditions or ():
+                        if condition.type in ("Denied", "Failed"):
+                            raise JoinError(
+                                f"certificate request {name}: {condition.type}: {condition.message}"
+                            )
+        finally:
+            await watch.close()
+    raise JoinError(f"certificate request {name} was not answered")
+
+
+async def ensure_client(config: KubeletConfig) -> None:
+    """See to it that the kubeconfig holds credentials that last, by way of the bootstrap token when it does
+    not. Raises JoinError.
+
+    Tries on while the master does not answer.
+    """
+    try:
+        connection = kubeconfig.load(config.kubeconfig)
+        if not connection.certificate or seconds_left(connection.certificate) > 0:
+            return
+        log.warning("the client certificate in %s has ended: joining anew", config.kubeconfig)
+    except kubeconfig.KubeconfigError as error:
+        if Path(config.kubeconfig).exists():
+            raise JoinError(str(error)) from None
+    try:
+        bootstrap = kubeconfig.load(config.bootstrap_kubeconfig)
+    except kubeconfig.KubeconfigError as error:
+        raise JoinError(f"there is no {config.kubeconfig} yet, and to join: {error}") from None
+    delay = 0.5
+    while True:
+        async with HttpClient(bootstrap) as client:
+            try:
+                await renew_client(config, client, bootstrap)
+                log.info("joined the cluster as %s", user_name(config.node_name))
+                return
+            except (StatusError, JoinError, TimeoutError, keys.KeyFailure) as error:
+                if isinstance(error, StatusError) and error.code in (401, 403):
+                    raise JoinError(
+                        f"the master refuses {config.bootstrap_kubeconfig}: {error.message}"
+                    ) from None
+                log.warning("joining: %s", str(error) or "no answer")
+        await asyncio.sleep(delay * random.uniform(0.8, 1.2))
+        delay = min(delay * 2, 30.0)
+
+
+async def renew_client(config: KubeletConfig, client: Client, connection: kubeconfig.Connection) -> None:
+    """Get a client certificate and write the kubeconfig. Raises StatusError, JoinError, KeyFailure."""
+    user = user_name(config.node_name)
+    key, request = await keys.request(user, ["system:nodes"], [])
+    certificate = await sign(client, CLIENT_SIGNER, "client auth", request)
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {
+                "name": "navarch",
+                "cluster": {
+                    "server": connection.server,
+                    "certificate-authority-data": base64.b64encode(connection.ca).decode(),
+                },
+            }
+        ],
+        "users": [
+            {
+                "name": user,
+                "user": {
+                    "client-certificate-data": base64.b64encode(certificate).decode(),
+                    "client-key-data": base64.b64encode(key).decode(),
+                },
+            }
+        ],
+        "contexts": [{"name": "default", "context": {"cluster": "navarch", "user": user}}],
+        "current-context": "default",
+    }
+    write(Path(config.kubeconfig), json.dumps(document, indent=2).encode() + b"\n")
+
+
+def serving_files(config: KubeletConfig) -> tuple[Path, Path]:
+    """(certificate, key)."""
+    return config.pki_dir / "kubelet.crt", config.pki_dir / "kubelet.key"
+
+
+async def ensure_serving(
+    config: KubeletConfig, client: Client, names: Sequence[str], *, force: bool = False
+) -> None:
+    """See to it that there is a serving certificate that lasts.
+
+    Raises StatusError, JoinError, KeyFailure, TimeoutError.
+    """
+    certificate_file, key_file = serving_files(config)
+    names_file = config.pki_dir / "kubelet.names"
+    wanted = "\n".join(sorted(names))
+    if not force and certificate_file.exists() and key_file.exists():
+        same = names_file.exists() and names_file.read_text() == wanted
+        if same and seconds_left(certificate_file.read_bytes()) > _LIFETIME_DAYS * 86400 * _RENEW_AT:
+            return
+    key, request = await keys.request(user_name(config.node_name), ["system:nodes"], names)
+    certificate = await sign(client, SERVING_SIGNER, "server auth", request)
+    config.pki_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write(key_file, key)
+    write(certificate_file, certificate)
+    write(names_file, wanted.encode())
+
+
+async def keep_fresh(
+    config: KubeletConfig, client: Client, names: Sequence[str], renewed: Callable[[], None]
+) -> None:
+    """Renew both certificates when a quarter of their time is left, until cancelled.
+
+    renewed: load what is new.
+    """
+    while True:
+        await asyncio.sleep(3600 * random.uniform(0.8, 1.2))
+        try:
+            connection = kubeconfig.load(config.kubeconfig)
+            left = seconds_left(connection.certificate) if connection.certificate else float("inf")
+            if left < _LIFETIME_DAYS * 86400 * _RENEW_AT:
+                await renew_client(config, client, connection)
+                renewed()
+            if serving_files(config)[0].exists():
+                before = serving_files(config)[0].read_bytes()
+                await ensure_serving(config, client, names)
+                if serving_files(config)[0].read_bytes() != before:
+                    renewed()
+        except (
+            StatusError,
+            JoinError,
+            keys.KeyFailure,
+            kubeconfig.KubeconfigError,
+            TimeoutError,
+            OSError,
+        ) as error:
+            log.warning("renewing certificates: %s", error)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replace a file of mode 0600 in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+    temporary.replace(path)
