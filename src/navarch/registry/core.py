@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -44,9 +44,8 @@ class Resource:
         self.name_rule: Callable[[str], str | None] = (
             vars(kind.strategy).get("name_rule") or type(kind.strategy).name_rule or names.subdomain
         )
-        fields = {f.name for f in msgspec.structs.fields(kind.type)}
-        #: Whether metadata.generation counts: desired and observed state are told apart.
-        self.counts = "spec" in fields and "status" in fields
+        #: Whether metadata.generation counts: where the status can say which generation it is about.
+        self.counts = _observes(kind.type)
         self.ttl = TIME_TO_LIVE.get(kind.resource)
         operations: tuple[Operation, ...] = ("CREATE", "UPDATE", "DELETE", "CONNECT")
         self._mutators: dict[Operation, list[Callable[[Request], Any]]] = {}
@@ -85,6 +84,14 @@ class Resource:
 
     def invalid(self, name: str | None, errors: Sequence[Any]) -> StatusError:
         return invalid_object(self.kind.kind, name or "", errors, self.kind.group)
+
+
+def _observes(kind: type[Any]) -> bool:
+    status = get_type_hints(kind).get("status")
+    structs = [
+        t for t in (status, *get_args(status)) if isinstance(t, type) and issubclass(t, msgspec.Struct)
+    ]
+    return any("observed_generation" in struct.__struct_fields__ for struct in structs)
 
 
 def indexer(kind: Kind[Any]) -> Callable[[bytes, object], Row]:

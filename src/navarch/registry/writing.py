@@ -59,11 +59,13 @@ class Writing:
             raise bad_request("resourceVersion should not be set on objects to be created")
         namespace = metadata.place(sent, namespace, kind.namespaced)
         res = self._core.resource(kind)
-        strategy = kind.strategy
+        given, strategy = obj, kind.strategy
         name = sent.name or ""
         if not name and sent.generate_name:
             name = _free_name(res, namespace, sent.generate_name)
             obj = replace(obj, metadata=replace(sent, name=name))
+        # Before admission: from there to the store nothing waits, so that what admission saw still holds.
+        lease = await self._core.lease(res.ttl) if res.ttl else 0
         request = Request("CREATE", kind, namespace, name, "", strategy.default(obj), None, ctx)
         try:
             obj = strategy.prepare_create(res.mutate(request))
@@ -84,10 +86,12 @@ class Writing:
                 obj = replace(obj, metadata=replace(meta, resource_version=None))
                 return Stored(encode(obj), 0, obj)
             value = encode(obj)
-            lease = await self._core.lease(res.ttl) if res.ttl else 0
             try:
                 revision = await self._core.store.create(key, value, lease=lease, hint=obj)
             except store.Exists:
+                if not sent.name:
+                    # Somebody else took the name that was made up.
+                    return await self.create(kind, namespace, given, ctx)
                 raise already_exists(kind.resource, name, kind.group) from None
             except store.Unavailable as exc:
                 raise refused(exc) from exc

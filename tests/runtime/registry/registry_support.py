@@ -36,6 +36,9 @@ class Part(Struct):
 
 class WidgetStatus(Struct):
     phase: Annotated[str | None, wire(1, "State.")] = field("phase", None)
+    observed_generation: Annotated[int | None, wire(2, "Generation it is about.")] = field(
+        "observedGeneration", None
+    )
 
 
 class Widget(Object):

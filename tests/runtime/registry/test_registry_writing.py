@@ -29,6 +29,7 @@ from registry_support import (
 
 from navarch.api.errors import StatusError
 from navarch.api.meta import ObjectMeta, OwnerReference, parse_time
+from navarch.registry import metadata
 from navarch.registry.context import Context
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
@@ -165,6 +166,17 @@ async def test_an_update_that_changes_nothing_writes_nothing(registry: Registry,
     patched = await registry.patch(WIDGET, "default", "w", {"spec": {"size": 1}}, "merge", ctx())
     assert [result.revision, again.revision, patched.revision] == [before] * 3
     assert store.revision == before
+
+
+async def test_a_made_up_name_that_was_taken_meanwhile_is_made_up_anew(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_up = iter(["w-1", "w-1", "w-2", "w-1", "w-3"])
+    monkeypatch.setattr(metadata, "generate", lambda base: next(made_up))
+    sent = Widget(metadata=ObjectMeta(generate_name="w-"))
+    made = await asyncio.gather(*(registry.create(WIDGET, "default", sent, ctx()) for _ in range(2)))
+    assert sorted(m.obj.metadata.name for m in made) == ["w-1", "w-2"]
+    assert (await registry.create(WIDGET, "default", sent, ctx())).obj.metadata.name == "w-3"
 
 
 async def test_generation_counts_the_spec_alone(registry: Registry) -> None:
