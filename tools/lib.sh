@@ -5,7 +5,7 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 LOGS=$ROOT/build/logs
 VENV=$ROOT/.venv
-mkdir -p "$LOGS"
+mkdir -p "$LOGS" 2>/dev/null || true
 export LC_ALL=${LC_ALL:-C.UTF-8} DEBIAN_FRONTEND=noninteractive PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
 say() { printf '==> %s\n' "$*"; }

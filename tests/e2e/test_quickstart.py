@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a new user sees of `make quickstart`: a working cluster, no change the second time, clear words when it cannot be."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import requests
+
+from .conftest import BIN, ROOT, Cluster, containers, make, run
+
+
+def test_it_ends_with_nodes_pods_and_what_to_try_next(cluster: Cluster) -> None:
+    tail = cluster.made.stdout[-3000:]
+    assert re.search(r"^\S+ +Ready +[\d.]+ +\d+ +\S+$", tail, re.MULTILINE), tail
+    assert re.search(r"^hello +Running +10\.244\.\d+\.\d+ +2/2 +Hello from hello$", tail, re.MULTILINE), tail
+    assert (
+        len(re.findall(r"^web-\w+ +Running +10\.244\.\d+\.\d+ +1/1 +Hello from web-\w+$", tail, re.MULTILINE))
+        == 3
+    )
+    assert "read over localhost: Hello from hello" in tail
+    assert "/etc/navarch/admin.conf" in tail
+    for line in (found := re.findall(r"^  (\S+/\w+ .*)$", tail, re.MULTILINE)):
+        if "logs -f" not in line and "replicas=" not in line:
+            done = run("sh", "-c", line, KUBECONFIG="/etc/navarch/admin.conf")
+            assert done.returncode == 0, f"{line}: {done.stderr}"
+    assert len(found) == 3
+
+
+def test_every_pod_answers_on_its_own_address(cluster: Cluster) -> None:
+    addresses = {
+        pod["metadata"]["name"]: pod["status"]["podIP"] for pod in cluster.pods("app in (hello, web)")
+    }
+    assert len(set(addresses.values())) == 4
+    for name, address in addresses.items():
+        page = requests.get(f"http://{address}:8080/", timeout=5, proxies={"http": ""})
+        assert page.text.strip() == f"Hello from {name}"
+
+
+def test_a_second_run_changes_nothing(cluster: Cluster) -> None:
+    before = containers()
+    again = make("quickstart")
+    assert again.returncode == 0, again.stdout + again.stderr
+    recap = re.search(r"^localhost +: .*$", again.stdout, re.MULTILINE)
+    assert recap, again.stdout
+    assert " changed=0 " in recap.group(), again.stdout
+    assert " failed=0 " in recap.group()
+    assert containers() == before
+
+
+def test_check_mode_finds_nothing_to_change(cluster: Cluster) -> None:
+    done = run(
+        BIN / "ansible-playbook",
+        "navarch.cluster.quickstart",
+        "--check",
+        "--diff",
+        "--skip-tags",
+        "demo",
+        seconds=300,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert re.search(r"^localhost +: .* changed=0 ", done.stdout, re.MULTILINE), done.stdout[-3000:]
+
+
+def stops(*, word: str, seconds: float, user: int = 0, folder: Path = ROOT, **env: str) -> None:
+    """quickstart says one line with `word` in it and ends with a failure within `seconds`."""
+    started = time.monotonic()
+    drop = ["setpriv", f"--reuid={user}", "--clear-groups"] if user else []
+    done = run(*drop, folder / "tools/quickstart.sh", "up", seconds=120, **env)
+    took = time.monotonic() - started
+    assert done.returncode != 0
+    errors = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(errors) == 1, errors
+    assert errors[0].startswith("error: ")
+    assert word in errors[0], errors[0]
+    assert took < seconds, f"{took:.1f} s: {errors[0]}"
+
+
+def test_without_root_it_says_so_at_once() -> None:
+    stops(word="root", seconds=5, user=65534)
+
+
+def test_a_taken_port_is_named_with_who_has_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        stops(word=f"port {port}", seconds=5, API_PORT=str(port))
+
+
+def test_no_package_index_is_found_out_at_once(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    shutil.copytree(
+        ROOT, clone, ignore=shutil.ignore_patterns(".git", ".venv", "build", "tests", ".mypy_cache")
+    )
+    stops(
+        word="package index",
+        seconds=40,
+        folder=clone,
+        PIP_INDEX_URL="http://127.0.0.1:9/simple",
+        PIP_EXTRA_INDEX_URL="",
+        PIP_FIND_LINKS="",
+        PIP_CONFIG_FILE="/dev/null",
+        API_PORT=str(free_port()),
+    )
+    assert not (clone / "build" / "navarch-cluster-0.1.0.tar.gz").exists()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def test_navarch_says_its_version() -> None:
+    done = subprocess.run([str(BIN / "navarch"), "version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "navarch 0.1.0 (Kubernetes API v1.37)"
