@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("api", "scheduling")
+NAMES = ("api", "scheduling", "node", "ansible")
 
 
 def main() -> int:

@@ -99,7 +99,9 @@ def run(main: Any) -> None:
         runner.run(main)
 
 
-def pod(name: str, *, cpu: str = "100m", memory: str = "200Mi", scheduler: str = "default-scheduler") -> bytes:
+def pod(
+    name: str, *, cpu: str = "100m", memory: str = "200Mi", scheduler: str = "default-scheduler"
+) -> bytes:
     """A pod as a client sends it, about as large as a real one."""
     return json.dumps(
         {
@@ -124,7 +126,7 @@ def pod(name: str, *, cpu: str = "100m", memory: str = "200Mi", scheduler: str =
                             "limits": {"memory": memory},
                         },
                     }
-                ]
+                ],
             },
         }
     ).encode()
