@@ -74,7 +74,8 @@ def not_supported(path: str, value: Any, supported: Sequence[str]) -> FieldError
 
 
 class StatusError(Exception):
-    """An answer other than success. `details` follows StatusDetails: name, group, kind, uid, causes, retryAfterSeconds."""
+    """An answer other than success. `details` follows StatusDetails: name, group, kind, uid, causes,
+    retryAfterSeconds."""
 
     def __init__(self, code: int, reason: str, message: str, details: dict[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -100,7 +101,8 @@ class StatusError(Exception):
 
     @classmethod
     def from_body(cls, code: int, body: Any) -> StatusError:
-        """The error a server sent: a decoded JSON body that should be a Status; anything else is told as it is."""
+        """The error a server sent: a decoded JSON body that should be a Status; anything else is told as it
+        is."""
         if isinstance(body, dict) and body.get("kind") == "Status":
             details = body.get("details")
             return cls(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The registry of kinds. A kind's file declares its types, a `Strategy` and one module-level `Kind`; that is all there is to adding one.
+"""The registry of kinds. A kind's file declares its types, a `Strategy` and one module-level `Kind`; that is
+all there is to adding one.
 
 Discovery, OpenAPI, tables, selectors, watch and patch follow from what is declared here.
 """
@@ -38,8 +39,10 @@ class Column(msgspec.Struct, frozen=True):
 class Strategy(Generic[T]):
     """The rules of one kind. Pure functions of objects: no clock but `meta.now()`, no client, no store.
 
-    The registry calls, on create: default, prepare_create, validate; on update: default, prepare_update, validate, validate_update;
-    on a status update: prepare_status, validate_status. Generic metadata (name, labels, immutability of uid, ...) is the
+    The registry calls, on create: default, prepare_create, validate; on update: default, prepare_update,
+    validate, validate_update;
+    on a status update: prepare_status, validate_status. Generic metadata (name, labels, immutability of uid,
+    ...) is the
     registry's own business.
     """
 
@@ -78,7 +81,8 @@ class Strategy(Generic[T]):
         return []
 
     def warnings(self, obj: T) -> list[str]:
-        """What the user should know (a field that is accepted but not acted on); sent as HTTP Warning headers."""
+        """What the user should know (a field that is accepted but not acted on); sent as HTTP Warning
+        headers."""
         return []
 
     def grace_period(self, obj: T, requested: int | None) -> int:
@@ -109,11 +113,14 @@ class Kind(Generic[T]):
         volatile: Callable[[T], bool] | None = None,
         stored: bool = True,
     ) -> None:
-        """columns/cells: of tables, without Name and Age when cells is None (then they are the whole table); cells gets the object
+        """columns/cells: of tables, without Name and Age when cells is None (then they are the whole table);
+        cells gets the object
         and the present time in seconds since the epoch, and returns one value a column.
-        fields: selectable fields beside metadata.name and metadata.namespace, wire path -> value ("" when absent).
+        fields: selectable fields beside metadata.name and metadata.namespace, wire path -> value ("" when
+        absent).
         volatile: whether a write of this object is a heartbeat that may be answered before it is durable.
-        stored: False for kinds that are only asked (reviews): create-only, answered by a function, never stored.
+        stored: False for kinds that are only asked (reviews): create-only, answered by a function, never
+        stored.
         """
         self.type = type
         self.kind = type.__name__

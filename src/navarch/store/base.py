@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The store protocol: etcd's semantics in the words this project needs. Each backend is one file beside this one.
+"""The store protocol: etcd's semantics in the words this project needs. Each backend is one file beside this
+one.
 
-One revision counter for the whole store; every write takes the next revision. Keys are strings in byte order. History is kept
+One revision counter for the whole store; every write takes the next revision. Keys are strings in byte
+order. History is kept
 until compaction; reading or watching behind it raises `Compacted`.
 
 Not here: what a value means (the registry), nor the fan-out to many watchers (`cache`).
@@ -96,7 +98,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     revision: int
     created: int
     deleted: bool = False
-    #: What the writer attached in process (its decoded object); None when the event came from elsewhere. Never stored.
+    #: What the writer attached in process (its decoded object); None when the event came from elsewhere.
+    #: Never stored.
     hint: object = None
 
 
@@ -111,7 +114,8 @@ class Subscription(Protocol):
 class Store(Protocol):
     """What the registry asks of a store. All calls are made on the event loop.
 
-    A write returns after its commit is durable (`durable=False`: after it is visible), and after its event was handed to
+    A write returns after its commit is durable (`durable=False`: after it is visible), and after its event
+    was handed to
     all subscribers: whoever reads a cache fed by a subscription reads its own writes.
     """
 
@@ -121,7 +125,8 @@ class Store(Protocol):
 
     @property
     def compacted(self) -> int:
-        """The compaction point: watches from a revision below it raise Compacted. 0 when nothing was compacted."""
+        """The compaction point: watches from a revision below it raise Compacted. 0 when nothing was
+        compacted."""
 
     async def start(self) -> None: ...
 
@@ -151,7 +156,8 @@ class Store(Protocol):
     ) -> int:
         """Replace a living key whose revision is `expected`. Returns the new revision.
 
-        `durable=False` declares a heartbeat: answered from memory, written now and then, may be lost in a crash (never its
+        `durable=False` declares a heartbeat: answered from memory, written now and then, may be lost in a
+        crash (never its
         revision, which is not given out again). Raises Missing, Conflict, Unavailable.
         """
 
@@ -162,7 +168,8 @@ class Store(Protocol):
         """
 
     def subscribe(self, prefix: str, since: int, deliver: Deliver) -> Subscription:
-        """Hand every event of the prefix after revision `since` to `deliver`, in order, each once, in batches, on the loop.
+        """Hand every event of the prefix after revision `since` to `deliver`, in order, each once, in
+        batches, on the loop.
 
         `deliver` must not block or raise. Raises Compacted.
         """
