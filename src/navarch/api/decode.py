@@ -95,21 +95,40 @@ def drop_nulls(value: Any) -> Any:
     return value
 
 
+def _unfolded(shape: shapes.Shape, value: Any) -> Any:
+    """The document with base64 on one line.
+
+    People paste what the `base64` tool folded, and the reference takes it.
+    """
+    if shape.form == "bytes":
+        return value.replace("\n", "").replace("\r", "") if type(value) is str else value
+    if type(value) is dict:
+        if shape.struct is not None:
+            known = shapes.fields(shape.struct)
+            return {k: _unfolded(known[k].shape, v) if k in known else v for k, v in value.items()}
+        if shape.element is not None:
+            return {k: _unfolded(shape.element, v) for k, v in value.items()}
+    if type(value) is list and shape.element is not None:
+        return [_unfolded(shape.element, v) for v in value]
+    return value
+
+
 def convert(struct: type[S], value: Any, what: str = "") -> S:
     """A generic document as a struct. what: what to call it in errors.
 
     Raises StatusError 400 with the field's path.
     """
+    shape = shapes.shape(struct)
     try:
-        cleaned = drop_nulls(value)
-        wrong = _range_error(shapes.shape(struct), cleaned, "", "")
+        cleaned = _unfolded(shape, drop_nulls(value))
+        wrong = _range_error(shape, cleaned, "", "")
         if wrong is None:
             made: S = msgspec.convert(cleaned, struct)
             return made
     except RecursionError as e:
         raise _malformed(e) from None
     except msgspec.ValidationError as e:
-        wrong = _mismatch(shapes.shape(struct), cleaned, "") or _plain(e)
+        wrong = _mismatch(shape, cleaned, "") or _plain(e)
     prefix = f"{what} cannot be handled: " if what else ""
     raise bad_request(prefix + wrong)
 

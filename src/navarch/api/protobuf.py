@@ -32,9 +32,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Reads the bytes [at, end) that belong to one field. Varints arrive as int.
 _Read = Callable[[Any, int], Any]
 
-#: Scalars whose zero is something else than absence (pointers in the reference's types), by field name. Of
-#: all
-#: others a zero on the wire is what the JSON of the same object leaves out.
+#: Scalars whose zero is something else than absence (pointers in the reference's types), by field name.
+#: Of all others a zero on the wire is what the JSON of the same object leaves out.
 _OPTIONAL = frozenset(
     """
     activeDeadlineSeconds allocateLoadBalancerNodePorts allowPrivilegeEscalation appProtocol
@@ -42,7 +41,7 @@ _OPTIONAL = frozenset(
     completions controller defaultMode deletionGracePeriodSeconds enableServiceLinks
     expirationSeconds failedJobsHistoryLimit fsGroup gracePeriodSeconds holderIdentity hostProcess
     hostUsers immutable leaseDurationSeconds leaseTransitions localhostProfile lun manualSelector
-    maxFailedIndexes minDomains minReplicas optional orphanDependents parallelism partition priority
+    maxFailedIndexes minDomains minReplicas optional orphanDependents parallelism priority
     privileged progressDeadlineSeconds readOnlyRootFilesystem remainingItemCount
     revisionHistoryLimit runAsGroup runAsNonRoot runAsUser serving setHostnameAsFQDN
     shareProcessNamespace started startingDeadlineSeconds storageClassName
@@ -59,6 +58,7 @@ _OPTIONAL_IN = frozenset(
         ("GRPCAction", "service"),
         ("KeyToPath", "mode"),
         ("PodDNSConfigOption", "value"),
+        ("RollingUpdateStatefulSetStrategy", "partition"),
     }
 )
 

@@ -54,6 +54,11 @@ def test_bad_base64_names_the_key():
         decode.decode(CONFIG_MAP, b'{"binaryData":{"a":"YQ==","b":"*"}}')
 
 
+def test_folded_base64_is_taken():
+    made = decode.decode(CONFIG_MAP, b'{"binaryData":{"a":"YW\\nFh\\r\\nYQ==\\n"}}')
+    assert made.binary_data == {"a": b"aaaa"}
+
+
 def test_null_means_absent():
     pod = decode.decode(
         POD, b'{"metadata":null,"spec":{"containers":[{"name":null,"image":"x"}],"nodeName":null}}'
