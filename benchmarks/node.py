@@ -88,7 +88,8 @@ def _process(name: str, log: Path, *arguments: str) -> Iterator[subprocess.Popen
 
 @contextlib.contextmanager
 def node() -> Iterator[tuple[Path, int, str]]:
-    """A master and a kubelet. Yields the administrator's kubeconfig, the kubelet's process id and its owner label."""
+    """A master and a kubelet. Yields the administrator's kubeconfig, the kubelet's process id and its owner
+    label."""
     base = ROOT / ".bench"
     base.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=base))
