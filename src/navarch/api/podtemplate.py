@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from msgspec.structs import replace
 
-from navarch.api import poddefaults, podvalidation
+from navarch.api import poddefaults, podvalidation, podwarnings
 from navarch.api.columns import CONTAINERS, IMAGES, NAME, containers, labels
 from navarch.api.errors import FieldError
 from navarch.api.fields import field, wire
@@ -31,6 +31,9 @@ class PodTemplateStrategy(Strategy[PodTemplate]):
 
     def validate(self, obj: PodTemplate) -> list[FieldError]:
         return podvalidation.template(obj.template, "template")
+
+    def warnings(self, obj: PodTemplate) -> list[str]:
+        return podwarnings.template(obj.template, "template")
 
     def spec_changed(self, new: PodTemplate, old: PodTemplate) -> bool:
         return new.template != old.template

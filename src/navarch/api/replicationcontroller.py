@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from msgspec.structs import replace
 
-from navarch.api import checks, poddefaults, podvalidation
+from navarch.api import checks, poddefaults, podvalidation, podwarnings
 from navarch.api.columns import AGE, CONTAINERS, IMAGES, NAME, SELECTOR, containers, labels
 from navarch.api.durations import age
 from navarch.api.errors import FieldError, forbidden, invalid, not_supported, required
@@ -128,6 +128,10 @@ class ReplicationControllerStrategy(Strategy[ReplicationController]):
                 detail = "activeDeadlineSeconds in ReplicationController is not Supported"
                 errors.append(forbidden("spec.template.spec.activeDeadlineSeconds", detail))
         return errors + podvalidation.template(template, "spec.template")
+
+    def warnings(self, obj: ReplicationController) -> list[str]:
+        template = obj.spec.template if obj.spec is not None else None
+        return podwarnings.template(template, "spec.template")
 
     def prepare_update(self, new: ReplicationController, old: ReplicationController) -> ReplicationController:
         return replace(new, status=old.status)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from navarch.api import podvalidation
+from navarch.api import podvalidation, protobuf
 from navarch.api.pod import POD, Pod
 from navarch.api.podspec import PodTemplateSpec
 from navarch.api.podstatus import PodStatus
@@ -577,15 +577,72 @@ def test_how_long_an_end_may_take(
 
 
 def test_what_is_not_acted_on_is_said() -> None:
-    quiet = RULES.default(pod())
-    assert RULES.warnings(quiet) == []
-    loud = RULES.default(
-        pod({"runtimeClassName": "x", "volumes": [{"name": "a", "rbd": {"monitors": ["m"]}}]})
+    term = {"topologyKey": "z"}
+    loud = pod(
+        {
+            "runtimeClassName": "x",
+            "hostUsers": False,
+            "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}},
+            "volumes": [
+                {"name": "a", "rbd": {"monitors": ["m"]}},
+                {"name": "b", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}},
+            ],
+        },
+        livenessProbe={"grpc": {"port": 1}},
+        restartPolicyRules=[{"action": "Restart"}],
     )
-    assert [text.split(" ")[0] for text in RULES.warnings(loud)] == [
+    assert {text.split(" ")[0] for text in RULES.warnings(RULES.default(loud))} == {
         "spec.runtimeClassName",
+        "spec.hostUsers",
+        "spec.affinity.podAffinity",
+        "spec.containers[0].restartPolicyRules",
+        "spec.containers[0].livenessProbe.grpc",
         "spec.volumes[0].rbd",
-    ]
+        "spec.volumes[1].projected.sources[0].serviceAccountToken",
+    }
+
+
+def test_a_pod_of_things_that_are_done_is_quiet() -> None:
+    quiet = pod(
+        {"volumes": [{"name": "a"}], "securityContext": {"fsGroup": 1}, "nodeSelector": {"a": "b"}},
+        readinessProbe={"httpGet": {"port": 1}},
+        securityContext={"runAsUser": 1},
+        volumeMounts=[{"name": "a", "mountPath": "/a"}],
+    )
+    assert RULES.warnings(RULES.default(pod())) == []
+    assert RULES.warnings(RULES.default(quiet)) == []
+
+
+# Protobuf
+
+
+def field(number: int, content: bytes | int) -> bytes:
+    """One field of a message, short enough for lengths of one byte."""
+    if isinstance(content, int):
+        return bytes([*tag(number, 0), content])
+    assert len(content) < 128
+    return bytes([*tag(number, 2), len(content)]) + content
+
+
+def tag(number: int, kind: int) -> bytes:
+    value = number << 3 | kind
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128, value >> 7])
+
+
+def test_inherited_fields_travel_in_a_message_of_their_own() -> None:
+    """Numbers as generated.proto has them: a volume's source, a ConfigMap's name, a probe's handler."""
+    config_map = field(1, field(1, b"settings")) + field(3, 100)
+    volume = field(1, b"v") + field(2, field(19, config_map))
+    get = field(2, field(1, 0) + field(2, 80) + field(3, b""))
+    probe = field(1, field(2, get)) + field(4, 7)
+    container = field(1, b"web") + field(10, probe)
+    message = field(2, field(1, volume) + field(2, container))
+    envelope = field(1, field(1, b"v1") + field(2, b"Pod")) + field(2, message)
+    found = protobuf.document(Pod, protobuf.MAGIC + envelope)
+    assert found["spec"]["volumes"] == [{"name": "v", "configMap": {"name": "settings", "defaultMode": 100}}]
+    probe_found = found["spec"]["containers"][0]["livenessProbe"]
+    assert probe_found["httpGet"]["port"] == 80
+    assert probe_found["periodSeconds"] == 7
 
 
 def test_selectable_fields() -> None:
