@@ -6,6 +6,7 @@ Not here: the verbs.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, get_args, get_type_hints
@@ -20,6 +21,8 @@ from navarch.registry.admission import Admission, Operation, Request
 from navarch.registry.context import versioned
 from navarch.store import base as store
 from navarch.store.cache import Cache, Entry, Row
+
+log = logging.getLogger(__name__)
 
 #: Kinds whose objects end by themselves, in seconds (the reference's --event-ttl).
 TIME_TO_LIVE = {"events": 3600.0}
@@ -74,13 +77,19 @@ class Resource:
         return entry
 
     def object(self, entry: Entry) -> Any:
-        """The object of an entry, with its resourceVersion. Shared: objects are frozen."""
+        """The object of an entry, with its resourceVersion. Shared: objects are frozen.
+
+        Raises StatusError 500 for bytes that are no such object.
+        """
         hint: Any = entry.hint
         if type(hint) is self.kind.type:
             if hint.metadata.resource_version == str(entry.revision):
                 return hint
             return versioned(hint, entry.revision)
-        return self.kind.decoder.decode(entry.value)
+        try:
+            return self.kind.decoder.decode(entry.value)
+        except msgspec.DecodeError as exc:
+            raise internal(f"{entry.key} cannot be read from the store: {exc}") from exc
 
     def invalid(self, name: str | None, errors: Sequence[Any]) -> StatusError:
         return invalid_object(self.kind.kind, name or "", errors, self.kind.group)
@@ -106,7 +115,12 @@ def indexer(kind: Kind[Any]) -> Callable[[bytes, object], Row]:
         if type(hint) is wanted:
             obj = hint
         else:
-            obj = decode_all(value) if readers else decode_head(value)
+            try:
+                obj = decode_all(value) if readers else decode_head(value)
+            except msgspec.DecodeError as exc:
+                # One object that cannot be read must not keep the master from starting.
+                log.error("a stored %s cannot be read, no selector finds it: %s", kind.kind, exc)
+                return Row(None, None)
         return Row(obj.metadata.labels, {path: read(obj) for path, read in readers} if readers else None)
 
     return index

@@ -251,6 +251,22 @@ async def test_closing_the_registry_ends_watches(store: SqliteStore) -> None:
         await asyncio.wait_for(waiting, 5)
 
 
+async def test_one_object_that_cannot_be_read_does_not_stop_the_others(
+    store: SqliteStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    await store.create(WIDGET.key("default", "odd"), b'{"metadata":{"resourceVersion":"","name":7}}')
+    registry = Registry(store, SCHEME)
+    await registry.start()
+    try:
+        await make(registry, name="w")
+        assert listed(registry, fields="status.phase=New") == ["w"]
+        with refused(500, "InternalError", "/widgets/default/odd cannot be read"):
+            await registry.patch(WIDGET, "default", "odd", {}, "merge", ctx())
+        assert "a stored Widget cannot be read" in caplog.text
+    finally:
+        await registry.close()
+
+
 async def test_get_is_what_was_written(registry: Registry) -> None:
     made = await make(registry)
     assert stored(registry) == made
