@@ -51,6 +51,9 @@ _WANTED: dict[str, tuple[str, tuple[type, ...]]] = {
 }
 
 
+_encode = msgspec.json.Encoder().encode
+
+
 @cache
 def _decoder(struct: type[S]) -> msgspec.json.Decoder[S]:
     return msgspec.json.Decoder(struct)
@@ -114,10 +117,32 @@ def _unfolded(shape: shapes.Shape, value: Any) -> Any:
 
 
 def convert(struct: type[S], value: Any, what: str = "") -> S:
-    """A generic document as a struct. what: what to call it in errors.
+    """A generic document as a struct. what: its name in errors.
 
     Raises StatusError 400 with the field's path.
     """
+    try:
+        quick = _quick(struct, _encode(value))
+    except (TypeError, ValueError, RecursionError):
+        quick = None
+    return _slow(struct, value, what) if quick is None else quick
+
+
+def _quick(struct: type[S], body: bytes) -> S | None:
+    """The one pass that nearly all bodies need.
+
+    None: look closer, for what is wrong or for what may be forgiven.
+    """
+    if _LONG in body.translate(_DIGITS):
+        return None  # A number that long may be out of range of its field.
+    try:
+        made: S = _decoder(struct).decode(body)
+    except (ValueError, RecursionError):
+        return None
+    return made
+
+
+def _slow(struct: type[S], value: Any, what: str) -> S:
     shape = shapes.shape(struct)
     try:
         cleaned = _unfolded(shape, drop_nulls(value))
@@ -201,13 +226,11 @@ def decode_struct(struct: type[S], body: bytes, content_type: str = JSON, what: 
     """A body as any struct (DeleteOptions, say). Raises StatusError 400, 415."""
     kind = media_type(content_type)
     if kind == JSON:
-        if _LONG not in body.translate(_DIGITS):
-            try:
-                made: S = _decoder(struct).decode(body)
-                return made
-            except (ValueError, RecursionError):
-                pass  # The slow way finds out what is wrong, or that only nulls were.
-    elif kind == PROTOBUF:
+        quick = _quick(struct, body)
+        if quick is not None:
+            return quick
+        return _slow(struct, document(body), what)
+    if kind == PROTOBUF:
         return convert(struct, protobuf.document(struct, body), what)
     return convert(struct, document(body, content_type), what)
 
