@@ -14,6 +14,7 @@ options:
       - Path of a kubeconfig file, or the content of one as a mapping.
       - Environment variable E(K8S_AUTH_KUBECONFIG) is used when this is not set, then E(KUBECONFIG), then
         C(~/.kube/config) where it exists.
+      - Better a path than content with secrets in it, because Ansible may log the options of a task.
       - Users that get their credentials from a helper program (C(exec)) are refused.
     type: raw
   context:

@@ -84,6 +84,20 @@ def connect_params(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str] |
     return made
 
 
+def secrets(params: t.Mapping[str, t.Any]) -> set[str]:
+    """What is secret in a kubeconfig whose content is given instead of a path: it must not be shown."""
+    given = params.get("kubeconfig")
+    users = given.get("users") if isinstance(given, dict) else None
+    found = [i.get("user") for i in users if isinstance(i, dict)] if isinstance(users, list) else []
+    return {
+        str(user[key])
+        for user in found
+        if isinstance(user, dict)
+        for key in ("token", "password", "client-key-data")
+        if user.get(key)
+    }
+
+
 def _base(params: t.Mapping[str, t.Any], env: t.Mapping[str, str]) -> Connection:
     given = params.get("kubeconfig")
     context = params.get("context")
@@ -122,7 +136,7 @@ def _load(paths: list[str], context: str | None, option: str) -> Connection:
     if not found:
         raise OptionError(option, "there is no file %s" % os.pathsep.join(paths))
     for path in found:
-        content = _parse(_read_file(path, option), "%s %s" % (option, path))
+        content = _parse(read_file(path, option), "%s %s" % (option, path))
         folder = os.path.dirname(os.path.abspath(path))
         for part in ("clusters", "users", "contexts"):  # the first file that names a thing wins
             have = {item.get("name") for item in merged.setdefault(part, [])}
@@ -213,16 +227,16 @@ def _pem(entry: dict[str, t.Any], key: str, folder: str, where: str) -> str | No
         except (binascii.Error, ValueError, TypeError):
             raise OptionError(where, "%s-data is not base64" % key) from None
     if entry.get(key):
-        return _read_file(os.path.join(folder, os.path.expanduser(entry[key])), "%s, %s" % (where, key))
+        return read_file(os.path.join(folder, os.path.expanduser(entry[key])), "%s, %s" % (where, key))
     return None
 
 
 def _read(value: str, option: str) -> str:
     """An option that is a path, or the PEM text itself."""
-    return value if "-----BEGIN" in value else _read_file(os.path.expanduser(value), option)
+    return value if "-----BEGIN" in value else read_file(os.path.expanduser(value), option)
 
 
-def _read_file(path: str, option: str) -> str:
+def read_file(path: str, option: str) -> str:
     try:
         with open(path, encoding="utf-8") as handle:
             return handle.read()

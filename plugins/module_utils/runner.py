@@ -16,6 +16,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from .args import Spec, auth_spec, merge
 from .client import Client
 from .errors import ClusterError, StatusError
+from .kubeconfig import secrets
 
 Run = t.Callable[[t.Mapping[str, t.Any], Client], t.Dict[str, t.Any]]
 
@@ -25,6 +26,7 @@ def run_module(run: Run, spec: Spec, **settings: t.Any) -> None:
     writes.
     """
     module = AnsibleModule(argument_spec=merge(auth_spec(), spec), supports_check_mode=True, **settings)
+    module.no_log_values.update(secrets(module.params))
     try:
         client = Client.from_params(module.params, dry_run=module.check_mode)
         try:

@@ -16,7 +16,7 @@ import traceback
 import typing as t
 
 from .errors import ClusterError, TrustError
-from .kubeconfig import Connection, _read_file
+from .kubeconfig import Connection, read_file
 
 try:
     import requests
@@ -68,7 +68,7 @@ class Credentials(AuthBase):
         connection = self._connection
         token = connection.token
         if not token and connection.token_file:
-            token = _read_file(connection.token_file, "tokenFile").strip()
+            token = read_file(connection.token_file, "tokenFile").strip()
         if token:
             request.headers["Authorization"] = "Bearer %s" % token
         elif connection.username and connection.password:

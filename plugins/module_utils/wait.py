@@ -111,16 +111,13 @@ def controller_ready(client: Client, live: Object, timeout: float) -> Object:
     deadline = time.monotonic() + timeout
     metadata, spec = live["metadata"], live["spec"]
     name, namespace, wanted = metadata["name"], metadata["namespace"], int(spec.get("replicas", 1))
-    selector = tuple("%s=%s" % pair for pair in sorted((spec.get("selector") or {}).items()))
 
     def pods_verdict(objects: t.Mapping[str, Object]) -> Verdict:
         ready, reason = 0, ""
-        own = [pod for pod in objects.values() if _owned(pod, metadata.get("uid"))]
+        own = [pod for pod in objects.values() if _owned(pod, metadata.get("uid")) and not _ended(pod)]
         for pod in sorted(own, key=lambda p: p["metadata"]["name"]):
             found = judge(pod, "Ready")
             if found.failed and not pod["metadata"].get("deletionTimestamp"):
-                if (pod.get("status") or {}).get("phase") == "Failed":
-                    continue  # the controller replaces it
                 return Verdict(failed="pod %s: %s" % (pod["metadata"]["name"], found.failed))
             ready += found.done
             reason = (
@@ -150,7 +147,7 @@ def controller_ready(client: Client, live: Object, timeout: float) -> Object:
         )
 
     itself = Follower(client, REPLICATION_CONTROLLER, namespace, fields=("metadata.name=" + name,))
-    last, _pods = Follower(client, POD, namespace, labels=selector).until(pods_verdict, deadline)
+    last, _pods = Follower(client, POD, namespace, labels=_selector(live)).until(pods_verdict, deadline)
     reason = last.reason
     if last.done:
         last, objects = itself.until(own_verdict, deadline)
@@ -166,6 +163,32 @@ def controller_ready(client: Client, live: Object, timeout: float) -> Object:
         % (name, timeout, reason if "pod " in reason else said),
         object=found,
     )
+
+
+def controller_gone(client: Client, live: Object, timeout: float) -> None:
+    """Waits until the pods of a ReplicationController that was deleted are gone too."""
+    metadata = live["metadata"]
+
+    def verdict(objects: t.Mapping[str, Object]) -> Verdict:
+        left = sorted(name for name, pod in objects.items() if _owned(pod, metadata.get("uid")))
+        return Verdict(done=not left, reason="pods %s are still there" % ", ".join(left))
+
+    follower = Follower(client, POD, metadata["namespace"], labels=_selector(live))
+    last, _pods = follower.until(verdict, time.monotonic() + timeout)
+    if not last.done:
+        raise WaitError(
+            "wait_timeout: replication controller %s is gone, but %s" % (metadata["name"], last.reason)
+        )
+
+
+def _selector(controller: Object) -> tuple[str, ...]:
+    pairs = (controller["spec"].get("selector") or {}).items()
+    return tuple("%s=%s" % pair for pair in sorted(pairs))
+
+
+def _ended(pod: Object) -> bool:
+    """Such a pod stays to be looked at; the controller makes another in its place."""
+    return (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
 
 
 def _owned(pod: Object, uid: str | None) -> bool:

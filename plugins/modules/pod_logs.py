@@ -21,7 +21,7 @@ extends_documentation_fragment:
   - navarch.cluster.name
 options:
   container:
-    description: The container. Required when the pod has several.
+    description: The container. Needed when the pod has several.
     type: str
   tail_lines:
     description: Only so many lines from the end.

@@ -104,7 +104,7 @@ from ansible_collections.navarch.cluster.plugins.module_utils.resource import (
     present,
 )
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
-from ansible_collections.navarch.cluster.plugins.module_utils.wait import controller_ready
+from ansible_collections.navarch.cluster.plugins.module_utils.wait import controller_gone, controller_ready
 
 KEY = "replication_controller"
 
@@ -129,7 +129,10 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
         params["wait_timeout"],
     )
     if params["state"] == "absent":
-        return absent(client, kind, namespace, name, None, params["wait"], timeout).finish(KEY, None)
+        outcome = absent(client, kind, namespace, name, None, params["wait"], timeout)
+        if params["wait"] and outcome.before and not client.dry_run:
+            controller_gone(client, outcome.before, timeout)
+        return outcome.result(KEY)
     asked = definition(
         kind, name, namespace, podspec.metadata_to_api(params), podspec.controller_to_api(params)
     )

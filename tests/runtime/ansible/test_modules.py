@@ -83,7 +83,8 @@ def test_a_pod_from_creation_to_deletion(play: Play) -> None:
         {"navarch.cluster.pod_info": {"name": "web"}},
     )
     assert changes(results) == [True, True, False, True, True, False, True, False, True, False, False]
-    foreseen, created, again, label_foreseen, labelled, _, gone_foreseen, info, deleted, _, none = results
+    foreseen, created, again, label_foreseen, labelled = results[:5]
+    gone_foreseen, info, deleted, none = (results[n] for n in (6, 7, 8, 10))
     assert foreseen["diff"] == created["diff"]
     assert created["diff"]["before"] == {}
     assert created["pod"]["status"]["phase"] == "Running"
@@ -142,8 +143,10 @@ def test_a_replication_controller(play: Play) -> None:
         controller({"name": "rc", "template": changed}),
         controller({"name": "rc", "state": "absent", "wait": True}),
         controller({"name": "rc", "state": "absent", "wait": True}),
+        {"navarch.cluster.pod_info": {"namespace": "default", "label_selectors": ["app=rc"]}},
     )
-    assert changes(results) == [True, True, False, True, False, True, True, False, True, False]
+    assert changes(results) == [True, True, False, True, False, True, True, False, True, False, False]
+    assert results[-1]["pods"] == []
     assert results[0]["diff"] == results[1]["diff"]
     assert results[1]["replication_controller"]["status"]["readyReplicas"] == 3
     running = [p for p in results[4]["pods"] if not p["metadata"].get("deletionTimestamp")]
@@ -158,7 +161,7 @@ def test_a_replication_controller(play: Play) -> None:
 def test_waiting_says_what_it_waits_for(play: Play) -> None:
     huge = small("huge", wait=True, wait_timeout=2)
     huge["containers"][0]["resources"] = {"requests": {"cpu": 100000}}
-    result, _ = play(pod(huge), pod({"name": "huge", "state": "absent"}))
+    result, _deleted = play(pod(huge), pod({"name": "huge", "state": "absent"}))
     assert message(result).startswith(
         "wait_timeout: pod huge is not Ready after 2 s: Unschedulable: 0/3 nodes"
     )
@@ -186,7 +189,7 @@ def test_waiting_ends_when_all_is_lost(play: Play, call: Callable[..., Any]) -> 
     kubelet = threading.Thread(target=fail)
     kubelet.start()
     began = time.monotonic()
-    result, _ = play(
+    result, _deleted = play(
         pod(small("lost", scheduler_name=NOBODY, wait=True, wait_timeout=60)),
         pod({"name": "lost", "state": "absent", "delete_grace_period": 0}),
     )
