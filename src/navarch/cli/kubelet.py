@@ -43,11 +43,10 @@ async def _run(config: KubeletConfig) -> int:
     """Until SIGTERM or SIGINT: the agent goes, the pods stay."""
     from navarch import kubelet
 
-    task = asyncio.ensure_future(kubelet.run(config))
+    task = asyncio.ensure_future(kubelet.run(config, lambda: notify("READY=1")))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
-    loop.call_soon(notify, "READY=1")
     try:
         await task
     except asyncio.CancelledError:

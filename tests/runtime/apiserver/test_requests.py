@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bad input is a Status with the API's own code, and the server stays up."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any
+
+import aiohttp
+import pytest
+from apiserver_support import Http, Standalone
+
+POD: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "p"},
+    "spec": {"schedulerName": "none", "containers": [{"name": "c", "image": "i"}]},
+}
+MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}
+
+
+def named(name: str) -> dict[str, Any]:
+    return {**POD, "metadata": {"name": name}}
+
+
+def refused(answer: tuple[int, Any], code: int, reason: str, *words: str) -> None:
+    status, body = answer
+    assert (status, body["kind"], body["status"]) == (code, "Status", "Failure"), body
+    assert (body["code"], body["reason"]) == (code, reason)
+    for word in words:
+        assert word in body["message"]
+
+
+async def test_bad_bodies(http: Http, namespace: str) -> None:
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    json = {"Content-Type": "application/json"}
+    refused(await http("POST", pods, data=b'{"kind":', headers=json), 400, "BadRequest")
+    refused(await http("POST", pods, data=b"", headers=json), 400, "BadRequest")
+    refused(await http("POST", pods, data=b"[" * 100_000, headers=json), 400, "BadRequest")
+    refused(await http("POST", pods, data=b"\xff\xfe{}", headers=json), 400, "BadRequest")
+    refused(
+        await http(
+            "POST",
+            pods,
+            data=b"k8s\x00\xff\xff\xff",
+            headers={"Content-Type": "application/vnd.kubernetes.protobuf"},
+        ),
+        400,
+        "BadRequest",
+    )
+    refused(
+        await http("POST", pods, data=b"a,b", headers={"Content-Type": "text/csv"}),
+        415,
+        "UnsupportedMediaType",
+    )
+    wrong_type = {**POD, "spec": {"containers": "none"}}
+    refused(await http("POST", pods, json=wrong_type), 400, "BadRequest", "spec.containers")
+    refused(await http("POST", pods, json=MAP), 400, "BadRequest", "ConfigMap")
+    refused(await http("POST", pods, json=named("Not_A_Name")), 422, "Invalid", "metadata.name")
+    assert (await http("GET", pods))[1]["items"] == []
+
+
+async def test_a_bad_quantity_names_its_field(http: Http, namespace: str) -> None:
+    container = {"name": "c", "image": "i", "resources": {"requests": {"cpu": "12zz"}}}
+    pod = {**POD, "spec": {"containers": [container]}}
+    code, body = await http("POST", f"/api/v1/namespaces/{namespace}/pods", json=pod)
+    assert code in (400, 422)
+    assert "12zz" in body["message"]
+
+
+async def test_unknown_kinds_objects_and_namespaces(http: Http, namespace: str) -> None:
+    refused(await http("GET", "/api/v1/nonsense"), 404, "NotFound")
+    refused(await http("GET", "/apis/none.example/v1/things"), 404, "NotFound")
+    refused(await http("GET", "/nothing/here"), 404, "NotFound")
+    refused(await http("GET", f"/api/v1/namespaces/{namespace}/pods/p/nonsense"), 404, "NotFound")
+    refused(
+        await http("GET", f"/api/v1/namespaces/{namespace}/pods/none"),
+        404,
+        "NotFound",
+        'pods "none" not found',
+    )
+    refused(await http("POST", "/api/v1/namespaces/none/pods", json=POD), 404, "NotFound", "none")
+    refused(await http("PUT", f"/api/v1/namespaces/{namespace}/pods", json=POD), 405, "MethodNotAllowed")
+    refused(
+        await http(
+            "PATCH",
+            f"/api/v1/namespaces/{namespace}",
+            data=b"a: b",
+            headers={"Content-Type": "application/apply-patch+yaml"},
+        ),
+        415,
+        "UnsupportedMediaType",
+        "server-side apply",
+    )
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=-1", "limit=x", "labelSelector=a%3D%3D%3Db", "fieldSelector=spec.nothing%3Dx",
+     "resourceVersion=abc", "watch=maybe", "continue=rubbish", "timeoutSeconds=soon", "resourceVersionMatch=Sometimes"],
+)  # fmt: skip
+async def test_bad_options_are_400(http: Http, query: str) -> None:
+    refused(await http("GET", f"/api/v1/pods?{query}"), 400, "BadRequest")
+
+
+async def test_conflicts(http: Http, namespace: str) -> None:
+    maps = f"/api/v1/namespaces/{namespace}/configmaps"
+    code, made = await http("POST", maps, json=MAP)
+    assert code == 201
+    refused(await http("POST", maps, json=MAP), 409, "AlreadyExists")
+    made["data"] = {"a": "1"}
+    assert (await http("PUT", f"{maps}/c", json=made))[0] == 200
+    refused(await http("PUT", f"{maps}/c", json=made), 409, "Conflict", "object has been modified")
+    refused(await http("DELETE", f"{maps}/c", json={"preconditions": {"uid": "x"}}), 409, "Conflict")
+
+
+async def test_a_body_over_the_limit_is_413_and_the_server_goes_on(http: Http, namespace: str) -> None:
+    maps = f"/api/v1/namespaces/{namespace}/configmaps"
+    big = b'{"metadata":{"name":"c"},"data":{"a":"' + b"x" * (3 * 1024 * 1024) + b'"}}'
+    for chunked in (False, True):
+        data: Any = aiohttp.payload.AsyncIterablePayload(_pieces(big)) if chunked else big
+        try:
+            answer = await http("POST", maps, data=data, headers={"Content-Type": "application/json"})
+        except (aiohttp.ClientError, ConnectionError):
+            continue  # The server ended the connection while we still wrote: also no.
+        refused(answer, 413, "RequestEntityTooLarge")
+    assert (await http("GET", maps))[1]["items"] == []
+
+
+async def _pieces(data: bytes) -> Any:
+    for at in range(0, len(data), 65536):
+        yield data[at : at + 65536]
+
+
+async def test_field_validation_strict_warns_or_ignores(http: Http, namespace: str) -> None:
+    maps = f"/api/v1/namespaces/{namespace}/configmaps"
+    typo = {**MAP, "dada": {}}
+    refused(
+        await http("POST", f"{maps}?fieldValidation=Strict", json=typo),
+        400,
+        "BadRequest",
+        'unknown field "dada"',
+    )
+    async with http.session.post(http.url + maps + "?dryRun=All", json=typo) as answer:
+        assert answer.status == 201
+        assert 'unknown field \\"dada\\"' in answer.headers["Warning"]
+    async with http.session.post(http.url + maps + "?dryRun=All&fieldValidation=Ignore", json=typo) as answer:
+        assert answer.status == 201
+        assert "Warning" not in answer.headers
+    assert (await http("GET", maps))[1]["items"] == []
+
+
+async def test_who_is_not_known_is_401(server: Standalone) -> None:
+    connector = aiohttp.TCPConnector(ssl=server.tls())
+    async with aiohttp.ClientSession(connector=connector) as session:
+        http = Http(session, server.url)
+        for headers in (
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": "Basic eDp5"},
+            {"Authorization": "Bearer "},
+        ):
+            refused(await http("GET", "/api/v1/pods", headers=headers), 401, "Unauthorized")
+            refused(await http("GET", "/metrics", headers=headers), 401, "Unauthorized")
+        for path in ("/healthz", "/livez", "/readyz"):
+            assert await http("GET", path) == (200, b"ok")
+        assert (await http("GET", "/version"))[1]["major"] == "1"
+
+
+async def test_a_client_certificate_of_another_authority_gets_no_connection(
+    server: Standalone, tmp_path: Any
+) -> None:
+    from navarch import pki
+
+    other = pki.issue(pki.make_ca(), "admin", organizations=["system:masters"])
+    (tmp_path / "c").write_bytes(other.certificate + other.key)
+    tls = server.tls()
+    tls.load_cert_chain(tmp_path / "c")
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as session:
+        with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
+            await session.get(server.url + "/api/v1/pods")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"NONSENSE\r\n\r\n", b"GET / HTTP/1.1\r\nA" + b"a" * 70_000 + b": b\r\n\r\n", b"\x16\x03\x01\x00\x00",
+     b"POST /api/v1/pods HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n"],
+)  # fmt: skip
+async def test_what_is_no_http_ends_that_connection_alone(server: Standalone, http: Http, raw: bytes) -> None:
+    host, port = server.url.removeprefix("https://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=server.tls())
+    try:
+        writer.write(raw)
+        async with asyncio.timeout(5):
+            try:
+                answer = await reader.read(65536) if raw[0] != 0x16 else b""
+            except ConnectionError:
+                answer = b""
+        assert not answer or answer.startswith(b"HTTP/1.1 400")
+    finally:
+        writer.close()
+    assert (await http("GET", "/version"))[0] == 200
+
+
+async def test_lists_come_in_pages_and_as_tables(http: Http, namespace: str) -> None:
+    maps = f"/api/v1/namespaces/{namespace}/configmaps"
+    for i in range(5):
+        await http("POST", maps, json={**MAP, "metadata": {"name": f"c{i}"}})
+    names: list[str] = []
+    token = ""
+    while True:
+        _, page = await http("GET", f"{maps}?limit=2&continue={token}")
+        names += [item["metadata"]["name"] for item in page["items"]]
+        token = page["metadata"].get("continue", "")
+        if not token:
+            break
+        # The token is for this list alone.
+        refused(await http("GET", f"/api/v1/secrets?limit=2&continue={token}"), 400, "BadRequest")
+    assert names == [f"c{i}" for i in range(5)]
+    accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
+    _, table = await http("GET", maps, headers=accept)
+    assert table["kind"] == "Table"
+    assert [row["cells"][0] for row in table["rows"]] == names
+    assert table["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
+    partial = {"Accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}
+    _, listed = await http("GET", maps, headers=partial)
+    assert listed["kind"] == "PartialObjectMetadataList"
+    assert set(listed["items"][0]) == {"kind", "apiVersion", "metadata"}
+    refused(
+        await http("GET", maps, headers={"Accept": "application/vnd.kubernetes.protobuf"}),
+        406,
+        "NotAcceptable",
+    )
+    code, gone = await http("DELETE", f"{maps}?labelSelector=")
+    assert (code, gone["kind"], len(gone["items"])) == (200, "ConfigMapList", 5)
+    assert (await http("GET", maps))[1]["items"] == []
+
+
+async def test_a_yaml_body_and_a_head_request(http: Http, namespace: str) -> None:
+    maps = f"/api/v1/namespaces/{namespace}/configmaps"
+    yaml = b"metadata: {name: y}\ndata: {a: b}\n"
+    code, made = await http("POST", maps, data=yaml, headers={"Content-Type": "application/yaml"})
+    assert (code, made["data"]) == (201, {"a": "b"})
+    async with http.session.head(f"{http.url}{maps}/y") as answer:
+        assert answer.status == 200
+        assert int(answer.headers["Content-Length"]) > 0
+        assert await answer.read() == b""
+
+
+async def test_the_scale_subresource(http: Http, namespace: str) -> None:
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    controllers = f"/api/v1/namespaces/{namespace}/replicationcontrollers"
+    spec = {"replicas": 0, "selector": {"a": "b"}, "template": template}
+    assert (await http("POST", controllers, json={"metadata": {"name": "r"}, "spec": spec}))[0] == 201
+    code, scale = await http("GET", f"{controllers}/r/scale")
+    assert (code, scale["kind"], scale["apiVersion"]) == (200, "Scale", "autoscaling/v1")
+    assert scale["status"]["selector"] == "a=b"
+    scale["spec"]["replicas"] = 2
+    code, scale = await http("PUT", f"{controllers}/r/scale", json=scale)
+    assert (code, scale["spec"]["replicas"]) == (200, 2)
+    merge = {"Content-Type": "application/merge-patch+json"}
+    code, scale = await http("PATCH", f"{controllers}/r/scale", json={"spec": {"replicas": 0}}, headers=merge)
+    assert (code, scale["spec"].get("replicas", 0)) == (200, 0)
+    refused(
+        await http("PATCH", f"{controllers}/r/scale", json={"spec": {"replicas": -1}}, headers=merge),
+        422,
+        "Invalid",
+    )
+
+
+async def test_openapi_and_aggregated_discovery(http: Http) -> None:
+    _, index = await http("GET", "/openapi/v3")
+    url = index["paths"]["api/v1"]["serverRelativeURL"]
+    _, document = await http("GET", url)
+    assert "io.k8s.api.core.v1.Pod" in document["components"]["schemas"]
+    accept = {
+        "Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+    }
+    _, found = await http("GET", "/apis", headers=accept)
+    assert found["kind"] == "APIGroupDiscoveryList"
+    assert "coordination.k8s.io" in [item["metadata"]["name"] for item in found["items"]]
+    _, text = await http("GET", "/metrics")
+    assert b"apiserver_request_total" in text
