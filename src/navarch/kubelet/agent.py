@@ -54,7 +54,7 @@ class Kubelet:
         data = Path(config.data_dir)
         self.containers = Containers(self.runtime, self.wake)
         self.images = Images(self.runtime, self.wake)
-        self.objects = ObjectSource(client, self.wake)
+        self.objects = ObjectSource(client, self._content_changed)
         self.cni = Cni(config.cni_bin_dirs, config.cni_conf_dir, data / "cni" / "sandboxes")
         self.host = HostNetwork(config.bridge, config.cluster_cidr)
         self.recorder = EventRecorder(client, "kubelet", host=config.node_name)
@@ -83,6 +83,11 @@ class Kubelet:
         worker = self.workers.get(uid)
         if worker is not None:
             worker.wake()
+
+    def _content_changed(self, uid: str) -> None:
+        worker = self.workers.get(uid)
+        if worker is not None:
+            worker.content_changed()
 
     async def _flush(self, uid: str) -> None:
         try:

@@ -66,6 +66,11 @@ class PodWorker:
     def wake(self) -> None:
         self._woken.set()
 
+    def content_changed(self) -> None:
+        """A ConfigMap or Secret that it uses has changed."""
+        self._mounted = ""
+        self.wake()
+
     def wake_after(self, seconds: float) -> None:
         """An earlier pending time wins."""
         loop = asyncio.get_running_loop()
