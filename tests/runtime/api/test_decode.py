@@ -159,7 +159,39 @@ def test_strict_is_not_fooled_by_the_writing(body):
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"metadata":{"name" :"x","name":"y"}}', b'{"metadata":{"name":"x","na\\u006de":"y"}}']
+    "body",
+    [
+        b'{"metadata":{"name" :"x","name":"y"}}',
+        b'{"metadata":{"name":"x","na\\u006de":"y"}}',
+        b'{"metadata":{"name":"x","name":"y","annotations":{"a":"\\u0022:"}}}',
+        b'{"metadata":{"name":"x","name":"y","annotations":{"a":"\\"\\u003a"}}}',
+    ],
 )
 def test_strict_finds_duplicates_however_written(body):
     assert strict.problems(POD, body) == ['duplicate field "metadata.name"']
+
+
+bodies = st.recursive(
+    st.sampled_from(["1", '"x"', "null", '"\\":"', '"\\u0022:"', '"a :"', "[]"]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda v: "[" + ",".join(v) + "]")
+        | st.lists(
+            st.tuples(
+                st.sampled_from(
+                    ["metadata", "spec", "containers", "labels", "name", "x", '\\"', "na\\u006de"]
+                ),
+                st.sampled_from([":", " :", ":\n"]),
+                inner,
+            ),
+            max_size=4,
+        ).map(lambda v: "{" + ",".join(f'"{k}"{colon}{value}' for k, colon, value in v) + "}")
+    ),
+    max_leaves=15,
+).map(str.encode)
+
+
+@given(bodies)
+def test_strict_by_the_quick_way_and_the_slow_way_agree(body):
+    slow = [f'unknown field "{p}"' for p in strict.unknown_fields(POD.type, json.loads(body))]
+    slow += [f'duplicate field "{p}"' for p in strict.duplicate_fields(body)]
+    assert strict.problems(POD, body) == slow
