@@ -11,23 +11,15 @@ from typing import Any
 
 from navarch.api.certificatesigningrequest import CertificateSigningRequest
 from navarch.api.errors import StatusError
-from navarch.api.event import Event
 from navarch.api.meta import Preconditions, parse_time
 from navarch.api.secret import Secret
-from navarch.client.views import View
 from navarch.controllers.base import Context
-from navarch.controllers.views import Meta, ObjectView
+from navarch.controllers.views import ObjectView
 
 log = logging.getLogger(__name__)
 
 _PERIOD = 60.0
 _KEPT = timedelta(hours=1)
-
-
-class _EventView(View):
-    metadata: Meta = Meta()
-    last_timestamp: str | None = None
-    event_time: str | None = None
 
 
 class Expiry:
@@ -43,10 +35,6 @@ class Expiry:
                 log.warning("sweeping what has expired: %s", error)
 
     async def _sweep(self, moment: datetime) -> None:
-        for event in (await self._client.list(Event, view=_EventView)).items:
-            told = event.last_timestamp or event.event_time or event.metadata.creation_timestamp
-            if told and _past(told, moment - _KEPT):
-                await self._remove(Event, event.metadata)
         for request in (await self._client.list(CertificateSigningRequest, view=ObjectView)).items:
             if _past(request.metadata.creation_timestamp or "", moment - _KEPT):
                 await self._remove(CertificateSigningRequest, request.metadata)

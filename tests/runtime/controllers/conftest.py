@@ -13,7 +13,6 @@ import pytest
 
 from navarch import controllers
 from navarch.api.scheme import scheme
-from navarch.cli.controlplane import ensure_namespaces
 from navarch.client.local import LocalClient
 from navarch.registry.admission.standard import plugins
 from navarch.registry.context import User
@@ -45,7 +44,6 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     await store.start()
     registry = Registry(store, scheme(), admission=plugins(service_cidr="10.96.0.0/24", toleration_seconds=1))
     await registry.start()
-    await ensure_namespaces(registry)
     client = LocalClient(registry, User(name="test", groups=("system:masters",)))
     options = controllers.Options(cluster_cidr="10.244.0.0/22", node_monitor_grace=1.0)
     tasks = [
