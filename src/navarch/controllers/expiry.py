@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What has a time to live: events (an hour), answered certificate requests (an hour), bootstrap tokens
-(their `expiration`)."""
+"""What has a time to live: certificate requests (an hour), bootstrap tokens (their `expiration`).
+
+Events have one too, but are written with a lease: the store ends them by itself.
+"""
 
 from __future__ import annotations
 
