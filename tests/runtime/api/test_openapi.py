@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from navarch.api import openapi
+from navarch.api import openapi, openapi_protobuf
 from navarch.api.scheme import scheme
 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
@@ -95,3 +95,41 @@ def test_what_kubectl_looks_for_in_paths(core):
 def test_own_group_is_named_by_its_domain():
     document = openapi.document(scheme(), "scheduling.navarch.io", "v1alpha1")
     assert "io.navarch.scheduling.v1alpha1.SchedulingReview" in document["components"]["schemas"]
+
+
+def _entries(raw: bytes):
+    """(number, value) of a message, by hand: the code under test must not check itself."""
+
+    def varint(at):
+        value = shift = 0
+        while True:
+            value |= (raw[at] & 0x7F) << shift
+            shift, at = shift + 7, at + 1
+            if raw[at - 1] < 0x80:
+                return value, at
+
+    at = 0
+    while at < len(raw):
+        tag, at = varint(at)
+        assert tag & 7 == 2
+        size, at = varint(at)
+        yield tag >> 3, raw[at : at + size]
+        at += size
+
+
+def test_v2_in_protobuf_has_all_definitions():
+    document = dict(_entries(openapi_protobuf.document_v2(scheme())))
+    assert document[1] == b"2.0"
+    definitions = {}
+    for _, named in _entries(document[9]):
+        parts = dict(_entries(named))
+        definitions[parts[1].decode()] = list(_entries(parts[2]))
+    assert definitions.keys() == openapi.document_v2(scheme())["definitions"].keys()
+    spec = definitions["io.k8s.api.core.v1.PodSpec"]
+    assert (19, b"containers") in spec
+    properties = dict(spec)[25]
+    names = [dict(_entries(named))[1] for _, named in _entries(properties)]
+    assert b"hostNetwork" in names
+    extensions = [dict(_entries(v)) for n, v in definitions["io.k8s.api.core.v1.Pod"] if n == 31]
+    assert extensions[0][1] == b"x-kubernetes-group-version-kind"
+    assert b'"kind":"Pod"' in extensions[0][2]
