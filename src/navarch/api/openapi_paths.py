@@ -265,6 +265,8 @@ class _Paths:
                 "get": self.operation("connect", f"connectGet{suffix}", what, None),
                 "post": self.operation("connect", f"connectPost{suffix}", what, None),
             }
+        if name == "scale":
+            return {}  # Speaks autoscaling/v1 Scale, which is not a kind of the scheme.
         if name == "finalize":
             return {"put": self.replace(f"replace{suffix}")}
         return {
