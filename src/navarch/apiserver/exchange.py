@@ -13,13 +13,16 @@ import asyncio
 import time
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from aiohttp import StreamReader, web
-from aiohttp.http_parser import RawRequestMessage
+import msgspec
+from multidict import CIMultiDictProxy
 
 from navarch.api import errors
 from navarch.registry.context import User
+
+if TYPE_CHECKING:
+    from navarch.apiserver.connection import Connection
 
 #: Largest request body, as kube-apiserver's default.
 BODY_LIMIT = 3 * 1024 * 1024
@@ -94,6 +97,16 @@ def head(code: int, content_type: str, length: int | None, extra: str = "") -> b
     ).encode()
 
 
+class Payload(Protocol):
+    """A request's body as it comes in; aiohttp's StreamReader, or one that is whole already."""
+
+    def is_eof(self) -> bool: ...
+    def at_eof(self) -> bool: ...
+    def read_nowait(self, n: int = -1) -> bytes: ...
+    async def readany(self) -> bytes: ...
+    def set_exception(self, exc: BaseException) -> None: ...
+
+
 class Reply:
     """A finished answer, in the shape aiohttp's connection expects of a response."""
 
@@ -126,7 +139,6 @@ class Exchange:
         "_task",
         "headers",
         "lost",
-        "message",
         "method",
         "on_lost",
         "path",
@@ -134,25 +146,30 @@ class Exchange:
         "protocol",
         "query",
         "releaser",
+        "should_close",
         "silent",
         "started",
         "user",
         "warnings",
-        "writer",
     )
 
     def __init__(
-        self, message: RawRequestMessage, payload: StreamReader, protocol: Connection, writer: Any, task: Any
+        self,
+        method: str,
+        target: str,
+        headers: CIMultiDictProxy[str],
+        payload: Payload,
+        protocol: Connection,
+        should_close: bool,
     ) -> None:
-        self.message = message
+        self.method = method
+        #: Path as sent (percent-encoded) and the raw query behind the question mark.
+        self.path, _, self.query = target.partition("?")
+        self.headers = headers
         self.payload = payload
         self.protocol = protocol
-        self.writer = writer
-        self._task = task
-        self.method = message.method
-        self.headers = message.headers
-        #: Path as sent (percent-encoded) and the raw query behind the question mark.
-        self.path, _, self.query = message.path.partition("?")
+        self.should_close = should_close
+        self._task: Any = None
         self.user: User | None = None
         self.warnings: list[str] = []
         self.started = 0.0
@@ -196,7 +213,7 @@ class Exchange:
 
     async def drain(self) -> None:
         """Wait while the client is behind. Raises ConnectionResetError when the connection is gone."""
-        await self.writer.drain()
+        await self.protocol._drain_helper()
 
     async def body(self) -> bytes:
         """The whole body. Raises StatusError 413 over the limit, 400 when it does not come."""
@@ -237,7 +254,7 @@ class Exchange:
 
     def reply(self, code: int, body: bytes, content_type: str = JSON, extra: str = "") -> Reply:
         """A whole answer of known length."""
-        keep = not self.message.should_close
+        keep = not self.should_close
         if content_type is JSON and not extra and keep and not self.warnings:
             if self.silent:
                 return Reply(self._silent(b"%b%d\r\n\r\n" % (HEADS.json(code), len(body))))
@@ -253,7 +270,7 @@ class Exchange:
         """Header lines that every answer to this request has: Warning and Connection."""
         for text in self.warnings:
             extra += f'Warning: 299 - "{_quoted(text)}"\r\n'
-        if self.message.should_close:
+        if self.should_close:
             extra += "Connection: close\r\n"
         return extra
 
@@ -264,43 +281,5 @@ def _quoted(text: str) -> str:
     return plain.replace("\\", "\\\\").replace('"', '\\"')[:1024]
 
 
-class Connection(web.RequestHandler):
-    """A client's connection. Holds what is read of it once: the certificate's user, the user of the last
-    Authorization header.
-    """
-
-    __slots__ = ("bearer", "bearer_user", "certificate_user", "identified")
-
-    def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
-        super().__init__(manager, loop=loop, **options)
-        self.identified = False
-        self.certificate_user: User | None = None
-        self.bearer = ""
-        self.bearer_user: User | None = None
-
-    def handle_error(
-        self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> Any:
-        """What aiohttp answers by itself (a request it cannot parse): a Status, and the connection ends."""
-        if status == 400:
-            error = errors.bad_request(message or "the request is not valid HTTP")
-        else:
-            error = errors.StatusError(status, "InternalError", message or "the request could not be handled")
-        body = encode_status(error)
-        return Reply(head(status, JSON, len(body), "Connection: close\r\n") + body, keep_alive=False)
-
-
-class WebServer(web.Server):
-    """aiohttp's low-level server with our connection and request types."""
-
-    def __init__(self, handler: Callable[[Exchange], Any], **options: Any) -> None:
-        super().__init__(handler, request_factory=Exchange, access_log=None, **options)  # type: ignore[arg-type] # Exchange stands in for BaseRequest
-
-    def __call__(self) -> web.RequestHandler:
-        return Connection(self, loop=self._loop, **self._kwargs)
-
-
 def encode_status(error: errors.StatusError) -> bytes:
-    import msgspec
-
     return msgspec.json.encode(error.body()) + b"\n"

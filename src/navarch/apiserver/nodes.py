@@ -166,7 +166,7 @@ async def _pass_on(x: Exchange, answer: aiohttp.ClientResponse) -> Reply:
     finally:
         x.on_lost = None
     x.write(streams.LAST_CHUNK)
-    return WRITTEN_LAST if x.message.should_close else WRITTEN
+    return WRITTEN_LAST if x.should_close else WRITTEN
 
 
 def _container(pod: Any, asked: str) -> str:

@@ -21,8 +21,9 @@ from navarch.apiserver import authz, route
 from navarch.apiserver.authn import Authenticator, TokenMethod
 from navarch.apiserver.authz import Attributes, Authorizer
 from navarch.apiserver.authz.roles import MASTERS
+from navarch.apiserver.connection import IDLE_SECONDS, WebServer
 from navarch.apiserver.documents import Documents
-from navarch.apiserver.exchange import Exchange, Reply, WebServer, head
+from navarch.apiserver.exchange import Exchange, Reply, head
 from navarch.apiserver.metrics import Requests
 from navarch.apiserver.nodes import Nodes
 from navarch.apiserver.reviews import Reviews
@@ -38,8 +39,6 @@ log = logging.getLogger(__name__)
 MAX_IN_FLIGHT = 3000
 #: Seconds a request may take, watches and streams apart.
 REQUEST_SECONDS = 60.0
-#: Seconds an idle connection is kept.
-IDLE_SECONDS = 300.0
 #: Seconds that open requests get to finish when the server stops.
 GRACE_SECONDS = 10.0
 
@@ -119,6 +118,7 @@ class ApiServer:
             self._server.close()
         self._watches.close()
         if self._web is not None:
+            await self._drained()
             self._web.pre_shutdown()
             await self._web.shutdown(GRACE_SECONDS)
             self._web = None
@@ -130,6 +130,12 @@ class ApiServer:
             await asyncio.gather(self._sweeper, return_exceptions=True)
             self._sweeper = None
         await self._nodes.close()
+
+    async def _drained(self) -> None:
+        """Wait for the requests under way, for a while."""
+        until = self._loop.time() + GRACE_SECONDS
+        while self._in_flight and self._loop.time() < until:
+            await asyncio.sleep(0.01)
 
     async def _sweep(self) -> None:
         """End requests that take too long: one look every few seconds instead of a timer for each."""
@@ -241,10 +247,10 @@ class ApiServer:
         retry = (error.details or {}).get("retryAfterSeconds")
         if retry:
             extra += f"Retry-After: {retry}\r\n"
-        if x.payload.is_eof() and not x.message.should_close:
+        if x.payload.is_eof() and not x.should_close:
             return x.reply(error.code, body, extra=extra)
         lines = x.extra_lines(extra)
-        if not x.message.should_close:
+        if not x.should_close:
             lines += "Connection: close\r\n"
         return Reply(head(error.code, "application/json", len(body), lines) + body, keep_alive=False)
 

@@ -35,7 +35,7 @@ async def send(
     for portion in _portions(parts):
         x.write(portion)
         await drain(x)
-    return WRITTEN_LAST if x.message.should_close else WRITTEN
+    return WRITTEN_LAST if x.should_close else WRITTEN
 
 
 async def _send_gzip(x: Exchange, code: int, parts: Sequence[bytes], content_type: str) -> Reply:
@@ -50,7 +50,7 @@ async def _send_gzip(x: Exchange, code: int, parts: Sequence[bytes], content_typ
             x.write(chunk(data))
             await drain(x)
     x.write(chunk(squeeze.flush()) + LAST_CHUNK)
-    return WRITTEN_LAST if x.message.should_close else WRITTEN
+    return WRITTEN_LAST if x.should_close else WRITTEN
 
 
 def _portions(parts: Sequence[bytes]) -> Iterator[bytes]:

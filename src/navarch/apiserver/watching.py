@@ -115,7 +115,7 @@ class Watches:
             if error.code != 503:
                 x.write(streams.chunk(b'{"type":"ERROR","object":%b}\n' % _encode(error.body())))
         x.write(streams.LAST_CHUNK)
-        return WRITTEN_LAST if x.message.should_close else WRITTEN
+        return WRITTEN_LAST if x.should_close else WRITTEN
 
     async def _write_long(self, x: Exchange, batch: Batch, encode: Encoder) -> None:
         """The initial events of a watch: as many portions, the client's pace looked at in between."""

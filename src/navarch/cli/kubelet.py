@@ -51,6 +51,8 @@ async def _run(config: KubeletConfig) -> int:
         await task
     except asyncio.CancelledError:
         return 0
+    except kubelet.KubeletFailure as error:
+        raise Failure(str(error)) from None
     finally:
         notify("STOPPING=1")
     return 1

@@ -98,7 +98,8 @@ async def test_unknown_kinds_objects_and_namespaces(http: Http, namespace: str) 
 @pytest.mark.parametrize(
     "query",
     ["limit=-1", "limit=x", "labelSelector=a%3D%3D%3Db", "fieldSelector=spec.nothing%3Dx",
-     "resourceVersion=abc", "watch=maybe", "continue=rubbish", "timeoutSeconds=soon", "resourceVersionMatch=Sometimes"],
+     "resourceVersion=abc", "watch=maybe", "continue=rubbish", "timeoutSeconds=soon",
+     "resourceVersionMatch=Sometimes"],
 )  # fmt: skip
 async def test_bad_options_are_400(http: Http, query: str) -> None:
     refused(await http("GET", f"/api/v1/pods?{query}"), 400, "BadRequest")
@@ -257,6 +258,7 @@ async def test_the_scale_subresource(http: Http, namespace: str) -> None:
     assert (code, scale["kind"], scale["apiVersion"]) == (200, "Scale", "autoscaling/v1")
     assert scale["status"]["selector"] == "a=b"
     scale["spec"]["replicas"] = 2
+    del scale["metadata"]["resourceVersion"]  # the controller writes its status meanwhile
     code, scale = await http("PUT", f"{controllers}/r/scale", json=scale)
     assert (code, scale["spec"]["replicas"]) == (200, 2)
     merge = {"Content-Type": "application/merge-patch+json"}
@@ -282,3 +284,69 @@ async def test_openapi_and_aggregated_discovery(http: Http) -> None:
     assert "coordination.k8s.io" in [item["metadata"]["name"] for item in found["items"]]
     _, text = await http("GET", "/metrics")
     assert b"apiserver_request_total" in text
+
+
+async def raw(server: Standalone, *pieces: bytes, answers: int) -> list[bytes]:
+    """Send pieces as they are, each in a packet of its own; returns so many bodies."""
+    host, port = server.url.removeprefix("https://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=server.tls())
+    try:
+        for piece in pieces:
+            writer.write(piece.replace(b"TOKEN", server.token.encode()))
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        found: list[bytes] = []
+        async with asyncio.timeout(10):
+            while len(found) < answers:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+                found.append(await reader.readexactly(length))
+        return found
+    finally:
+        writer.close()
+
+
+async def test_requests_in_pieces_and_several_at_once(server: Standalone, namespace: str) -> None:
+    auth = b"Host: x\r\nAuthorization: Bearer TOKEN\r\n"
+    maps = f"/api/v1/namespaces/{namespace}/configmaps".encode()
+
+    def post(name: bytes, size: int) -> bytes:
+        body = b'{"metadata":{"name":"%b"},"data":{"a":"%b"}}' % (name, b"x" * size)
+        return b"POST %b HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b" % (maps, auth, len(body), body)
+
+    def get(name: bytes) -> bytes:
+        return b"GET %b/%b HTTP/1.1\r\n%b\r\n" % (maps, name, auth)
+
+    # Several requests in one packet are answered in their order.
+    found = await raw(server, post(b"one", 10) + get(b"one") + post(b"two", 10) + get(b"two"), answers=4)
+    assert [b'"name":"one"' in f for f in found] == [True, True, False, False]
+    # A head in two pieces, a body in three, what follows it in the same packet.
+    whole = post(b"three", 100_000)
+    pieces = (
+        whole[:20],
+        whole[20:300],
+        whole[300:50_000],
+        whole[50_000:] + get(b"three")[:30],
+        get(b"three")[30:],
+    )
+    found = await raw(server, *pieces, answers=2)
+    assert [len(f) > 100_000 for f in found] == [True, True]
+    # A head in two pieces whose second looks like a request.
+    whole = get(b"one").replace(b"\r\nHost", b"\r\nX-Note: a\r\nHost", 1)
+    at = whole.index(b"Host")
+    found = await raw(server, whole[:at], whole[at:], get(b"two"), answers=2)
+    assert [b'"name":"two"' in f for f in found] == [False, True]
+
+
+async def test_a_client_that_goes_before_its_answer_harms_nobody(
+    server: Standalone, http: Http, namespace: str
+) -> None:
+    host, port = server.url.removeprefix("https://").split(":")
+    path = f"/api/v1/namespaces/{namespace}/configmaps".encode()
+    for i in range(20):
+        _, writer = await asyncio.open_connection(host, int(port), ssl=server.tls())
+        body = b'{"metadata":{"name":"gone-%d"}}' % i
+        head = b"POST %b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n" % (path, server.token.encode())
+        writer.write(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body))
+        writer.transport.abort()
+    assert (await http("GET", path.decode()))[0] == 200

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`navarch pki init`: what it makes, and that it makes nothing twice."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from navarch import pki
+from navarch.cli import main
+
+FILES = [
+    "ca.key", "ca.crt", "apiserver.key", "apiserver.crt", "kubelet-client.key", "kubelet-client.crt",
+    "admin.key", "admin.crt", "sa.key", "sa.pub", "admin.conf",
+]  # fmt: skip
+
+
+def init(capsys: pytest.CaptureFixture[str], folder: Path, *options: str) -> list[str]:
+    code = main(["pki", "init", "--dir", str(folder / "pki"), "--master-name", "m1", *options])
+    assert code == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["changed"] == bool(told["made"])
+    made: list[str] = told["made"]
+    return made
+
+
+def test_everything_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert init(capsys, tmp_path, "--check") == FILES
+    assert not list(tmp_path.iterdir())
+    assert init(capsys, tmp_path) == FILES
+    assert init(capsys, tmp_path) == []
+    for name in FILES[:-1]:
+        mode = stat.S_IMODE((tmp_path / "pki" / name).stat().st_mode)
+        assert mode == (0o600 if name.endswith(".key") else 0o644), name
+    assert stat.S_IMODE((tmp_path / "admin.conf").stat().st_mode) == 0o600
+    document = json.loads((tmp_path / "admin.conf").read_text())
+    assert document["clusters"][0]["cluster"]["server"] == "https://m1:6443"
+
+
+def test_a_new_name_renews_the_server_certificate_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init(capsys, tmp_path)
+    assert init(capsys, tmp_path, "--san", "192.0.2.1", "--san", "other") == [
+        "apiserver.key",
+        "apiserver.crt",
+    ]
+    facts = pki.inspect((tmp_path / "pki" / "apiserver.crt").read_bytes())
+    assert {"m1", "192.0.2.1", "other", "localhost", "127.0.0.1"} <= facts.names
+
+
+def test_what_expires_soon_is_renewed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    init(capsys, tmp_path)
+    folder = tmp_path / "pki"
+    ca = pki.Pair((folder / "ca.crt").read_bytes(), (folder / "ca.key").read_bytes())
+    old = pki.issue(ca, "admin", organizations=["system:masters"], lifetime=timedelta(days=29))
+    (folder / "admin.crt").write_bytes(old.certificate)
+    (folder / "admin.key").write_bytes(old.key)
+    assert init(capsys, tmp_path) == ["admin.key", "admin.crt", "admin.conf"]
+
+
+def test_a_ca_without_its_key_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    init(capsys, tmp_path)
+    (tmp_path / "pki" / "ca.key").unlink()
+    before = (tmp_path / "pki" / "ca.crt").read_bytes()
+    assert main(["pki", "init", "--dir", str(tmp_path / "pki"), "--master-name", "m1"]) == 1
+    assert "ca.key" in capsys.readouterr().err
+    assert (tmp_path / "pki" / "ca.crt").read_bytes() == before
+
+
+def test_openssl_agrees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    init(capsys, tmp_path)
+    folder = tmp_path / "pki"
+    for name, purpose in (("apiserver", "sslserver"), ("admin", "sslclient")):
+        command = [
+            "openssl",
+            "verify",
+            "-x509_strict",
+            "-purpose",
+            purpose,
+            "-CAfile",
+            str(folder / "ca.crt"),
+        ]
+        found = subprocess.run(
+            [*command, str(folder / f"{name}.crt")], capture_output=True, text=True, timeout=20
+        )
+        assert found.returncode == 0, found.stderr
+
+
+def test_requests_are_signed_for_what_they_ask(tmp_path: Path) -> None:
+    ca = pki.make_ca()
+    key = pki.new_key()
+    request = pki.make_request(
+        key, "system:node:n1", organizations=["system:nodes"], names=["n1", "192.0.2.7"]
+    )
+    asked = pki.read_request(request)
+    assert (asked.common_name, asked.organizations, asked.names) == (
+        "system:node:n1", ("system:nodes",), ("n1", "192.0.2.7"),
+    )  # fmt: skip
+    certificate = pki.sign_request(ca, request, usages=["server auth"], lifetime=timedelta(days=7))
+    assert pki.issued_by(certificate, ca.certificate)
+    assert pki.belongs(certificate, key)
+    assert not pki.issued_by(certificate, pki.make_ca().certificate)
+    with pytest.raises(pki.PkiError):
+        pki.read_request(b"nonsense")
