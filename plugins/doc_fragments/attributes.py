@@ -15,7 +15,6 @@ attributes:
     support: full
     membership:
       - navarch.cluster.cluster
-      - group/navarch.cluster.cluster
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying the target.
   diff_mode:

@@ -60,7 +60,7 @@ options:
   proxy:
     description:
       - Address of an HTTP proxy to reach the cluster through. By default what E(HTTPS_PROXY) and
-        E(NO_PROXY) say.
+        E(NO_PROXY) say, except for the loopback address.
       - Environment variable E(K8S_AUTH_PROXY) is used when this is not set.
     type: str
 requirements:

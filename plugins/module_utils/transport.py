@@ -9,11 +9,13 @@ Belongs here: the session, its trust and its credentials. Not here: any knowledg
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import ssl
 import tempfile
 import traceback
 import typing as t
+from urllib.parse import urlsplit
 
 from .errors import ClusterError, TrustError
 from .kubeconfig import Connection, read_file
@@ -84,11 +86,21 @@ def make_session(connection: Connection) -> t.Any:
         )
     session = requests.Session()
     session.auth = Credentials(connection)
+    if _is_loopback(connection.server):  # never by way of HTTPS_PROXY, as kubectl has it
+        session.trust_env = False
     if connection.server.startswith("https://"):
         session.mount("https://", PinnedAdapter(_context(connection), connection.server_name))
     if connection.proxy:
         session.proxies = {"http": connection.proxy, "https": connection.proxy}
     return session
+
+
+def _is_loopback(server: str) -> bool:
+    host = urlsplit(server).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _context(connection: Connection) -> ssl.SSLContext:

@@ -57,6 +57,14 @@ def test_netrc_does_not_override_the_token(make, serve, tmp_path, monkeypatch):
     assert serve.asked[0][3]["Authorization"] == "Bearer T"
 
 
+def test_loopback_is_not_asked_for_through_a_proxy(make, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert make((200, OBJECT)).get(POD, "default", "web") == OBJECT
+    with pytest.raises(UnreachableError, match=r"^proxy: cannot reach"):
+        make((200, OBJECT), proxy="http://127.0.0.1:1").get(POD, "default", "web")
+
+
 def test_lists_come_in_pieces(make, serve):
     client = make(
         (
