@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One real cluster on this machine for the whole session: made by `make quickstart`, taken down at the end.
+"""One real cluster on this machine for the session: made by `make quickstart`, taken down at the end.
 
-Here is how tests reach it (kubectl, the raw API, its services, its containers). What they prove is in the tests.
+Here is how tests reach it: kubectl, the raw API, services, containers. What they prove is in the tests.
 """
 
 from __future__ import annotations
 
 import base64
-import json
+import hashlib
 import os
 import subprocess
 import time
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 import requests
 import yaml
@@ -24,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
 KUBECONFIG = Path("/etc/navarch/admin.conf")
 SYSTEMD = Path("/run/systemd/system").is_dir()
+# The label by which a kubelet knows its containers; its value ends with a hash of the kubelet's folder.
+OWNER = "navarch.io/kubelet"
+OWNED_BY_THIS = "." + hashlib.sha256(b"/var/lib/navarch/kubelet").hexdigest()[:12]
 
 Done = subprocess.CompletedProcess[str]
 
@@ -113,14 +117,17 @@ def start(service: str) -> None:
 
 
 def containers() -> dict[str, str]:
-    """Id and start time of every container of the kubelet, from the Engine itself."""
-    ids = run("docker", "ps", "-q", "--no-trunc", "--filter", "label=navarch.io/kubelet").stdout.split()
-    if not ids:
-        return {}
-    return {
-        entry["Id"]: entry["State"]["StartedAt"]
-        for entry in json.loads(run("docker", "inspect", *ids).stdout)
-    }
+    """Id and start time of every container of the cluster's kubelet, from the Engine itself."""
+    engine = docker.from_env()
+    try:
+        found = engine.containers.list(filters={"label": OWNER})
+        return {
+            one.id: one.attrs["State"]["StartedAt"]
+            for one in found
+            if one.labels[OWNER].endswith(OWNED_BY_THIS)
+        }
+    finally:
+        engine.close()
 
 
 def session_of(kubeconfig: Path, folder: Path) -> tuple[str, requests.Session]:

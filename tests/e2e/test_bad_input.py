@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bad input to the real cluster: the API's own code and a Status, one line from a module, and nothing half-written."""
+"""Bad input: the API's own code and a Status, one line from a module, and nothing half-written."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ def pod(name: str = "bad", **container: Any) -> dict[str, Any]:
     }
 
 
+TOO_MUCH = b'{"a":"' + b"x" * (3 * 1024 * 1024 + 10) + b'"}'
+BOATS = "/api/v1/namespaces/default/boats"
 CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("malformed JSON", PODS, {"data": '{"metadata": {"name": "bad"'}, 400, "BadRequest"),
     ("a wrong type", PODS, {"json": pod() | {"spec": {"containers": "one"}}}, 400, "BadRequest"),
-    ("an unknown kind", "/api/v1/namespaces/default/boats", {"json": {"metadata": {"name": "bad"}}}, 404, "NotFound"),
+    ("an unknown kind", BOATS, {"json": {"metadata": {"name": "bad"}}}, 404, "NotFound"),
     ("a name that is no DNS label", PODS, {"json": pod("Bad_Name")}, 422, "Invalid"),
-    ("a quantity that is none", PODS, {"json": pod(resources={"requests": {"cpu": "12zz"}})}, 400, "BadRequest"),
+    ("a bad quantity", PODS, {"json": pod(resources={"requests": {"cpu": "12zz"}})}, 400, "BadRequest"),
     ("no containers", PODS, {"json": pod() | {"spec": {"containers": []}}}, 422, "Invalid"),
-    ("a body over the limit", PODS, {"data": b'{"a":"' + b"x" * (3 * 1024 * 1024 + 10) + b'"}'}, 413, "RequestEntityTooLarge"),
-]  # fmt: skip
+    ("a body over the limit", PODS, {"data": TOO_MUCH}, 413, "RequestEntityTooLarge"),
+]
 
 
 @pytest.mark.parametrize(("what", "path", "body", "code", "reason"), CASES, ids=[case[0] for case in CASES])
@@ -83,9 +85,14 @@ def test_a_bad_token_gets_in_nowhere(cluster: Cluster) -> None:
 )
 def test_a_module_names_the_option_in_one_line(cluster: Cluster, arguments: str, option: str) -> None:
     done = run(
-        BIN / "ansible", "localhost", "-m", "navarch.cluster.pod", "-a", f"{arguments} kubeconfig={KUBECONFIG}",
-        ANSIBLE_LOCALHOST_WARNING="False", ANSIBLE_CALLBACK_RESULT_FORMAT="json",
-    )  # fmt: skip
+        BIN / "ansible",
+        "localhost",
+        "-m",
+        "navarch.cluster.pod",
+        "-a",
+        f"{arguments} kubeconfig={KUBECONFIG}",
+        ANSIBLE_LOCALHOST_WARNING="False",
+    )
     assert done.returncode != 0
     text = done.stdout + done.stderr
     assert "Traceback" not in text, text

@@ -20,7 +20,10 @@ spec:
     - name: speaker
       image: navarch-demo:1
       imagePullPolicy: Never
-      command: [sh, -c, 'trap "exit 0" TERM; i=0; while [ $i -lt 600 ]; do i=$((i+1)); echo "word $i"; sleep 0.2; done']
+      command:
+        - sh
+        - -c
+        - trap "exit 0" TERM; i=0; while [ $i -lt 600 ]; do i=$((i+1)); echo "word $i"; sleep 0.2; done
       resources:
         requests: {cpu: 10m, memory: 8Mi}
 """
@@ -135,7 +138,7 @@ def test_a_pod_that_fits_nowhere_says_why(cluster: Cluster) -> None:
     try:
         cluster.kubectl("apply", "-f", "-", stdin=big)
         until(
-            lambda: "Insufficient cpu" in cluster.kubectl("describe", "pod", "whale"),
+            lambda: "Insufficient cpu" in cluster.kubectl("describe", "pod/whale"),
             30,
             "an event that says why",
         )

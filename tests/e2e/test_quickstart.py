@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a new user sees of `make quickstart`: a working cluster, no change the second time, clear words when it cannot be."""
+"""What a new user sees of `make quickstart`: a cluster, no change the second time, clear words otherwise."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection's tarball: what it must hold, what it must not, and that what it holds can make the runtime."""
+"""The collection's tarball: what it must hold and must not, and that the runtime can be made from it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # Every top-level entry that a user of the collection has a use for.
 SHIPPED = {
-    "CHANGELOG.rst", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "changelogs", "docs", "extensions", "meta",
-    "playbooks", "plugins", "pyproject.toml", "roles", "src",
-}  # fmt: skip
+    *(
+        "CHANGELOG.rst",
+        "FILES.json",
+        "LICENSE",
+        "MANIFEST.json",
+        "README.md",
+        "changelogs",
+        "docs",
+        "extensions",
+    ),
+    *("meta", "playbooks", "plugins", "pyproject.toml", "roles", "src"),
+}
 
 
 @pytest.fixture(scope="module")

@@ -30,17 +30,16 @@ def processes() -> list[str]:
 
 def test_nothing_is_left_but_docker(cluster: Cluster) -> None:
     assert containers(), "nothing runs, so nothing can be shown to go"
-    outsider = run(
-        "docker", "run", "-d", "--pull=never", "--network=none", "navarch-demo:1", "sleep", "120"
-    ).stdout.strip()
+    sleeper = ("docker", "run", "-d", "--pull=never", "--network=none", "navarch-demo:1", "sleep", "120")
+    outsider = run(*sleeper).stdout.strip()
     try:
         done = make("quickstart-down")
         assert done.returncode == 0, done.stdout + done.stderr
         assert containers() == {}
         assert [path for path in LEFT if Path(path).exists()] == []
         assert processes() == []
-        assert "navarch" not in run("nft", "list", "tables").stdout
-        assert "navarch" not in run("iptables", "-S", "FORWARD").stdout
+        assert "table ip navarch" not in run("nft", "list", "tables").stdout.splitlines()
+        assert "navarch0" not in run("iptables", "-S", "FORWARD").stdout
         assert run("ip", "link", "show", "navarch0").returncode != 0
         assert "10.244." not in run("ip", "route").stdout
         assert "/var/lib/navarch" not in Path("/proc/mounts").read_text()
