@@ -13,8 +13,22 @@ if TYPE_CHECKING:
     from navarch.kubelet.config import KubeletConfig
 
 
+class KubeletFailure(Exception):
+    """The kubelet cannot begin; one line that says why and what to do."""
+
+
 async def run(config: KubeletConfig, ready: Callable[[], None] = lambda: None) -> None:
-    """Be the kubelet of a node until cancelled; its pods run on. ready is called when it serves."""
+    """Be the kubelet of a node until cancelled; its pods run on. ready is called when it serves.
+
+    Raises KubeletFailure.
+    """
+    from navarch.client.kubeconfig import KubeconfigError
+    from navarch.kubelet.join import JoinError
     from navarch.kubelet.main import main
 
-    await main(config, ready)
+    try:
+        await main(config, ready)
+    except (JoinError, KubeconfigError) as error:
+        raise KubeletFailure(str(error)) from None
+    except OSError as error:
+        raise KubeletFailure(f"{error.filename or 'kubelet'}: {error.strerror or error}") from error

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,12 @@ from navarch.kubelet.images import Images
 from navarch.kubelet.node import NodeReporter
 from navarch.kubelet.objects import ObjectSource
 from navarch.kubelet.poster import Poster
+from navarch.kubelet.runtime.base import RuntimeFault
 from navarch.kubelet.runtime.docker import DockerRuntime
 from navarch.kubelet.spec import read_resolver
 from navarch.kubelet.worker import PodWorker
 from navarch.network import conf
-from navarch.network.cni import Cni
+from navarch.network.cni import Cni, CniError
 from navarch.network.host import HostNetwork, HostNetworkError
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Kubelet:
         self._tasks: list[asyncio.Task[Any]] = []
         self._pod_tasks: dict[str, asyncio.Task[Any]] = {}
         self._listed = False
+        self._cidr = ""
         self._network_problem = "network is not ready: the master has given the node no pod CIDR yet"
         data = Path(config.data_dir)
         self.containers = Containers(self.runtime, self.wake)
@@ -102,33 +104,38 @@ class Kubelet:
         data = Path(self.config.data_dir)
         for folder in (data, data / "pods"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        await self.runtime.start()
+        await self._connect()
         self.shared.cgroup_driver = self.runtime.cgroup_driver
         self.cni.load()
-        self._spawn(self.containers.run(), "containers")
+        self._spawn(self.containers.run, "containers")
         await self.containers.synced.wait()
         self.node = NodeReporter(
             self.config,
             self.client,
             f"docker://{await self.runtime.version()}",
-            lambda: self._network_problem,
+            self._problem,
         )
         if port is not None:
             self.node.port = port
+        self.containers.problem_changed = self.node.changed
         self.shared.allocatable = resources.node_totals(self.node.allocatable)
-        self._spawn(self.poster.run(), "status poster")
-        self._spawn(self.recorder.run(), "events")
+        self._spawn(self.poster.run, "status poster")
+        self._spawn(self.recorder.run, "events")
         await self.node.register()
-        self._spawn(self.node.run_lease(), "lease")
-        self._spawn(self.node.run_status(), "node status")
+        self._spawn(self.node.run_lease, "lease")
+        self._spawn(self.node.run_status, "node status")
         nodes: Informer[Node] = Informer(self.client, Node, fields=f"metadata.name={self.config.node_name}")
         nodes.listen(self._node_changed)
-        self._spawn(nodes.run(), "node watch")
+        self._spawn(nodes.run, "node watch")
         pods: Reflector[Pod] = Reflector(
             self.client, Pod, self, fields=f"spec.nodeName={self.config.node_name}"
         )
-        self._spawn(pods.run(), "pod watch")
-        self._spawn(self._housekeeping(), "housekeeping")
+        self._spawn(pods.run, "pod watch")
+        self._spawn(self._housekeeping, "housekeeping")
+
+    def _problem(self) -> str:
+        """Why the node is not ready."""
+        return self.containers.problem or self._network_problem
 
     async def stop(self) -> None:
         """Stop looking after the pods; they run on."""
@@ -142,10 +149,20 @@ class Kubelet:
         await self.objects.close()
         await self.runtime.close()
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        task.add_done_callback(_report)
-        self._tasks.append(task)
+    async def _connect(self) -> None:
+        """To the engine, which may come up later than we do."""
+        delay = 0.5
+        while True:
+            try:
+                await self.runtime.start()
+                return
+            except RuntimeFault as error:
+                log.warning("waiting for the container engine: %s", error)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 5.0)
+
+    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        self._tasks.append(asyncio.create_task(_supervise(work, name), name=name))
 
     # Pods, called by the reflector.
 
@@ -220,7 +237,8 @@ class Kubelet:
             and old.spec.pod_cidr == spec.pod_cidr
         ):
             return
-        self._spawn(self._set_network(spec.pod_cidrs or [spec.pod_cidr]), "network set-up")
+        cidrs = spec.pod_cidrs or [spec.pod_cidr]
+        self._spawn(lambda: self._set_network(cidrs), "network set-up")
 
     async def _set_network(self, cidrs: list[str]) -> None:
         delay = 1.0
@@ -229,10 +247,11 @@ class Kubelet:
                 ipam = str(Path(self.config.data_dir) / "cni" / "ipam")
                 conf.write(self.config.cni_conf_dir, conf.bridge_network(cidrs, self.config.bridge, ipam))
                 self.cni.forget_network()
+                self.cni.check_plugins()
                 await self.host.apply(cidrs[0])
                 await self.cni.reconcile(self.containers.live_sandboxes())
                 break
-            except (HostNetworkError, OSError) as error:
+            except (HostNetworkError, CniError, OSError) as error:
                 self._network_problem = f"network is not ready: {error}"
                 log.warning("%s", self._network_problem)
                 await asyncio.sleep(delay)
@@ -260,6 +279,17 @@ class Kubelet:
                 log.warning("node network: %s", error)
             busy = {s.id for uid in self.workers for s in self.containers.sandboxes(uid)}
             await self.cni.reconcile(self.containers.live_sandboxes() | busy)
+
+
+async def _supervise(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+    """Run to its end. What fails unforeseen is told and begun again: a lost part must not go unnoticed."""
+    while True:
+        try:
+            await work()
+            return
+        except Exception:
+            log.exception("%s failed, beginning it again", name)
+        await asyncio.sleep(1.0)
 
 
 def _report(task: asyncio.Task[Any]) -> None:

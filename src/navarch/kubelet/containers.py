@@ -26,6 +26,9 @@ class Containers:
         self._pod_of: dict[str, str] = {}
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self.synced = asyncio.Event()
+        #: Why the engine cannot be asked, "" when it can.
+        self.problem = ""
+        self.problem_changed: Callable[[], None] = lambda: None
 
     def of(self, uid: str) -> list[ContainerState]:
         """A pod's containers without its sandboxes, oldest attempt first."""
@@ -116,8 +119,14 @@ class Containers:
                 changed.add(state.uid)
                 self.put(state)
         self.synced.set()
+        self._say("")
         for uid in changed:
             self._wake(uid)
+
+    def _say(self, problem: str) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            self.problem_changed()
 
     async def run(self) -> None:
         """Follow the engine until cancelled.
@@ -133,7 +142,9 @@ class Containers:
                         await self.refresh(id)
                     else:
                         await self.relist()
+                self._say("the container engine closed its event stream")
             except RuntimeFault as error:
                 log.warning("container engine: %s", error)
+                self._say(f"container engine: {error}")
             await asyncio.sleep(delay)
             delay = min(delay * 2, 5.0)

@@ -32,6 +32,7 @@ from navarch.kubelet.starter import Starter
 from navarch.kubelet.termination import message as termination_message
 from navarch.kubelet.volumes.base import VolumeError
 from navarch.network.cni import CniError
+from navarch.network.host import HostNetworkError
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ class PodWorker:
                     if await self._step():
                         return
                     self._failures = 0
-                except (RuntimeFault, CniError, VolumeError, StatusError, OSError) as error:
+                except Exception as error:
                     self._failed_step(error)
         finally:
             self._probes.stop()
@@ -128,6 +129,10 @@ class PodWorker:
             reason = "FailedCreatePodSandBox"
         else:
             reason = "FailedSync"
+        if not isinstance(
+            error, (RuntimeFault, CniError, VolumeError, HostNetworkError, StatusError, OSError)
+        ):
+            log.exception("pod %s: a fault of this kubelet", self.uid, exc_info=error)
         tell(self._shared, self.pod, "Warning", reason, str(error))
         meta = self.pod.metadata
         log.warning("pod %s/%s: %s", meta.namespace, meta.name, error)

@@ -88,6 +88,13 @@ class Cni:
         """Look at the folder again next time."""
         self._network = None
 
+    def check_plugins(self) -> None:
+        """Raises CniError when there is no network to join or a program for it is missing."""
+        for plugin in self.network()["plugins"]:
+            for type in (plugin.get("type"), (plugin.get("ipam") or {}).get("type")):
+                if type:
+                    self._find(str(type))
+
     def ips(self, id: str) -> list[str]:
         record = self._known.get(id)
         return record.ips if record is not None else []

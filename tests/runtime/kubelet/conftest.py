@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 from kubelet_support import Cluster, Pods
+
 from navarch.api.namespace import Namespace
 from navarch.api.pod import Pod
 from navarch.client.http import HttpClient

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real master and a real kubelet as processes, on a bridge, a pod range and a data folder of their own, and what tests ask of them."""
+"""A real master and a real kubelet as processes, on a bridge, a pod range and a data folder of their own."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ import subprocess
 import sys
 import tarfile
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import docker
 import msgspec
+
 from navarch.api.errors import StatusError
 from navarch.api.meta import ObjectMeta
 from navarch.api.namespace import Namespace
 from navarch.api.pod import Pod
 from navarch.client.http import HttpClient
+from navarch.kubelet import resources
 from navarch.kubelet.config import KubeletConfig, load
-from navarch.kubelet.runtime.base import LABEL_CONTAINER, LABEL_OWNER, LABEL_POD, SANDBOX
+from navarch.kubelet.runtime.base import LABEL_CONTAINER, LABEL_OWNER, LABEL_POD, LABEL_UID, SANDBOX
 from navarch.kubelet.volumes.base import tear_down
 from navarch.network.host import HostNetwork
 
@@ -33,7 +36,10 @@ IMAGE = "navarch-test/busybox:2"
 NODE = "kubelet-test"
 PATIENCE = 30.0
 
-_APPLETS = "sh rm sleep cat echo httpd wget env id ls hostname nc ps stat touch head true false df ip mkdir test ipcs".split()
+_APPLETS = [
+    *("sh", "rm", "sleep", "cat", "echo", "httpd", "env", "id", "ls", "hostname", "stat", "touch"),
+    *("true", "false", "df", "mkdir", "test", "ip"),
+]
 
 
 def build_image(engine: Any) -> None:
@@ -113,7 +119,9 @@ class Cluster:
         }
         (self.folder / "master.yaml").write_text(json.dumps(master))
         self._master = self._spawn("master", "master", "--config", str(self.folder / "master.yaml"))
-        token = self._until_answer(lambda: self._navarch("token", "create", "--kubeconfig", str(self.admin))).strip()
+        token = self._until_answer(
+            lambda: self._navarch("token", "create", "--kubeconfig", str(self.admin))
+        ).strip()
         document = json.loads(self.admin.read_text())
         document["users"][0]["user"] = {"token": token}
         (self.folder / "bootstrap.conf").write_text(json.dumps(document))
@@ -161,11 +169,15 @@ class Cluster:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+        uids = set()
         for container in self.containers(all=True):
+            uids.add(container["Labels"][LABEL_UID])
             self.engine.remove_container(container["Id"], force=True, v=True)
         pods = self.folder / "kubelet" / "pods"
         for folder in pods.iterdir() if pods.exists() else ():
             tear_down(folder)
+        for uid in uids:
+            resources.remove_cgroup(uid, "cgroupfs")
         asyncio.run(HostNetwork(self.bridge, self.cidr).remove())
         self.engine.close()
 
@@ -269,7 +281,10 @@ class Pods:
 
 
 def ready(pod: Pod) -> bool:
-    return any(c.type == "Ready" and c.status == "True" for c in (pod.status.conditions if pod.status else None) or ())
+    return any(
+        c.type == "Ready" and c.status == "True"
+        for c in (pod.status.conditions if pod.status else None) or ()
+    )
 
 
 def state(pod: Pod, container: str) -> Any:
@@ -293,6 +308,21 @@ def sleeper(seconds: int = 1000) -> list[str]:
 
 def host_pid(engine: Any, id: str) -> int:
     return int(engine.inspect_container(id)["State"]["Pid"])
+
+
+async def fetch(url: str) -> bytes:
+    def get() -> bytes:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bytes(answer.read())
+
+    return await asyncio.to_thread(get)
+
+
+async def rules(cluster: Cluster) -> str:
+    """The kubelet's nftables table."""
+    command = ["nft", "list", "table", "ip", f"navarch_{cluster.bridge}"]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)
+    return str(done.stdout)
 
 
 def namespace_of(pid: int | str, kind: str) -> str:

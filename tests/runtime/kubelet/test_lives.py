@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lives of pods: restarts and back-off, init containers, probes, grace, and what a kubelet finds when it comes back."""
+"""Lives of pods: restarts, init containers, probes, grace, and what a kubelet finds when it comes back."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 
 import pytest
 from kubelet_support import IMAGE, Cluster, Pods, eventually, ready, sleeper, state
+
 from navarch.api.pod import Pod
 from navarch.kubelet.runtime.base import SANDBOX
 
@@ -68,7 +69,9 @@ async def test_a_sandbox_that_dies_is_made_anew(cluster: Cluster, pods: Pods) ->
 
 
 async def test_a_crashing_container_is_restarted_and_backs_off(pods: Pods) -> None:
-    await pods.create("crash", {"name": "a", "command": ["sh", "-c", "echo bye > /dev/termination-log; exit 7"]})
+    await pods.create(
+        "crash", {"name": "a", "command": ["sh", "-c", "echo bye > /dev/termination-log; exit 7"]}
+    )
     pod = await pods.until(
         "crash", lambda p: state(p, "a") and state(p, "a").state.waiting and state(p, "a").restart_count == 1
     )
@@ -116,7 +119,11 @@ async def test_init_containers_run_one_after_the_other_before_the_rest(pods: Pod
     pod = await pods.until("inits", lambda p: phase(p) == "Succeeded")
     assert await pods.logs("inits", "a") == "one\ntwo\n"
     assert pod.status is not None
-    assert [s.state.terminated.exit_code for s in pod.status.init_container_statuses or () if s.state and s.state.terminated] == [0, 0]
+    assert [
+        s.state.terminated.exit_code
+        for s in pod.status.init_container_statuses or ()
+        if s.state and s.state.terminated
+    ] == [0, 0]
 
 
 async def test_a_failing_init_container_keeps_the_pod_pending(pods: Pods) -> None:
@@ -124,7 +131,11 @@ async def test_a_failing_init_container_keeps_the_pod_pending(pods: Pods) -> Non
     await pods.create("stuck", {"name": "a", "command": sleeper()}, initContainers=inits)
     pod = await pods.until(
         "stuck",
-        lambda p: p.status and p.status.init_container_statuses and p.status.init_container_statuses[0].restart_count,
+        lambda p: (
+            p.status
+            and p.status.init_container_statuses
+            and p.status.init_container_statuses[0].restart_count
+        ),
     )
     assert phase(pod) == "Pending"
     assert state(pod, "a").state.waiting.reason == "PodInitializing"
@@ -214,7 +225,11 @@ async def test_hooks(pods: Pods) -> None:
     async def follow() -> None:
         async for batch in watch:
             for event in batch:
-                ended = state(event.object, "a").state.terminated if event.object and state(event.object, "a") else None
+                ended = (
+                    state(event.object, "a").state.terminated
+                    if event.object and state(event.object, "a")
+                    else None
+                )
                 if ended is not None and ended.message:
                     words.append(ended.message)
 
@@ -243,7 +258,10 @@ async def test_a_new_image_replaces_the_container_in_place(cluster: Cluster, pod
         before = await pods.running("new")
         body = {"spec": {"containers": [{"name": "a", "image": f"{repository}:next"}]}}
         await pods.client.patch(Pod, "new", pods.namespace, body, type="strategic")
-        after = await pods.until("new", lambda p: ready(p) and state(p, "a").image.endswith(":next") and state(p, "a").restart_count == 1)
+        after = await pods.until(
+            "new",
+            lambda p: ready(p) and state(p, "a").image.endswith(":next") and state(p, "a").restart_count == 1,
+        )
         assert before.status is not None
         assert after.status is not None
         assert after.status.pod_ip == before.status.pod_ip

@@ -3,11 +3,22 @@
 
 from __future__ import annotations
 
-import urllib.request
 from pathlib import Path
 
 import pytest
-from kubelet_support import IMAGE, Cluster, Pods, eventually, host_pid, namespace_of, sleeper, state
+from kubelet_support import (
+    IMAGE,
+    Cluster,
+    Pods,
+    eventually,
+    fetch,
+    host_pid,
+    namespace_of,
+    rules,
+    sleeper,
+    state,
+)
+
 from navarch.api.configmap import ConfigMap
 from navarch.api.meta import ObjectMeta
 from navarch.api.secret import Secret
@@ -25,8 +36,7 @@ async def test_two_containers_share_an_address_that_answers(cluster: Cluster, po
     assert pod.status.phase == "Running"
     assert pod.status.pod_ip is not None
     assert [entry.ip for entry in pod.status.pod_ips or ()] == [pod.status.pod_ip]
-    with urllib.request.urlopen(f"http://{pod.status.pod_ip}:8080/", timeout=5) as answer:
-        assert answer.read() == b"hello\n"
+    assert await fetch(f"http://{pod.status.pod_ip}:8080/") == b"hello\n"
     ids = cluster.ids("two")
     assert set(ids) == {SANDBOX, "web", "side"}
     pids = {name: host_pid(cluster.engine, id) for name, id in ids.items()}
@@ -39,7 +49,9 @@ async def test_two_containers_share_an_address_that_answers(cluster: Cluster, po
 
 async def test_a_deleted_pod_leaves_nothing(cluster: Cluster, pods: Pods) -> None:
     await pods.create(
-        "brief", {"name": "a", "command": sleeper()}, volumes=[{"name": "m", "emptyDir": {"medium": "Memory"}}]
+        "brief",
+        {"name": "a", "command": sleeper()},
+        volumes=[{"name": "m", "emptyDir": {"medium": "Memory"}}],
     )
     pod = await pods.running("brief")
     assert pod.status is not None
@@ -67,7 +79,7 @@ async def test_environment_command_and_working_directory(pods: Pods) -> None:
         {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
         {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1m"}}},
     ]
-    script = "echo $A $B $WORD $POD $IP $CPU $COLOR; pwd; echo \"$0 $1\""
+    script = 'echo $A $B $WORD $POD $IP $CPU $COLOR; pwd; echo "$0 $1"'
     await pods.create(
         "env",
         {
@@ -102,9 +114,15 @@ async def test_volumes_of_every_kind(pods: Pods, tmp_path: Path) -> None:
         {"name": "empty", "emptyDir": {}},
         {"name": "memory", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
         {"name": "host", "hostPath": {"path": str(tmp_path), "type": "Directory"}},
-        {"name": "cm", "configMap": {"name": "files", "items": [{"key": "k", "path": "sub/k", "mode": 0o400}]}},
+        {
+            "name": "cm",
+            "configMap": {"name": "files", "items": [{"key": "k", "path": "sub/k", "mode": 0o400}]},
+        },
         {"name": "sec", "secret": {"secretName": "keys", "defaultMode": 0o440}},
-        {"name": "down", "downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+        {
+            "name": "down",
+            "downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]},
+        },
         {
             "name": "all",
             "projected": {"sources": [{"configMap": {"name": "files"}}, {"secret": {"name": "keys"}}]},
@@ -190,9 +208,16 @@ async def test_resources_and_security(cluster: Cluster, pods: Pods) -> None:
         "tight",
         {
             "name": "a",
-            "command": ["sh", "-c", "id -u; id -g; touch /x 2>/dev/null || echo read-only; trap 'exit 0' TERM; sleep 99 & wait"],
+            "command": [
+                "sh",
+                "-c",
+                "id -u; id -g; touch /x 2>/dev/null || echo read-only; trap 'exit 0' TERM; sleep 99 & wait",
+            ],
             "securityContext": security,
-            "resources": {"requests": {"cpu": "250m", "memory": "16Mi"}, "limits": {"cpu": "500m", "memory": "32Mi"}},
+            "resources": {
+                "requests": {"cpu": "250m", "memory": "16Mi"},
+                "limits": {"cpu": "500m", "memory": "32Mi"},
+            },
         },
         securityContext={"supplementalGroups": [4242]},
     )
@@ -227,16 +252,11 @@ async def test_a_host_port_leads_to_the_pod(cluster: Cluster, pods: Pods) -> Non
     await pods.create("port", {"name": "web", "command": WEB, "ports": ports})
     pod = await pods.running("port")
     assert pod.status is not None
-    table = f"navarch_{cluster.bridge}"
-    import subprocess
 
-    rules = subprocess.run(["nft", "list", "table", "ip", table], capture_output=True, text=True, check=True).stdout
-    assert f"tcp dport {port} dnat to {pod.status.pod_ip}:8080" in rules
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
-        assert answer.read() == b"hello\n"
+    assert f"tcp dport {port} dnat to {pod.status.pod_ip}:8080" in await rules(cluster)
+    assert await fetch(f"http://127.0.0.1:{port}/") == b"hello\n"
     await pods.delete("port")
-    rules = subprocess.run(["nft", "list", "table", "ip", table], capture_output=True, text=True, check=True).stdout
-    assert str(port) not in rules
+    assert str(port) not in await rules(cluster)
 
 
 async def test_the_host_network_is_the_hosts(cluster: Cluster, pods: Pods) -> None:
@@ -244,7 +264,9 @@ async def test_the_host_network_is_the_hosts(cluster: Cluster, pods: Pods) -> No
     pod = await pods.running("host")
     assert pod.status is not None
     assert pod.status.pod_ip == pod.status.host_ip == "127.0.0.1"
-    assert namespace_of(host_pid(cluster.engine, cluster.ids("host")["a"]), "net") == namespace_of("self", "net")
+    assert namespace_of(host_pid(cluster.engine, cluster.ids("host")["a"]), "net") == namespace_of(
+        "self", "net"
+    )
 
 
 async def test_names_inside(pods: Pods) -> None:
@@ -255,7 +277,11 @@ async def test_names_inside(pods: Pods) -> None:
         restartPolicy="Never",
         hostAliases=aliases,
         dnsPolicy="None",
-        dnsConfig={"nameservers": ["192.0.2.53"], "searches": ["example.test"], "options": [{"name": "ndots", "value": "2"}]},
+        dnsConfig={
+            "nameservers": ["192.0.2.53"],
+            "searches": ["example.test"],
+            "options": [{"name": "ndots", "value": "2"}],
+        },
     )
     pod = await pods.until("named", lambda p: p.status and p.status.phase == "Succeeded")
     assert pod.status is not None
