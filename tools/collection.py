@@ -30,7 +30,7 @@ def files() -> list[Path]:
         relative = path.relative_to(ROOT)
         if SKIPPED.intersection(relative.parts) or relative.parts[0] in NOT_SHIPPED or not path.is_file():
             continue
-        if relative.parts[0].startswith(".") or any(part.endswith(".egg-info") for part in relative.parts):
+        if any(part.startswith(".") or part.endswith(".egg-info") for part in relative.parts):
             continue
         found.append(relative)
     return found

@@ -29,7 +29,7 @@ CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("a wrong type", PODS, {"json": pod() | {"spec": {"containers": "one"}}}, 400, "BadRequest"),
     ("an unknown kind", BOATS, {"json": {"metadata": {"name": "bad"}}}, 404, "NotFound"),
     ("a name that is no DNS label", PODS, {"json": pod("Bad_Name")}, 422, "Invalid"),
-    ("a bad quantity", PODS, {"json": pod(resources={"requests": {"cpu": "12zz"}})}, 400, "BadRequest"),
+    ("a bad quantity", PODS, {"json": pod(resources={"requests": {"cpu": "12zz"}})}, 422, "Invalid"),
     ("no containers", PODS, {"json": pod() | {"spec": {"containers": []}}}, 422, "Invalid"),
     ("a body over the limit", PODS, {"data": TOO_MUCH}, 413, "RequestEntityTooLarge"),
 ]

@@ -124,10 +124,10 @@ def test_a_deleted_replica_is_replaced(cluster: Cluster) -> None:
 
     def replaced() -> bool:
         pods = cluster.pods("app=web")
+        conditions = [pod["status"].get("conditions", []) for pod in pods]
         ready = [
-            pod for pod in pods
-            if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
-        ]  # fmt: skip
+            one for one in conditions if any(c["type"] == "Ready" and c["status"] == "True" for c in one)
+        ]
         return len(ready) == 3 and victim not in {pod["metadata"]["name"] for pod in pods}
 
     until(replaced, 60, "three ready replicas without the deleted one")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make quickstart-down`: nothing of the cluster is left, Docker is, and a second time there is nothing to do."""
+"""`make quickstart-down`: nothing of the cluster is left, Docker is; a second time there is nothing to do."""
 
 from __future__ import annotations
 
