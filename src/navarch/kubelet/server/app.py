@@ -27,12 +27,13 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def listen(address: str, port: int) -> socket.socket:
-    """A bound socket; listening begins with `NodeServer.start`. Raises OSError."""
+    """A listening socket: who comes before there is a certificate waits. Raises OSError."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((address, port))
+        sock.listen(128)
     except OSError as error:
         sock.close()
         raise OSError(error.errno, f"cannot listen on {address}:{port}: {error.strerror}") from None
