@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Binding kind: puts a pod on a node. Posted to pods/binding (or bindings); nothing of it is stored."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from navarch.api.errors import FieldError, not_supported, required

@@ -4,8 +4,6 @@
 Signing is a controller's.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Any
 

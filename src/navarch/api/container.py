@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A container of a pod: image, command, ports, mounts and resources."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from navarch.api.environment import EnvFromSource, EnvVar

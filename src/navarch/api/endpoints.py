@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Endpoints kind: the addresses behind a service, older than EndpointSlice."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from msgspec.structs import replace

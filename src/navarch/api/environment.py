@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What stands in a container's environment: variables and where their values come from."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from navarch.api.fields import Struct, field, needed, wire

@@ -4,8 +4,6 @@
 How long events are kept is not decided here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Annotated, Any
 

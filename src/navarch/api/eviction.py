@@ -4,8 +4,6 @@
 Posted to pods/eviction.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from navarch.api.fields import field, wire

@@ -89,5 +89,5 @@ def needed(name: str, default: Any) -> Any:
     """A field that is sent also when it has its default: typed clients refuse a status without `ready` or
     `restartCount`."""
     if isinstance(default, list):
-        return msgspec.field(name=name, default_factory=lambda: [])
+        return msgspec.field(name=name, default_factory=list)
     return msgspec.field(name=name, default_factory=lambda: default)

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Lease kind: who holds something and until when: leader election, and the heartbeats of nodes."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from navarch.api.durations import age

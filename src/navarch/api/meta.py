@@ -7,8 +7,6 @@ on the wire: they are
 copied far more often than compared. `now()` and `parse_time()` convert.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Annotated, Any
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Namespace kind: a scope for names."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from msgspec.structs import replace

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Node kind: a machine that runs pods."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from navarch.api.fields import Struct, field, needed, wire

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Pod kind. Its parts are in podspec, podstatus, container and the files beside them."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from navarch.api.fields import field, wire

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a pod should be: PodSpec, its small parts, and PodTemplateSpec."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from navarch.api.affinity import Affinity, Toleration, TopologySpreadConstraint

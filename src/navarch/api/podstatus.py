@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a pod is: PodStatus and the states of its containers."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from navarch.api.container import ResourceRequirements

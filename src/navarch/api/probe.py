@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How the kubelet asks a container something, regularly (probes) or at start and stop (lifecycle hooks)."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from navarch.api.fields import Struct, field, needed, wire

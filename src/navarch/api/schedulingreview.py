@@ -4,8 +4,6 @@
 Posted and answered; nothing is stored and nothing is bound.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from navarch.api.errors import FieldError, required

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -141,10 +141,15 @@ class Kind(Generic[T]):
         self.stored = stored
         self.api_version = f"{group}/{version}" if group else version
         self.root = f"/registry/{group}/{resource}/" if group else f"/registry/{resource}/"
-        self.decoder = msgspec.json.Decoder(type)
-        self._head = f'{{"kind":"{self.kind}","apiVersion":"{self.api_version}","metadata":{{"resourceVersion":"'.encode()
+        head = f'{{"kind":"{self.kind}","apiVersion":"{self.api_version}","metadata":{{"resourceVersion":"'
         #: Where the digits of resourceVersion go in the stored bytes.
-        self.rv_offset = len(self._head)
+        self.rv_offset = len(head.encode())
+
+    @cached_property
+    def decoder(self) -> msgspec.json.Decoder[T]:
+        """Made at first use: for the large kinds that takes tens of milliseconds, which starting need not
+        wait for."""
+        return msgspec.json.Decoder(self.type)
 
     def __repr__(self) -> str:
         return f"<Kind {self.api_version} {self.kind}>"

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Secret kind: bytes by key that few may read. Who may is the authorizer's business."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import msgspec

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Service kind: one stable address for many pods."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from navarch.api.fields import Struct, field, needed, wire

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The ServiceAccount kind: the identity that pods have towards the API."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from navarch.api.durations import age

@@ -4,8 +4,6 @@
 Answered, never stored.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from navarch.api.errors import FieldError, invalid

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Volumes of a pod and the sources in common use; the rest is in volume_legacy."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from navarch.api.environment import ObjectFieldSelector, ResourceFieldSelector

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Volume sources of particular storage systems: part of the API, so that manifests keep their meaning."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from navarch.api.fields import Struct, field, needed, wire
