@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import logging
 import socket
 import ssl
@@ -35,6 +36,9 @@ from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
+
+#: Parts that are loaded after the API answers.
+_PARTS = ("navarch.scheduler", "navarch.controllers")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +70,7 @@ class ControlPlane:
         self.ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
 
     async def start(self, sock: socket.socket) -> None:
-        """Ready when it returns: the API answers, scheduler and controllers follow the cluster."""
+        """Ready when it returns: the API answers; scheduler and controllers come a moment later."""
         settings = self._settings
         await self._store.start()
         registry = self._registry = Registry(
@@ -89,32 +93,48 @@ class ControlPlane:
         await server.start(sock)
         self._start_parts(registry)
         server.set_ready(True)
-        tune_collector()
 
     def _start_parts(self, registry: Registry) -> None:
-        from navarch import controllers
+        """Scheduler and controllers, loaded in a thread: numpy takes as long as all the rest, and the API
+        need not wait.
+        """
+        settings = self._settings
+        loaded = asyncio.ensure_future(
+            asyncio.to_thread(lambda: [importlib.import_module(name) for name in _PARTS])
+        )
+        self._add("scheduler", self._schedule(registry, loaded))
+        self._add("controllers", self._control(registry, loaded))
+        if settings.nodes:
+            from navarch.kubelet.simulated import SimulatedNodes
+
+            nodes = SimulatedNodes(LocalClient(registry, SYSTEM), settings.nodes)
+            self._add("simulated nodes", nodes.run())
+
+    async def _schedule(self, registry: Registry, loaded: asyncio.Future[Any]) -> None:
+        made: asyncio.Future[tuple[Any, LocalClient]] = asyncio.get_running_loop().create_future()
+        _answer_reviews(registry, made)
+        await asyncio.shield(loaded)
         from navarch.scheduler import Scheduler
 
+        client = LocalClient(registry, User(name="system:kube-scheduler"))
+        scheduler = Scheduler(client)
+        made.set_result((scheduler, client))
+        await scheduler.run()
+
+    async def _control(self, registry: Registry, loaded: asyncio.Future[Any]) -> None:
+        await asyncio.shield(loaded)
+        from navarch import controllers
+
+        tune_collector()
         settings = self._settings
-        scheduler_client = LocalClient(registry, User(name="system:kube-scheduler"))
-        scheduler = Scheduler(scheduler_client)
-        self._add("scheduler", scheduler.run())
-        _answer_reviews(registry, scheduler, scheduler_client)
         options = controllers.Options(
             cluster_cidr=settings.cluster_cidr,
             node_cidr_mask_size=settings.node_cidr_mask_size,
             node_monitor_grace=settings.node_monitor_grace,
             signer=_signer(settings.ca) if settings.ca is not None else None,
         )
-        client = LocalClient(
-            registry, User(name="system:kube-controller-manager", groups=("system:masters",))
-        )
-        self._add("controllers", controllers.run(client, options))
-        if settings.nodes:
-            from navarch.kubelet.simulated import SimulatedNodes
-
-            nodes = SimulatedNodes(LocalClient(registry, SYSTEM), settings.nodes)
-            self._add("simulated nodes", nodes.run())
+        user = User(name="system:kube-controller-manager", groups=("system:masters",))
+        await controllers.run(LocalClient(registry, user), options)
 
     def _add(self, name: str, run: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(run, name=name)
@@ -145,15 +165,16 @@ class ControlPlane:
         await self._store.close()
 
 
-def _answer_reviews(registry: Registry, scheduler: Any, client: LocalClient) -> None:
-    """Planned scheduling: SchedulingReviews are answered by the scheduler."""
-    from navarch.scheduler import review
-
+def _answer_reviews(registry: Registry, made: asyncio.Future[tuple[Any, LocalClient]]) -> None:
+    """Planned scheduling: SchedulingReviews are answered by the scheduler, as soon as there is one."""
     kind = registry.scheme.resource("scheduling.navarch.io", "v1alpha1", "schedulingreviews")
     if kind is None:
         return
 
     async def answer(ctx: Context, asked: Any) -> Any:
+        scheduler, client = await asyncio.shield(made)
+        from navarch.scheduler import review
+
         return await review(scheduler, client, asked)
 
     registry.reviewers[kind] = answer

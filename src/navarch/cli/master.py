@@ -16,7 +16,7 @@ import msgspec
 from navarch import pki
 from navarch.cli import Failure
 from navarch.cli.config import ConfigError, duration, load
-from navarch.cli.serving import listen, logging_to_stderr, serve
+from navarch.cli.serving import listen, load_http, logging_to_stderr, serve
 
 T = TypeVar("T")
 
@@ -104,6 +104,7 @@ def _checked(key: str, value: str, read: Callable[[str], T]) -> T:
 
 
 def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
+    load_http()
     from navarch.apiserver.authn import token_file
     from navarch.apiserver.server import client_tls, server_tls
     from navarch.cli.controlplane import Settings

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import importlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -46,6 +48,23 @@ def listen(address: str, port: int) -> socket.socket:
             ) from None
         raise Failure(f"cannot listen on {address} port {port}: {error.strerror}") from None
     return sock
+
+
+def load_http() -> None:
+    """Import aiohttp without the system's trust store.
+
+    It makes TLS contexts of that store when it is imported, tens of milliseconds and megabytes; the master
+    trusts its own CA alone.
+    """
+    saved = os.environ.get("SSL_CERT_FILE")
+    os.environ["SSL_CERT_FILE"] = os.devnull
+    try:
+        importlib.import_module("aiohttp")
+    finally:
+        if saved is None:
+            del os.environ["SSL_CERT_FILE"]
+        else:
+            os.environ["SSL_CERT_FILE"] = saved
 
 
 def serve(settings: Settings, sock: socket.socket, ready: Callable[[], None]) -> int:

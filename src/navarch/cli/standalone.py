@@ -14,7 +14,7 @@ import tempfile
 
 from navarch import pki
 from navarch.cli import Failure
-from navarch.cli.serving import listen, logging_to_stderr, serve
+from navarch.cli.serving import listen, load_http, logging_to_stderr, serve
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace, folder: str, sock: socket.socket) -> int:
+    load_http()
     from navarch.apiserver.server import client_tls, server_tls
     from navarch.cli.controlplane import Settings
     from navarch.registry.context import User
