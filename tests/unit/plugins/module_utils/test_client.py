@@ -12,6 +12,7 @@ import time
 
 import pytest
 from ansible_collections.navarch.cluster.plugins.module_utils import client as client_module
+from ansible_collections.navarch.cluster.plugins.module_utils import transport
 from ansible_collections.navarch.cluster.plugins.module_utils.client import NODE, POD, Client
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import (
     ClusterError,
@@ -53,6 +54,8 @@ def test_netrc_does_not_override_the_token(make, serve, tmp_path, monkeypatch):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(transport, "_is_loopback", lambda server: False)  # for which nothing of this is read
     make((200, OBJECT)).get(POD, "default", "web")
     assert serve.asked[0][3]["Authorization"] == "Bearer T"
 
