@@ -2,9 +2,8 @@
 """Keys and certificates (ECDSA P-256): the cluster's CA, server and client certificates, signing requests,
 kubeconfig files.
 
-Pure functions of bytes and values. Which files a master has, and when they are renewed, is `pki_dir`; who may
-have a
-certificate signed is the csr controller's business.
+Pure functions of bytes and values. Which files a master has, and when they are renewed, is `cli.pki`; who
+may have a certificate signed is the csr controller's business.
 """
 
 from __future__ import annotations

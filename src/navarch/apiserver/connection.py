@@ -2,11 +2,9 @@
 """A client's connection: aiohttp's, with a short way for the requests that make up nearly all of the load.
 
 A request that is whole in one read, plain HTTP/1.1 with keep-alive and with nothing unusual in its head is
-taken here: its header
-block is looked up (a client sends the same one again and again), one task answers it. Everything else, and
-everything that might
-be wrong, goes to aiohttp's parser as it came: the short way never refuses anything. Watches and streams take
-aiohttp's way too.
+taken here: its header block is looked up (a client sends the same one again and again), one task answers
+it. Everything else, and everything that might be wrong, goes to aiohttp's parser as it came: the short way
+never refuses anything. Watches and streams take aiohttp's way too.
 """
 
 from __future__ import annotations
@@ -28,6 +26,9 @@ IDLE_SECONDS = 300.0
 
 #: Header blocks remembered a connection, and the longest that is.
 _BLOCKS, _LONGEST = 16, 2048
+
+#: Heads beyond this are aiohttp's to judge.
+_LARGEST_HEAD = 8192
 
 _LINE = re.compile(rb"(GET|POST|PUT|PATCH|DELETE) (/api[!\x24-~]*) HTTP/1\.1")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e]*?)[ \t]*")
@@ -148,7 +149,7 @@ class Connection(web.RequestHandler):
         ):
             return False
         end = data.find(b"\r\n\r\n")
-        if end < 0 or self._partial:
+        if not 0 <= end <= _LARGEST_HEAD or self._partial:
             return False
         first = data.find(b"\r\n")
         line = _LINE.fullmatch(data, 0, first)

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One HTTP request and how it is answered: the thinnest layer over aiohttp's parser and connection.
 
-aiohttp's own request and response objects cost more than a whole `get` does here, so the connection hands us
-its parsed message and
-we write finished bytes to the transport. Not here: what is asked (`route`), by whom (`authn`), what is
-answered (`verbs`).
+aiohttp's own request and response objects cost more than a whole `get` does here, so the connection hands
+us its parsed message and we write finished bytes to the transport. Not here: what is asked (`route`), by
+whom (`authn`), what is answered (`verbs`).
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 """The way to a pod's node: logs are fetched from its kubelet and passed on; exec, attach and port-forward are
 spliced through.
 
-The master shows the kubelet its client certificate and wants the
-kubelet's to be of the cluster's CA.
+The master shows the kubelet its client certificate and wants the kubelet's to be of the cluster's CA.
 """
 
 from __future__ import annotations

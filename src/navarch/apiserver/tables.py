@@ -15,16 +15,14 @@ from typing import Any
 
 import msgspec
 
-from navarch.api import meta
+from navarch.api.columns import AGE, NAME
+from navarch.api.durations import age
 from navarch.api.scheme import Column, Kind
 
 #: Objects made into rows before others get the loop.
 PORTION = 200
 
 _encode = msgspec.json.encode
-
-_NAME = Column(name="Name", format="name", description="Name, unique within the namespace and kind.")
-_AGE = Column(name="Age", description="How long ago the object was created.")
 
 
 class _MetaOnly(msgspec.Struct):
@@ -35,49 +33,13 @@ _meta_only = msgspec.json.Decoder(_MetaOnly)
 
 
 def columns(kind: Kind[Any]) -> tuple[Column, ...]:
-    return kind.columns if kind.cells is not None else (_NAME, _AGE)
+    return kind.columns if kind.cells is not None else (NAME, AGE)
 
 
 def cells(kind: Kind[Any], obj: Any, now: float) -> list[Any]:
     if kind.cells is not None:
         return kind.cells(obj, now)
     return [obj.metadata.name, age(obj.metadata.creation_timestamp, now)]
-
-
-def age(timestamp: str | None, now: float) -> str:
-    """Time since, as kubectl writes it: `45s`, `3m20s`, `5h`, `12d`."""
-    if not timestamp:
-        return "<unknown>"
-    try:
-        seconds = int(now - meta.parse_time(timestamp).timestamp())
-    except ValueError:
-        return "<invalid>"
-    return duration(max(seconds, 0))
-
-
-def duration(seconds: int) -> str:
-    """Two units at most, and only where the first is small: the rule kubectl users read without thinking."""
-    if seconds < 120:
-        return f"{seconds}s"
-    minutes = seconds // 60
-    if minutes < 10:
-        return f"{minutes}m{seconds % 60}s" if seconds % 60 else f"{minutes}m"
-    if minutes < 180:
-        return f"{minutes}m"
-    hours = minutes // 60
-    if hours < 8:
-        return f"{hours}h{minutes % 60}m" if minutes % 60 else f"{hours}h"
-    if hours < 48:
-        return f"{hours}h"
-    days = hours // 24
-    if days < 8:
-        return f"{days}d{hours % 24}h" if hours % 24 else f"{days}d"
-    if days < 730:
-        return f"{days}d"
-    years, rest = divmod(days, 365)
-    if years < 8 and rest:
-        return f"{years}y{rest}d"
-    return f"{years}y"
 
 
 def partial(kind: Kind[Any], value: bytes) -> bytes:

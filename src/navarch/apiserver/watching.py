@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Watches: a stream of JSON frames, one write to the transport a batch and watcher.
 
-What a batch looks like on the wire is made by the first watcher that sends it and remembered in the batch, so
-that fifty watchers
-with one selector encode once.
+What a batch looks like on the wire is made by the first watcher that sends it and remembered in the batch,
+so that fifty watchers with one selector encode once.
 """
 
 from __future__ import annotations

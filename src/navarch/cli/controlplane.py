@@ -2,9 +2,8 @@
 """The control plane of one process: store -> registry -> API server, then scheduler and controllers on the
 client interface.
 
-What `navarch master` and `navarch standalone` have in common. Every task has an owner here; when one fails,
-the process ends: its
-supervisor starts it again from a clean state.
+What `navarch master` and `navarch standalone` have in common. Every task has an owner here; when one
+fails, the process ends: its supervisor starts it again from a clean state.
 """
 
 from __future__ import annotations

@@ -350,3 +350,25 @@ async def test_a_client_that_goes_before_its_answer_harms_nobody(
         writer.write(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body))
         writer.transport.abort()
     assert (await http("GET", path.decode()))[0] == 200
+
+
+async def test_a_short_way_refuses_nothing_that_is_odd(server: Standalone) -> None:
+    """Heads that the short way must leave to the real parser."""
+    odd = [
+        b"GET /api/v1/nodes HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"GET /api/v1/nodes HTTP/1.1\r\nHost : x\r\n\r\n",
+        b"GET /api/v1/nodes HTTP/1.1\r\nHost: x\r\n folded: y\r\n\r\n",
+        b"POST /api/v1/pods HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /api/v1/pods HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ]
+    host, port = server.url.removeprefix("https://").split(":")
+    for request in odd:
+        reader, writer = await asyncio.open_connection(host, int(port), ssl=server.tls())
+        try:
+            writer.write(request)
+            async with asyncio.timeout(5):
+                line = await reader.readline()
+            assert line.split()[1] in (b"400", b"401"), (request, line)
+        finally:
+            writer.close()

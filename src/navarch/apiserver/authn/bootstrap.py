@@ -2,9 +2,8 @@
 """Bootstrap tokens: `id.secret`, kept as Secrets `bootstrap-token-<id>` in kube-system, with an expiry and a
 usage.
 
-Source of the format: the API reference's "Authenticating with Bootstrap Tokens". A token that expires or is
-deleted ends at once:
-nothing is remembered here.
+Source of the format: the API reference's "Authenticating with Bootstrap Tokens". A token that expires or
+is deleted ends at once: nothing is remembered here.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 """What a kubelet may: its node, its lease, the pods bound to it, and what those pods name.
 
 A kubelet is a user `system:node:NAME` in the group `system:nodes`. After the API reference's "Node
-authorization". Which pods are
-on a node is asked through `NodePods`, so that nothing here knows how they are kept.
+authorization". Which pods are on a node is asked through `NodePods`, so that nothing here knows how they
+are kept.
 """
 
 from __future__ import annotations
