@@ -87,7 +87,7 @@ class Images:
             remaining = self._backoff.remaining(key, when)
             if not told:
                 self._failed[key] = (when, why, True)
-                return Verdict("failed", None, "ErrImagePull", why, fresh=True, retry=max(remaining, 1.0))
+                return Verdict("failed", None, "ErrImagePull", why, fresh=True, retry=1.0)
             if remaining > 0:
                 why = f'Back-off pulling image "{reference}": {why}'
                 return Verdict("failed", None, "ImagePullBackOff", why, retry=remaining)

@@ -65,6 +65,7 @@ class Sandbox:
                     hostname="" if spec.host_network else hostname(pod),
                     host_network=bool(spec.host_network),
                     host_ipc=bool(spec.host_ipc),
+                    sysctls={k: v for k, v in _sysctls(pod).items() if not k.startswith("net.")},
                     cgroup_parent=resources.cgroup_parent(self._uid, shared.cgroup_driver),
                 )
             )
@@ -87,7 +88,11 @@ class Sandbox:
         shared, spec = self._shared, pod.spec
         assert spec is not None
         if not pid:
-            state = await shared.runtime.start_sandbox(id, host_network=bool(spec.host_network))
+            state = await shared.runtime.start_sandbox(
+                id,
+                host_network=bool(spec.host_network),
+                sysctls={k: v for k, v in _sysctls(pod).items() if k.startswith("net.")},
+            )
             shared.containers.put(state)
             pid = state.pid
         if spec.host_network:
@@ -147,6 +152,13 @@ class Sandbox:
                 log.warning("pod %s: %s", self._uid, error)
             await self._shared.runtime.remove(old.id)
             self._shared.containers.drop(old.id)
+
+
+def _sysctls(pod: Pod) -> dict[str, str]:
+    security = pod.spec.security_context if pod.spec else None
+    return {
+        entry.name.replace("/", "."): entry.value for entry in (security.sysctls if security else None) or ()
+    }
 
 
 def hostname(pod: Pod) -> str:

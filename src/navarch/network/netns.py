@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 R = TypeVar("R")
@@ -53,17 +53,21 @@ def run_in(pid: int, function: Callable[[], R]) -> R:
     return results[0]
 
 
-def loopback_up(pid: int) -> None:
-    """Raise `lo`, which the kernel makes down in every new namespace."""
+def prepare(pid: int, sysctls: Mapping[str, str]) -> None:
+    """Raise `lo`, which is down in a new namespace, and set `net.*` values there. Raises OSError."""
 
-    def raise_it() -> None:
+    def do() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             (_, flags) = struct.unpack(
                 "16sh", fcntl.ioctl(sock, _SIOCGIFFLAGS, struct.pack("16sh", b"lo", 0))
             )
             fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sh", b"lo", flags | _IFF_UP))
+        for name, value in sysctls.items():
+            # /proc/sys/net is the namespace's of the thread that opens it.
+            with open(f"/proc/sys/{name.replace('.', '/')}", "w", encoding="ascii") as file:
+                file.write(value)
 
-    run_in(pid, raise_it)
+    run_in(pid, do)
 
 
 def connect(pid: int, host: str, port: int, timeout: float) -> socket.socket:

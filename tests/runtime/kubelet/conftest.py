@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from kubelet_support import Cluster, Pods
+from kubelet_support import Cluster, Pods, eventually
 
 from navarch.api.namespace import Namespace
 from navarch.api.pod import Pod
@@ -42,3 +42,4 @@ async def pods(cluster: Cluster) -> AsyncIterator[Pods]:
         for pod in (await client.list(Pod, pods.namespace)).items:
             await client.delete(Pod, pod.metadata.name or "", pods.namespace, grace=0)
         await client.delete(Namespace, pods.namespace)
+        await eventually(lambda: not cluster.containers(all=True))

@@ -231,6 +231,24 @@ async def test_resources_and_security(cluster: Cluster, pods: Pods) -> None:
     assert (await pods.logs("tight", "a")).split() == ["1234", "77", "read-only"]
 
 
+async def test_a_user_may_bind_low_ports_and_sysctls_are_set(pods: Pods) -> None:
+    script = (
+        "cat /proc/sys/net/ipv4/tcp_syncookies /proc/sys/kernel/shm_rmid_forced; exec httpd -f -p 80 -h /tmp"
+    )
+    sysctls = [
+        {"name": "net.ipv4.tcp_syncookies", "value": "0"},
+        {"name": "kernel.shm_rmid_forced", "value": "1"},
+    ]
+    await pods.create(
+        "low",
+        {"name": "a", "command": ["sh", "-c", script], "securityContext": {"runAsUser": 1000}},
+        securityContext={"sysctls": sysctls},
+    )
+    await pods.running("low")
+    assert (await pods.logs("low", "a")).split() == ["0", "1"]
+    assert state(await pods.get("low"), "a").restart_count == 0
+
+
 async def test_a_container_out_of_memory_says_so(pods: Pods) -> None:
     await pods.create(
         "hungry",

@@ -15,7 +15,7 @@ import pytest
 from navarch.network import conf
 from navarch.network.cni import Cni, CniError
 from navarch.network.host import HostNetwork, PortMapping
-from navarch.network.netns import connect, loopback_up, run_in
+from navarch.network.netns import connect, prepare, run_in
 
 PLUGINS = "/usr/lib/cni"
 NUMBER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
@@ -176,8 +176,10 @@ async def test_the_hosts_rules_are_ours_alone_and_go_again() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_work_inside_a_namespace_leaves_the_thread_outside(pids: list[int]) -> None:
     before = os.readlink("/proc/self/ns/net")
-    loopback_up(pids[0])
+    prepare(pids[0], {"net.ipv4.ip_unprivileged_port_start": "80"})
     assert run_in(pids[0], lambda: os.readlink("/proc/thread-self/ns/net")) != before
     assert os.readlink("/proc/thread-self/ns/net") == before
+    read = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text
+    assert (run_in(pids[0], read), read()) == ("80\n", "1024\n")
     with pytest.raises(ConnectionRefusedError):
         connect(pids[0], "127.0.0.1", 9, 1.0)

@@ -8,7 +8,7 @@ share an engine.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Literal, Protocol
 
 import msgspec
@@ -87,6 +87,7 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     #: Share the host's namespaces instead of making new ones.
     host_network: bool = False
     host_ipc: bool = False
+    #: Other than of the network, which are set when it starts.
     sysctls: dict[str, str] = {}
     cgroup_parent: str = ""
     shm_size: int = 0
@@ -197,7 +198,9 @@ class Runtime(Protocol):
 
     async def create_sandbox(self, spec: SandboxSpec) -> str: ...
 
-    async def start_sandbox(self, id: str, *, host_network: bool) -> ContainerState:
+    async def start_sandbox(
+        self, id: str, *, host_network: bool, sysctls: Mapping[str, str]
+    ) -> ContainerState:
         """Running, in a network namespace of its own with loopback up (unless host_network)."""
 
     async def create(self, spec: ContainerSpec) -> str:

@@ -15,7 +15,7 @@ import json
 import logging
 import os
 import platform
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -34,7 +34,7 @@ from navarch.kubelet.runtime.base import (
     Usage,
 )
 from navarch.kubelet.runtime.docker_streams import Engine
-from navarch.network.netns import loopback_up
+from navarch.network.netns import prepare
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,11 @@ R = TypeVar("R")
 
 #: Engine calls at once. A start blocks for 100 ms, most of it in the Engine; more only queue there.
 _WORKERS = 8
+#: What the Engine sets in network namespaces that it makes itself: low ports and ping without capabilities.
+NETWORK_DEFAULTS = {
+    "net.ipv4.ip_unprivileged_port_start": "0",
+    "net.ipv4.ping_group_range": "0 2147483647",
+}
 
 
 class DockerRuntime:
@@ -186,7 +191,9 @@ class DockerRuntime:
             await self._ensure_pause()
             return await self._create(body, name)
 
-    async def start_sandbox(self, id: str, *, host_network: bool) -> ContainerState:
+    async def start_sandbox(
+        self, id: str, *, host_network: bool, sysctls: Mapping[str, str]
+    ) -> ContainerState:
         state = await self.start_container(id)
         if host_network:
             return state
@@ -200,7 +207,7 @@ class DockerRuntime:
                 "the sandbox program got no network namespace of its own: using network none from now on"
             )
             raise RuntimeFault("sandbox has no network namespace of its own")
-        await self._call(loopback_up, state.pid)
+        await self._call(prepare, state.pid, {**NETWORK_DEFAULTS, **sysctls})
         return state
 
     async def create(self, spec: ContainerSpec) -> str:
