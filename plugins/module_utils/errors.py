@@ -42,11 +42,11 @@ class WaitError(ClusterError):
 class StatusError(ClusterError):
     """The API's own answer (a Kubernetes Status), by its code and reason."""
 
-    def __init__(self, code: int, reason: str, message: str, details: dict[str, t.Any] | None = None) -> None:
+    def __init__(self, code: int, reason: str, message: str, said: str = "") -> None:
         super().__init__(message, code=code, reason=reason)
         self.code = code
         self.reason = reason
-        self.status_details = details or {}
+        self.said = said
 
 
 def status_error(code: int, body: t.Any, verb: str, path: str) -> StatusError:
@@ -76,10 +76,11 @@ def status_error(code: int, body: t.Any, verb: str, path: str) -> StatusError:
     elif code == 400:
         message = "the cluster refuses the request (400 %s): %s" % (reason or "BadRequest", said)
     elif code == 404:
-        message = "not found: %s" % said
+        missing = (details or {}).get("kind") == "namespaces"
+        message = "%s: %s" % ("namespace" if missing else "not found", said)
     else:
         message = "the cluster answered %d %s at %s: %s" % (code, reason, where, said)
-    return StatusError(code, reason, message, details)
+    return StatusError(code, reason, message, said)
 
 
 def _invalid(said: str, details: dict[str, t.Any]) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .client import Client, Kind
-from .errors import OptionError
+from .client import POD, Client, Kind
+from .errors import OptionError, StatusError
 
 _AGO = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?$")
 _MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
@@ -24,6 +24,20 @@ def find(
         fields.append("metadata.name=%s" % params["name"])
     items, _version = client.list(kind, namespace, params["label_selectors"], fields)
     return sorted(items, key=lambda item: (item["metadata"].get("namespace") or "", item["metadata"]["name"]))
+
+
+def read_log(client: Client, params: t.Mapping[str, t.Any]) -> str:
+    """The log that the options of ``pod_logs`` ask for."""
+    try:
+        return client.text(POD, params["namespace"], params["name"], "log", log_query(params))
+    except StatusError as problem:
+        if problem.code == 404 and problem.reason == "NotFound":
+            raise OptionError("name", problem.said) from None
+        if problem.code == 400 and "container" in problem.said:
+            raise OptionError(
+                "previous" if "previous" in problem.said else "container", problem.said
+            ) from None
+        raise
 
 
 def log_query(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

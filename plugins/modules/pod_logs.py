@@ -78,8 +78,8 @@ log_lines:
 import typing as t
 
 from ansible_collections.navarch.cluster.plugins.module_utils import args
-from ansible_collections.navarch.cluster.plugins.module_utils.client import POD, Client
-from ansible_collections.navarch.cluster.plugins.module_utils.info import log_query
+from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils.info import read_log
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 
 
@@ -95,7 +95,7 @@ def spec() -> args.Spec:
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
-    log = client.text(POD, params["namespace"], params["name"], "log", log_query(params))
+    log = read_log(client, params)
     return {"changed": False, "log": log, "log_lines": log.splitlines()}
 
 

@@ -271,7 +271,7 @@ def test_mistakes_are_told_in_one_line(play: Play, kubeconfig: str) -> None:
     expected = [
         "containers[c].resources.limits.cpu: '12zz' is not a quantity (such as 100m, 0.5 or 1Gi)",
         "invalid (422): name: ",
-        'not found: namespaces "no-such-namespace" not found',
+        'namespace: namespaces "no-such-namespace" not found',
         None,
         "one of the following is required: empty_dir, host_path, config_map, secret found in volumes",
         "state is present but all of the following are missing: containers",
@@ -280,7 +280,7 @@ def test_mistakes_are_told_in_one_line(play: Play, kubeconfig: str) -> None:
         "kubeconfig: there is no file /not/there",
         f"context: no context other in kubeconfig {kubeconfig}; there: ",
         "the cluster refuses the request (400 BadRequest): ",
-        'not found: pods "none" not found',
+        'name: pods "none" not found',
         "since: 'yesterday' is neither a time",
     ]
     for result, beginning in zip(results, expected, strict=True):

@@ -142,7 +142,8 @@ def test_check_mode_only_tries_its_writes(make, serve):
             (404, "404 page not found"),
             "the cluster has no such API (404 at POST /api/v1/namespaces/default/pods)",
         ),
-        (status(404, "NotFound", 'namespaces "x" not found'), 'not found: namespaces "x" not found'),
+        (status(404, "NotFound", 'pods "x" not found'), 'not found: pods "x" not found'),
+        (status(404, "NotFound", "no x", kind="namespaces"), "namespace: no x"),
         ((502, "<html>bad gateway</html>"), "the cluster answered 502"),
         (
             status(
