@@ -70,11 +70,13 @@ async def watches(here: Master) -> None:
     before = [counter.count for counter in counters]
     sent: list[float] = []
     marks = [len(counter.times) for counter in counters]
+    line = await Line.open(target)
     for number in range(1000):
         sent.append(time.perf_counter())
-        await _one(target, target.request("POST", path, body(number, "slow")))
+        await line.ask(target.request("POST", path, body(number, "slow")))
         await asyncio.sleep(max(0.0, sent[0] + (number + 1) / 200 - time.perf_counter()))
     await asyncio.gather(*(c.reach(b + 1000) for c, b in zip(counters, before, strict=True)))
+    line.close()
     lags: list[float] = []
     for counter, base, mark in zip(counters, before, marks, strict=True):
         seen = base
@@ -94,20 +96,28 @@ async def watches(here: Master) -> None:
         counter.transport.close()
 
 
-_open: dict[int, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
+class Line:
+    """One request after the other on one connection."""
 
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
 
-async def _one(target: load.Target, request: bytes) -> None:
-    """One request on a connection of its own that stays open."""
-    if target.port not in _open:
-        _open[target.port] = await asyncio.open_connection(target.host, target.port, ssl=target.context)
-    reader, writer = _open[target.port]
-    writer.write(request)
-    head = await reader.readuntil(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 2"):
-        raise RuntimeError(head.decode())
-    at = head.lower().find(b"content-length: ")
-    await reader.readexactly(int(head[at + 16 : head.find(b"\r\n", at)]))
+    @classmethod
+    async def open(cls, target: load.Target) -> Line:
+        return cls(*await asyncio.open_connection(target.host, target.port, ssl=target.context))
+
+    async def ask(self, request: bytes) -> bytes:
+        """The body of the answer. Raises RuntimeError when it is an error."""
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        at = head.lower().find(b"content-length: ")
+        body = await self._reader.readexactly(int(head[at + 16 : head.find(b"\r\n", at)]))
+        if not head.startswith(b"HTTP/1.1 2"):
+            raise RuntimeError(body.decode())
+        return body
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 def main() -> None:

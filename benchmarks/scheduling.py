@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime
 
 from benchmarks import load
+from benchmarks.api import Line
 from benchmarks.cluster import Master, master, pod, report, run
 
 PODS = "/api/v1/namespaces/default/pods"
@@ -94,17 +95,17 @@ async def without_kubelets(here: Master, nodes: int) -> None:
 
 
 async def wait_for_nodes(target: load.Target, count: int) -> None:
-    from benchmarks.api import _one
-
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            await _one(target, target.request("GET", f"/api/v1/nodes/sim-{count - 1}"))
-        except RuntimeError:
-            await asyncio.sleep(0.5)
-        else:
-            return
-    raise RuntimeError(f"{count} simulated nodes did not come")
+    """Until the last of the simulated nodes has its lease, which is made last."""
+    line = await Line.open(target)
+    async with asyncio.timeout(120):
+        while True:
+            try:
+                await line.ask(target.request("GET", f"{LEASES}/sim-{count - 1}"))
+            except RuntimeError:
+                await asyncio.sleep(0.5)
+            else:
+                line.close()
+                return
 
 
 async def with_kubelets(here: Master, nodes: int) -> None:

@@ -29,6 +29,7 @@ class PodCIDRs:
         #: does not show yet.
         self._given: dict[str, int] = {}
         self._next = 0
+        self._full = False
         self._nodes.listen(self._on_node)
 
     async def run(self) -> None:
@@ -64,6 +65,7 @@ class PodCIDRs:
             number = (self._next + step) % self._capacity
             if number not in taken:
                 self._next = number + 1
+                self._full = False
                 self._given[node] = number
                 base = int(self._cluster.network_address) + (
                     number << (self._cluster.max_prefixlen - self._bits)
@@ -78,7 +80,9 @@ class PodCIDRs:
         cidr = self._take(name)
         if cidr is None:
             message = f"no free pod range: {self._cluster} holds {self._capacity} ranges of /{self._bits}"
-            log.error("node %s: %s", name, message)
+            # Hundreds of nodes may wait: the log says it once, their events say it of each.
+            log.log(logging.DEBUG if self._full else logging.ERROR, "node %s: %s", name, message)
+            self._full = True
             about = Reference(kind="Node", name=name, uid=node.metadata.uid)
             self._events.record(about, "Warning", "CIDRNotAvailable", message)
             return
