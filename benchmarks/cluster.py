@@ -66,6 +66,7 @@ def master(*options: str) -> Iterator[Master]:
         "--data-dir",
         str(folder / "data"),
     ]
+    compileall.compile_dir(ROOT / "src", quiet=1)  # as an installed navarch is
     started = time.perf_counter()
     process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
     try:
