@@ -107,6 +107,8 @@ class Cni:
         known = self._known.get(id)
         if known is not None and known.ips:
             return known.ips
+        if known is not None:
+            await self.delete(id, pid)  # an earlier life was stopped in the middle of it
         record = Attachment(id, uid, namespace, pod, self.network())
         self._known[id] = record
         self._save(record)
@@ -116,14 +118,14 @@ class Cni:
                 result = await self._run("ADD", record, plugin, pid, result)
         except CniError:
             try:
-                await self.delete(id)
+                await self.delete(id, pid)
             except CniError as error:
                 log.warning("after a failed attachment of %s/%s: %s", namespace, pod, error)
             raise
         record.result = result
         self._save(record)
         if not record.ips:
-            await self.delete(id)
+            await self.delete(id, pid)
             raise CniError(f"network {record.network.get('name')!r} gave no address")
         return record.ips
 

@@ -44,6 +44,27 @@ async def test_a_killed_kubelet_adopts_what_runs_and_restarts_nothing(cluster: C
     await eventually(lambda: not cluster.containers("doomed", all=True))
 
 
+async def test_a_kubelet_killed_amid_its_work_finishes_it(cluster: Cluster, pods: Pods) -> None:
+    names = [f"mid{n}" for n in range(5)]
+    for name in names:
+        await pods.create(name, {"name": "a", "command": sleeper()}, {"name": "b", "command": sleeper()})
+    for pause in (0.15, 1.2, 1.5):
+        await asyncio.sleep(pause)
+        cluster.kill_kubelet(signal.SIGKILL)
+        cluster.start_kubelet()
+    addresses = set()
+    for name in names:
+        pod = await pods.running(name)
+        assert pod.status is not None
+        addresses.add(pod.status.pod_ip)
+        assert [s.restart_count for s in pod.status.container_statuses or ()] == [0, 0]
+        assert len(cluster.containers(name, all=True)) == 3
+    assert len(addresses) == len(names)
+    for name in names:
+        await pods.delete(name)
+    await eventually(lambda: not addresses & cluster.addresses())
+
+
 async def test_addresses_of_sandboxes_that_died_meanwhile_are_released(cluster: Cluster, pods: Pods) -> None:
     await pods.create("lost", {"name": "a", "command": sleeper()})
     pod = await pods.running("lost")

@@ -97,6 +97,21 @@ async def test_an_address_held_without_a_record_is_found(
 
 @needs
 @pytest.mark.root
+async def test_an_attachment_cut_short_is_done_again(tmp_path: Path, bridge: None, pids: list[int]) -> None:
+    cni = place(tmp_path)
+    first = await cni.add("d" * 64, pids[0], uid="1", namespace="n", pod="one")
+    record = tmp_path / "sandboxes" / f"{'d' * 64}.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"result": None}))
+    later = place(tmp_path)
+    assert later.ips("d" * 64) == []
+    again = await later.add("d" * 64, pids[0], uid="1", namespace="n", pod="one")
+    assert held(tmp_path) == set(again)
+    assert len(first) == len(again) == 1
+    await later.delete("d" * 64, pids[0])
+
+
+@needs
+@pytest.mark.root
 async def test_a_range_that_is_used_up_says_so_and_leaks_nothing(
     tmp_path: Path, bridge: None, pids: list[int]
 ) -> None:
