@@ -89,7 +89,7 @@ class SimulatedNodes:
             await asyncio.gather(*calls[start : start + _WORKERS])
 
     async def _join(self, number: int, name: str) -> None:
-        address = str(ipaddress.ip_address("10.128.0.0") + number + 1)
+        address = str(ipaddress.ip_address("127.64.0.0") + number + 1)  # loopback: nothing is asked elsewhere
         self._addresses[name] = address
         conditions = [
             NodeCondition(
