@@ -7,6 +7,7 @@ import asyncio
 import compileall
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,11 @@ class Master(msgspec.Struct, frozen=True):
     @property
     def target(self) -> Target:
         return Target.of(kubeconfig.load(self.kubeconfig))
+
+    def cpu(self) -> float:
+        """Seconds of processor time so far: what a request costs, however busy the machine is."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def rss(self) -> float:
         """MiB."""
