@@ -11,27 +11,22 @@ port=${API_PORT:-6443}
 
 # The pid that listens on a TCP port, from /proc alone (a bare machine may have neither ss nor lsof).
 listener() {
-    local hex inode link
+    local hex inode pid
     hex=$(printf '%04X' "$1")
-    for inode in $(awk -v port="$hex" '$4 == "0A" && $2 ~ ":" port "$" { print $10 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null); do
-        for link in /proc/[0-9]*/fd/*; do
-            if [ "$(readlink "$link" 2>/dev/null)" = "socket:[$inode]" ]; then
-                link=${link#/proc/}
-                printf '%s\n' "${link%%/*}"
-                return 0
-            fi
-        done
-        printf 'unknown\n'
-        return 0
-    done
-    return 1
+    inode=$(awk -v port="$hex" '$4 == "0A" && $2 ~ ":" port "$" { print $10 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null | head -n 1)
+    [ -n "$inode" ] || return 1
+    pid=$({ ls -l /proc/[0-9]*/fd 2>/dev/null || true; } | awk -v socket="socket:[$inode]" '
+        /^\/proc\// { split($1, part, "/") }
+        $NF == socket && !found { found = part[3] }
+        END { print found }')
+    printf '%s\n' "${pid:-unknown}"
 }
 
 # need_port PORT WHO: fail when something that is not ours listens there.
 need_port() {
     local pid command
     pid=$(listener "$1") || return 0
-    command=$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null || true)
+    command=$({ tr '\0\n' '  ' <"/proc/$pid/cmdline" || true; } 2>/dev/null | cut -c 1-120)
     case $command in
         *"/opt/navarch/"*" $2 "*) return 0 ;;
     esac

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -74,27 +76,32 @@ def test_a_bad_token_gets_in_nowhere(cluster: Cluster) -> None:
     assert (answer.status_code, answer.json()["reason"]) == (401, "Unauthorized")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "option"),
-    [
-        ("name=Bad_Name containers=[{'name':'c','image':'x'}]", "name"),
-        ("name=bad containers=[{'name':'c','image':'x','resources':{'requests':{'cpu':'12zz'}}}]", "cpu"),
-        ("name=bad containers=[{'name':'c','image':'x','imagee':'y'}]", "imagee"),
-        ("name=bad", "containers"),
-    ],
-)
-def test_a_module_names_the_option_in_one_line(cluster: Cluster, arguments: str, option: str) -> None:
+CONTAINER = {"name": "c", "image": "navarch-demo:1"}
+OPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"name": "Bad_Name", "containers": [CONTAINER]}, "name"),
+    ({"name": "bad", "containers": [CONTAINER | {"resources": {"requests": {"cpu": "12zz"}}}]}, "cpu"),
+    ({"name": "bad", "containers": [CONTAINER | {"imagee": "y"}]}, "imagee"),
+    ({"name": "bad"}, "containers"),
+]
+
+
+@pytest.mark.parametrize(("options", "named"), OPTIONS, ids=[case[1] for case in OPTIONS])
+def test_a_module_names_the_option_in_one_line(cluster: Cluster, options: dict[str, Any], named: str) -> None:
     done = run(
         BIN / "ansible",
         "localhost",
         "-m",
         "navarch.cluster.pod",
         "-a",
-        f"{arguments} kubeconfig={KUBECONFIG}",
+        json.dumps({**options, "kubeconfig": str(KUBECONFIG)}),
         ANSIBLE_LOCALHOST_WARNING="False",
+        ANSIBLE_INVENTORY_UNPARSED_WARNING="False",
     )
     assert done.returncode != 0
     text = done.stdout + done.stderr
     assert "Traceback" not in text, text
-    assert option in text, text
+    message = re.search(r'"msg": "(.*)"', done.stdout)
+    assert message, text
+    assert named in message.group(1), text
+    assert "\\n" not in message.group(1), text
     assert not {item["metadata"]["name"] for item in cluster.pods()} & {"bad", "Bad_Name"}
