@@ -111,12 +111,19 @@ def check(config: KubeletConfig) -> KubeletConfig:
     return msgspec.structs.replace(config, node_name=name, node_ip=node_ip)
 
 
+def _said(text: str) -> str:
+    """msgspec's words in the words of a settings file: the key first."""
+    what, _, where = text.replace("$.", "").replace(" - at `$`", "").partition(" - at `")
+    what = what.replace("Object contains unknown field", "unknown key")
+    return f"{where.rstrip('`')}: {what}" if where else what
+
+
 def parse(document: Any) -> KubeletConfig:
     """Settings from a decoded YAML document. Raises ConfigError."""
     try:
         return check(msgspec.convert({} if document is None else document, KubeletConfig, strict=True))
     except msgspec.ValidationError as error:
-        raise ConfigError(str(error).replace("$.", "").replace(" - at `$`", "")) from None
+        raise ConfigError(_said(str(error))) from None
 
 
 def load(path: str | Path) -> KubeletConfig:

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from navarch.network import conf, process
+from navarch.network import conf, netns, process
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +109,10 @@ class Cni:
             return known.ips
         if known is not None:
             await self.delete(id, pid)  # an earlier life was stopped in the middle of it
+        if netns.is_ours(pid):
+            raise CniError(
+                f"sandbox {id[:12]} is in the node's own network, which no pod may be plugged into"
+            )
         record = Attachment(id, uid, namespace, pod, self.network())
         self._known[id] = record
         self._save(record)

@@ -53,6 +53,14 @@ def run_in(pid: int, function: Callable[[], R]) -> R:
     return results[0]
 
 
+def is_ours(pid: int) -> bool:
+    """Whether a process is in our own namespace. A process that is gone is not."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino
+    except FileNotFoundError:
+        return False
+
+
 def prepare(pid: int, sysctls: Mapping[str, str]) -> None:
     """Raise `lo`, which is down in a new namespace, and set `net.*` values there. Raises OSError."""
 

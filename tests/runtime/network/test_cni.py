@@ -126,7 +126,9 @@ async def test_a_range_that_is_used_up_says_so_and_leaks_nothing(
     await cni.delete("0" * 64, pids[0])
 
 
-async def test_a_failing_plugin_is_told_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_a_failing_plugin_is_told_in_one_line(tmp_path: Path, pids: list[int]) -> None:
     plugin = tmp_path / "bin" / "broken"
     plugin.parent.mkdir()
     plugin.write_text('#!/bin/sh\necho \'{"code": 7, "msg": "no luck", "details": "today"}\'\nexit 1\n')
@@ -138,7 +140,13 @@ async def test_a_failing_plugin_is_told_in_one_line(tmp_path: Path) -> None:
     cni = Cni([str(plugin.parent)], str(tmp_path / "net.d"), tmp_path / "sandboxes")
     cni.load()
     with pytest.raises(CniError, match="no luck; today"):
-        await cni.add("d" * 64, os.getpid(), uid="1", namespace="n", pod="one")
+        await cni.add("d" * 64, pids[0], uid="1", namespace="n", pod="one")
+
+
+async def test_nothing_is_plugged_into_the_nodes_own_network(tmp_path: Path) -> None:
+    with pytest.raises(CniError, match="the node's own network"):
+        await place(tmp_path).add("d" * 64, os.getpid(), uid="1", namespace="n", pod="one")
+    assert held(tmp_path) == set()
 
 
 async def test_missing_configuration_and_plugins_are_named(tmp_path: Path) -> None:

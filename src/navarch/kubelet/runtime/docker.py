@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import platform
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +33,7 @@ from navarch.kubelet.runtime.base import (
     Usage,
 )
 from navarch.kubelet.runtime.docker_streams import Engine
-from navarch.network.netns import prepare
+from navarch.network.netns import is_ours, prepare
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +67,6 @@ class DockerRuntime:
         self._pause_lock = asyncio.Lock()
         self._own_netns = True
         self._version = ""
-        self._host_netns = 0
 
     async def _call(self, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         """Run in the pool.
@@ -102,7 +100,6 @@ class DockerRuntime:
         if any("userns" in option for option in info.get("SecurityOptions") or ()):
             self._own_netns = False
         self._engine.api_version = self._api.api_version
-        self._host_netns = os.stat("/proc/self/ns/net").st_ino
         await self._ensure_pause()
 
     async def close(self) -> None:
@@ -198,7 +195,7 @@ class DockerRuntime:
         if host_network:
             return state
         for _ in range(500):
-            if os.stat(f"/proc/{state.pid}/ns/net").st_ino != self._host_netns:
+            if not is_ours(state.pid):
                 break
             await asyncio.sleep(0.002)
         else:
@@ -206,6 +203,7 @@ class DockerRuntime:
             log.warning(
                 "the sandbox program got no network namespace of its own: using network none from now on"
             )
+            await self.remove(id)
             raise RuntimeFault("sandbox has no network namespace of its own")
         await self._call(prepare, state.pid, {**NETWORK_DEFAULTS, **sysctls})
         return state
