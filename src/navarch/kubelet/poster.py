@@ -27,6 +27,10 @@ class Reporting(Protocol):
     @property
     def pod(self) -> Pod: ...
 
+    @property
+    def gone(self) -> bool:
+        """The master has no such pod any more."""
+
     def status(self) -> PodStatus: ...
 
     def acknowledged(self, pod: Pod) -> None:
@@ -55,7 +59,7 @@ class Poster:
     async def send(self, uid: str) -> None:
         """Post what differs. Raises StatusError when it should be tried again."""
         reporting = self._pods.get(uid)
-        if reporting is None:
+        if reporting is None or reporting.gone:
             return
         pod = reporting.pod
         new = reporting.status()
