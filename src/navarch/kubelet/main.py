@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from navarch.api.errors import StatusError
+from navarch.client import kubeconfig
 from navarch.client.http import HttpClient
 from navarch.kubelet import join, keys
 from navarch.kubelet.agent import Kubelet
@@ -83,18 +84,6 @@ async def _serve(config: KubeletConfig, client: HttpClient, server: NodeServer, 
     def renewed() -> None:
         with contextlib.suppress(OSError, ssl.SSLError):
             context.load_cert_chain(certificate, key)
-        reconnect(client, config.kubeconfig)
+        client.reconnect(kubeconfig.load(config.kubeconfig))
 
     await join.keep_fresh(config, client, names, renewed)
-
-
-def reconnect(client: HttpClient, path: str) -> None:
-    """Use the kubeconfig's new certificate for connections from now on.
-
-    Those that are open go on with the old one.
-    """
-    fresh = HttpClient.from_kubeconfig(path)
-    client.connection = fresh.connection
-    old, client._session = client._session, None  # there is no other way to renew a client's session yet
-    if old is not None:
-        asyncio.get_running_loop().call_later(600.0, lambda: asyncio.ensure_future(old.close()))
