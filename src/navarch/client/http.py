@@ -85,7 +85,8 @@ class HttpClient:
             self._session = None
 
     def reconnect(self, connection: kubeconfig.Connection) -> None:
-        """Use other credentials from now on; what is open goes on with the old ones for ten minutes at most."""
+        """Use other credentials from now on; what is open goes on with the old ones for ten minutes at
+        most."""
         self.connection = connection
         old, self._session = self._session, None
         if old is not None:
