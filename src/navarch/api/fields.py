@@ -89,5 +89,6 @@ def needed(name: str, default: Any) -> Any:
     """A field that is sent also when it has its default: typed clients refuse a status without `ready` or
     `restartCount`."""
     if isinstance(default, list):
-        return msgspec.field(name=name, default_factory=list)
+        # Not `list` itself: msgspec knows it for a default and would omit an empty one.
+        return msgspec.field(name=name, default_factory=lambda: [])  # noqa: PIE807
     return msgspec.field(name=name, default_factory=lambda: default)

@@ -82,10 +82,10 @@ def json_patch(document: Any, operations: Any) -> Any:
             "RequestEntityTooLarge",
             f"a JSON patch may have {MAX_OPERATIONS} operations at most, this one has {len(operations)}",
         )
-    copied = 0
+    copied, at = 0, 0
     try:
         made = copy.deepcopy(document)
-        for operation in operations:
+        for at, operation in enumerate(operations):
             if type(operation) is dict and operation.get("op") == "copy":
                 source = jsonpointer.resolve_pointer(made, operation.get("from", ""))
                 copied += len(msgspec.json.encode(source))
@@ -95,15 +95,32 @@ def json_patch(document: Any, operations: Any) -> Any:
         return made
     except jsonpatch.InvalidJsonPatch as e:
         raise bad_request(f"the body is not a JSON patch: {e}") from None
-    except jsonpatch.JsonPatchTestFailed as e:
-        raise _unprocessable(f"a test operation failed: {e}") from None
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as e:
-        raise _unprocessable(str(e)) from None
+    except jsonpatch.JsonPatchTestFailed:
+        raise _unprocessable(f"{_operation(at, operations[at])}: the tested value is not there") from None
     except RecursionError:
         raise bad_request("the patch is nested too deeply") from None
-    except (TypeError, AttributeError, KeyError, IndexError, ValueError) as e:
+    except (
+        jsonpatch.JsonPatchException,
+        jsonpointer.JsonPointerException,
         # The library trusts the types of an operation's members and of what it walks through.
-        raise _unprocessable(f"{type(e).__name__}: {e}") from None
+        TypeError,
+        AttributeError,
+        KeyError,
+        IndexError,
+        ValueError,
+    ):
+        raise _unprocessable(f"{_operation(at, operations[at])}: no such place in the object") from None
+
+
+def _operation(at: int, operation: Any) -> str:
+    """Which operation, in the patch's own words alone: who may patch an object need not be allowed to read it,
+    and the library's messages quote it.
+    """
+    if type(operation) is not dict:
+        return f"operation {at}"
+    parts = [str(operation.get("op"))]
+    parts += [str(operation[name]) for name in ("from", "path") if name in operation]
+    return f"operation {at} ({' '.join(parts)[:200]})"
 
 
 def strategic_merge_patch(struct: type[msgspec.Struct], document: Any, patch: Any) -> Any:
