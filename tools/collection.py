@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build the collection's tarball and install it into this Python's site-packages, when a source changed.
 
-``collection.py install`` does that; ``collection.py tree DIR`` lays the same content out as
-``DIR/ansible_collections/navarch/cluster`` with the tests, which is what ansible-test wants.
+``collection.py install`` does that; ``collection.py tree DIR`` lays out
+``DIR/ansible_collections/navarch/cluster`` with the unit tests, which is what ansible-test wants.
 No checks here: what the tarball must hold is tests/e2e's business.
 """
 
@@ -83,21 +83,16 @@ def install() -> None:
 
 
 def tree(parent: Path) -> Path:
-    """A copy of the collection with its tests under `parent`; files that did not change keep their times."""
+    """What runs inside Ansible (plugins, roles, playbooks) with its unit tests, laid out for ansible-test.
+
+    Without the runtime: its rules are ruff's and mypy's; some of ansible-test's are meant for plugins alone.
+    """
     target = parent / "ansible_collections" / "navarch" / "cluster"
-    wanted = set(files()) | {
-        path.relative_to(ROOT)
-        for path in (ROOT / "tests").rglob("*")
-        if path.is_file() and not SKIPPED.intersection(path.relative_to(ROOT).parts)
-    }
-    for old in sorted(target.rglob("*")):
-        relative = old.relative_to(target)
-        if old.is_file() and relative not in wanted and relative.parts[:2] != ("tests", "output"):
-            old.unlink()
+    unit = (path.relative_to(ROOT) for path in (ROOT / "tests" / "unit").rglob("*") if path.is_file())
+    wanted = {path for path in files() if path.parts[0] != "src"}
+    wanted |= {path for path in unit if not SKIPPED.intersection(path.parts)}
     for relative in wanted:
         destination = target / relative
-        if destination.exists() and destination.read_bytes() == (ROOT / relative).read_bytes():
-            continue
         destination.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / relative, destination)
     return target
