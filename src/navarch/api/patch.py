@@ -82,39 +82,42 @@ def json_patch(document: Any, operations: Any) -> Any:
             "RequestEntityTooLarge",
             f"a JSON patch may have {MAX_OPERATIONS} operations at most, this one has {len(operations)}",
         )
-    copied, at = 0, 0
+    copied = 0
     try:
         made = copy.deepcopy(document)
-        for at, operation in enumerate(operations):
+    except RecursionError:
+        raise bad_request("the object is nested too deeply") from None
+    for at, operation in enumerate(operations):
+        try:
             if type(operation) is dict and operation.get("op") == "copy":
                 source = jsonpointer.resolve_pointer(made, operation.get("from", ""))
                 copied += len(msgspec.json.encode(source))
                 if copied > MAX_COPIED:
                     raise _unprocessable(f"its copy operations add more than {MAX_COPIED} bytes")
             made = jsonpatch.JsonPatch([operation]).apply(made, in_place=True)
-        return made
-    except jsonpatch.InvalidJsonPatch as e:
-        raise bad_request(f"the body is not a JSON patch: {e}") from None
-    except jsonpatch.JsonPatchTestFailed:
-        raise _unprocessable(f"{_operation(at, operations[at])}: the tested value is not there") from None
-    except RecursionError:
-        raise bad_request("the patch is nested too deeply") from None
-    except (
-        jsonpatch.JsonPatchException,
-        jsonpointer.JsonPointerException,
-        # The library trusts the types of an operation's members and of what it walks through.
-        TypeError,
-        AttributeError,
-        KeyError,
-        IndexError,
-        ValueError,
-    ):
-        raise _unprocessable(f"{_operation(at, operations[at])}: no such place in the object") from None
+        except jsonpatch.InvalidJsonPatch as e:
+            raise bad_request(f"the body is not a JSON patch: {e}") from None
+        except jsonpatch.JsonPatchTestFailed:
+            raise _unprocessable(f"{_operation(at, operation)}: the tested value is not there") from None
+        except RecursionError:
+            raise bad_request("the patch is nested too deeply") from None
+        except (
+            jsonpatch.JsonPatchException,
+            jsonpointer.JsonPointerException,
+            # The library trusts the types of an operation's members and of what it walks through.
+            TypeError,
+            AttributeError,
+            KeyError,
+            IndexError,
+            ValueError,
+        ):
+            raise _unprocessable(f"{_operation(at, operation)}: no such place in the object") from None
+    return made
 
 
 def _operation(at: int, operation: Any) -> str:
-    """Which operation, in the patch's own words alone: who may patch an object need not be allowed to read it,
-    and the library's messages quote it.
+    """Which operation, in the patch's own words alone: who may patch an object need not be allowed to read
+    it, and the library's messages quote it.
     """
     if type(operation) is not dict:
         return f"operation {at}"

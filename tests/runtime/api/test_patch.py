@@ -99,6 +99,24 @@ def test_json_patch_errors(operations, code):
     assert e.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("operation", "message"),
+    [
+        ({"op": "test", "path": "/a/b", "value": 1}, "operation 0 (test /a/b): the tested value"),
+        ({"op": "replace", "path": "/a/x/y", "value": 1}, "operation 0 (replace /a/x/y): no such place"),
+        ({"op": "remove", "path": "/zz"}, "operation 0 (remove /zz): no such place"),
+        ({"op": "move", "from": "/a/x", "path": "/y"}, "operation 0 (move /a/x /y): no such place"),
+        ({"op": "add", "path": "/a/b/c", "value": 1}, "operation 0 (add /a/b/c): no such place"),
+    ],
+)
+def test_a_json_patch_that_does_not_fit_tells_nothing_of_the_object(operation, message):
+    with pytest.raises(StatusError) as e:
+        json_patch({"a": {"b": "hidden"}}, [operation])
+    assert message in e.value.message
+    assert "hidden" not in e.value.message
+    assert "class" not in e.value.message
+
+
 @given(
     documents,
     st.lists(
