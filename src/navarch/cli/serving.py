@@ -78,13 +78,18 @@ def serve(settings: Settings, sock: socket.socket, ready: Callable[[], None]) ->
 
 async def _serve(settings: Settings, sock: socket.socket, ready: Callable[[], None]) -> int:
     from navarch.cli.controlplane import ControlPlane
+    from navarch.store.base import StoreError
 
     plane = ControlPlane(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, plane.stop)
     try:
-        await plane.start(sock)
+        try:
+            await plane.start(sock)
+        except StoreError as error:
+            # In use by another master, of a newer version, no database: each says what it is.
+            raise Failure(str(error)) from None
         ready()
         notify("READY=1")
         failure = await plane.ended

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -160,6 +161,17 @@ def test_a_master_from_its_files_tells_systemd_and_joins_nodes_by_token(tmp_path
         notify.close()
     assert code == 0
     assert told[-1] == b"STOPPING=1"
+
+
+def test_a_second_master_on_a_data_directory_is_one_line(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    options = ("--kubeconfig", str(tmp_path / "k"), "--data-dir", str(data))
+    with open(data / "store.db.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        failed(navarch("standalone", *options), 1, str(data), "in use by another process")
+    (data / "store.db").write_bytes(b"this is not a database, and it is long enough to see that" * 100)
+    failed(navarch("standalone", *options), 1, str(data), "not a SQLite database")
 
 
 def test_a_temporary_store_is_gone_after_the_end(tmp_path: Path) -> None:
