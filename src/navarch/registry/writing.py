@@ -214,7 +214,7 @@ class Writing:
         new = _status(res, request) if request.subresource else _main(res, request)
         request.obj = new
         res.validate(request)
-        if told := res.strategy.warnings(new):
+        if not request.subresource and (told := res.strategy.warnings(new)):
             request.ctx.warnings += told
         value = encode(new)
         revision = entry.revision

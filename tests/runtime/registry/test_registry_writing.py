@@ -291,6 +291,11 @@ async def test_warnings_reach_the_context(registry: Registry) -> None:
     context: Context = ctx()
     await registry.create(WIDGET, "default", widget(size=13), context)
     assert context.warnings == ["spec.size 13 is unlucky"]
+    # Who writes the status cannot mend the spec.
+    context = ctx()
+    seen = replace(widget(size=13), status=WidgetStatus(phase="Up"))
+    await registry.update(WIDGET, "default", "w", seen, context, subresource="status")
+    assert context.warnings == []
 
 
 async def test_create_on_update(registry: Registry) -> None:
