@@ -51,7 +51,9 @@ class Nodes:
         return self._pods.decode(stored.value)
 
     def _kubelet(self, pod: Any) -> Kubelet:
-        """Raises StatusError 400 for a pod without node, 503 for a node without address."""
+        """Raises StatusError 400 for a pod without node or on a node without kubelet, 503 for a node without
+        address.
+        """
         name = pod.metadata.name
         node_name = pod.spec.node_name if pod.spec is not None else None
         if not node_name:
@@ -69,8 +71,8 @@ class Nodes:
         endpoints = status.daemon_endpoints
         endpoint = endpoints.kubelet_endpoint if endpoints is not None else None
         if endpoint is None or not endpoint.port:
-            # A simulated node, say: its address belongs to nobody, or to somebody else.
-            raise errors.unavailable(f"node {node_name} has told no port of its kubelet")
+            # A simulated node, say. No 503: asking again does not help.
+            raise errors.bad_request(f"node {node_name} runs no kubelet that could be asked about pod {name}")
         return Kubelet(host, endpoint.port)
 
     def _client_tls(self) -> ssl.SSLContext:

@@ -161,4 +161,6 @@ async def test_a_pod_without_node_or_with_a_silent_one(http: Http, namespace: st
     assert code == 404
     await http("POST", pods, json={"metadata": {"name": "r"}, "spec": {**spec, "nodeName": "sim-0"}})
     code, body = await http("GET", f"{pods}/r/log")
-    assert (code, body["reason"]) == (503, "ServiceUnavailable")
+    # Not 503: asking again does not help.
+    assert (code, body["reason"]) == (400, "BadRequest")
+    assert "sim-0 runs no kubelet" in body["message"]
