@@ -17,9 +17,13 @@ LEFT = [
 
 
 def processes() -> list[str]:
+    """Command lines of what runs from /opt/navarch on this machine; hosts in containers have their own."""
     found = []
+    here = Path("/proc/self/ns/pid").readlink()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
+            if (path.parent / "ns/pid").readlink() != here:
+                continue
             line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
