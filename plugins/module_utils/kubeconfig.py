@@ -24,6 +24,7 @@ except ImportError:
     YAML_IMPORT_ERROR: str | None = traceback.format_exc()
 else:
     HAS_YAML = True
+    LOADER: t.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as quick
     YAML_IMPORT_ERROR = None
 
 IN_POD = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -249,7 +250,7 @@ def _parse(text: str, where: str) -> dict[str, t.Any]:
     if not HAS_YAML:
         raise ClusterError("PyYAML is missing on this host", missing="PyYAML", traceback=YAML_IMPORT_ERROR)
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=LOADER)
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         line = " at line %d" % (mark.line + 1) if mark else ""

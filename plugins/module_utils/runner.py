@@ -21,30 +21,45 @@ from .kubeconfig import secrets
 Run = t.Callable[[t.Mapping[str, t.Any], Client], t.Dict[str, t.Any]]
 
 
-def run_module(run: Run, spec: Spec, **settings: t.Any) -> None:
+Connect = t.Callable[[t.Mapping[str, t.Any], bool], Client]
+
+
+Hidden = t.Callable[[t.Mapping[str, t.Any]], t.Set[str]]
+
+
+def run_module(run: Run, spec: Spec, hidden: Hidden | None = None, **rules: t.Any) -> None:
     """Runs one task: ``run`` with a client for the task's cluster, in check mode one that only tries its
-    writes.
+    writes. ``hidden`` finds in the parameters what is secret where no option as a whole is.
     """
-    module = AnsibleModule(argument_spec=merge(auth_spec(), spec), supports_check_mode=True, **settings)
-    module.no_log_values.update(secrets(module.params))
-    try:
-        client = Client.from_params(module.params, dry_run=module.check_mode)
-        try:
-            result = run(module.params, client)
-        finally:
-            client.close()
-    except ClusterError as problem:
-        module.fail_json(**failure(problem))
+    module = AnsibleModule(
+        argument_spec=merge(auth_spec(), spec),
+        supports_check_mode=True,
+        no_log=hidden is not None,  # the system's log gets no parameters then
+        **rules,
+    )
+    module.no_log_values.update(secrets(module.params), hidden(module.params) if hidden else ())
+    result = execute(run, module.params, module.check_mode, Client.from_params)
     for warning in result.pop("warnings", []):
         module.warn(warning)
+    if result.pop("failed", False):
+        module.fail_json(**result)
     module.exit_json(**result)
+
+
+def execute(run: Run, params: t.Mapping[str, t.Any], check_mode: bool, connect: Connect) -> dict[str, t.Any]:
+    """The result of one task, failed or not, whoever runs it."""
+    try:
+        return run(params, connect(params, check_mode))
+    except ClusterError as problem:
+        return failure(problem)
 
 
 def failure(problem: ClusterError) -> dict[str, t.Any]:
     """The result of a task that failed."""
-    result: dict[str, t.Any] = {"msg": str(problem)}
+    result: dict[str, t.Any] = {"failed": True, "msg": str(problem)}
     if problem.details.get("missing"):
         result = {
+            "failed": True,
             "msg": missing_required_lib(problem.details["missing"]),
             "exception": problem.details.get("traceback"),
         }
@@ -52,6 +67,7 @@ def failure(problem: ClusterError) -> dict[str, t.Any]:
         result.update(code=problem.code, reason=problem.reason)
     if "changed" in problem.details:
         result["changed"] = problem.details["changed"]
+    result.update(problem.details.get("result") or {})
     if problem.details.get("object"):
         result["resource"] = problem.details["object"]
     return result

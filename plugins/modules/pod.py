@@ -139,6 +139,8 @@ from ansible_collections.navarch.cluster.plugins.module_utils.resource import ab
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 from ansible_collections.navarch.cluster.plugins.module_utils.wait import pod_reaches
 
+RULES: args.Spec = {"required_if": [("state", "present", ["containers"])]}
+
 
 def spec() -> args.Spec:
     own = {
@@ -172,7 +174,7 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    run_module(run, spec(), required_if=[("state", "present", ["containers"])])
+    run_module(run, spec(), **RULES)
 
 
 if __name__ == "__main__":

@@ -128,6 +128,11 @@ from ansible_collections.navarch.cluster.plugins.module_utils.client import Clie
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 from ansible_collections.navarch.cluster.plugins.module_utils.scheduling import bind, plan
 
+RULES: args.Spec = {
+    "required_if": [("state", "bound", ["pod", "node"]), ("state", "planned", ["pod", "template"], True)],
+    "mutually_exclusive": [("pod", "template")],
+}
+
 
 def spec() -> args.Spec:
     own = {
@@ -147,12 +152,7 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    run_module(
-        run,
-        spec(),
-        required_if=[("state", "bound", ["pod", "node"]), ("state", "planned", ["pod", "template"], True)],
-        mutually_exclusive=[("pod", "template")],
-    )
+    run_module(run, spec(), **RULES)
 
 
 if __name__ == "__main__":

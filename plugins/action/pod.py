@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The one action plugin of all modules of this collection (``meta/runtime.yml`` leads them here).
+
+It runs a module's code in this very process where that is the same as a module on the controller; everything
+else it hands over to the module. Not here: how a task runs in this process (``plugin_utils.in_process``). It
+has the name of a module because ansible-test wants every action plugin to have one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import typing as t
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.navarch.cluster.plugins.plugin_utils.in_process import run_task
+
+COLLECTION = "navarch.cluster."
+
+
+class ActionModule(ActionBase):
+    """One task of one module."""
+
+    _supports_async = True
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result = super().run(tmp, task_vars)
+        name = self._task.action.rpartition(".")[2]
+        variables = task_vars or {}
+        if self._runs_here(variables):
+            result.update(run_task(name, self._task.args, bool(self._task.check_mode)))
+        else:
+            wrapped = bool(self._task.async_val)
+            result.update(self._execute_module(COLLECTION + name, task_vars=variables, wrap_async=wrapped))
+            if not wrapped:
+                self._remove_tmp_path(self._connection._shell.tmpdir)
+        return result
+
+    def _runs_here(self, variables: dict[str, t.Any]) -> bool:
+        """Whether a module would run on this machine, as this user, with this Python and this environment."""
+        if self._connection.transport != "local" or self._connection.become or self._task.async_val:
+            return False
+        environment: dict[str, t.Any] = {}
+        self._compute_environment_string(environment)
+        return not environment and self._is_this_python(self._interpreter(variables))
+
+    def _interpreter(self, variables: dict[str, t.Any]) -> str:
+        if self._task.delegate_to:
+            delegated = variables.get("ansible_delegated_vars") or {}
+            variables = delegated.get(self._task.delegate_to) or {}
+        return str(self._templar.template(variables.get("ansible_python_interpreter")) or "auto")
+
+    @staticmethod
+    def _is_this_python(asked: str) -> bool:
+        """Left to be found it is this one. The folder counts, because a virtual environment only links."""
+        if asked.startswith("auto"):
+            return True
+        found = os.path.expanduser(asked)
+        here = (os.path.dirname(sys.executable), os.path.realpath(sys.executable))
+        return (os.path.dirname(found), os.path.realpath(found)) == here

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A module's task in the controller's own process: what AnsibleModule does around the module code, without
+the process around it.
+
+Belongs here: arguments in, censored result out, and connections that outlive a task. Not here: when a task
+may run so (the action plugin), and how code becomes a result (``module_utils.runner``).
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import json
+import os
+import traceback
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
+from ansible.module_utils.errors import UnsupportedError
+from ansible_collections.navarch.cluster.plugins.module_utils.args import auth_spec, merge
+from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils.kubeconfig import (
+    Connection,
+    connect_params,
+    secrets,
+)
+from ansible_collections.navarch.cluster.plugins.module_utils.runner import execute
+
+Result = t.Dict[str, t.Any]
+MODULES = "ansible_collections.navarch.cluster.plugins.modules."
+_clients: dict[tuple[int, Connection, bool], Client] = {}
+
+
+def run_task(name: str, given: t.Mapping[str, t.Any], check_mode: bool) -> Result:
+    """The result of the module ``name`` with a task's arguments as Ansible has them."""
+    module = importlib.import_module(MODULES + name)
+    spec, rules = merge(auth_spec(), module.spec()), getattr(module, "RULES", {})
+    checked = ArgumentSpecValidator(spec, **rules).validate(plain(given))
+    params = checked.validated_parameters
+    hidden = set(checked._no_log_values) | secrets(params)
+    if hasattr(module, "hidden"):
+        hidden |= module.hidden(params)
+    warnings = [
+        "Both option %s and its alias %s are set." % (entry["option"], entry["alias"])
+        for entry in checked._warnings
+    ]
+    if checked.error_messages:
+        result = _refused(name, checked.errors[0])
+    else:
+        try:
+            result = execute(module.run, params, check_mode, connect)
+        except Exception as problem:  # a mistake of ours: as from a module, but with nothing secret in it
+            result = {
+                "failed": True,
+                "msg": "navarch.cluster.%s broke: %s: %s" % (name, type(problem).__name__, problem),
+                "exception": traceback.format_exc(),
+            }
+    warnings += result.pop("warnings", [])
+    if warnings:
+        result["warnings"] = warnings
+    result["invocation"] = {"module_args": params}
+    return censored(result, hidden)
+
+
+def connect(params: t.Mapping[str, t.Any], dry_run: bool) -> Client:
+    """A client that stays: the items of a loop, and whatever else this process does, share its connections.
+
+    By process id, because a forked process must not speak on its parent's sockets.
+    """
+    key = (os.getpid(), connect_params(params), dry_run)
+    if key not in _clients:
+        _clients[key] = Client(key[1], dry_run)
+    return _clients[key]
+
+
+def plain(given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The arguments as a module gets them: through JSON, which leaves Ansible's tags on values behind."""
+    made = json.loads(json.dumps(dict(given), default=_plain_value))
+    return t.cast("dict[str, t.Any]", made)
+
+
+def censored(result: Result, hidden: t.Iterable[str]) -> Result:
+    """The result without secrets; what says yes, no or nothing cannot be one."""
+    kept = {key: value for key, value in result.items() if value is None or isinstance(value, bool)}
+    return dict(remove_values(result, hidden), **kept)
+
+
+def _plain_value(value: t.Any) -> t.Any:
+    if isinstance(value, (datetime.date, datetime.datetime)):
+        return value.isoformat()
+    if isinstance(value, t.Mapping):
+        return dict(value)
+    if isinstance(value, (set, tuple)):
+        return list(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    return str(value)
+
+
+def _refused(name: str, error: Exception) -> Result:
+    said = getattr(error, "msg", str(error))
+    if isinstance(error, UnsupportedError):
+        said = "Unsupported parameters for (navarch.cluster.%s) module: %s" % (name, said)
+    return {"failed": True, "msg": said}

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action plugin: when a task runs in Ansible's own process, and that nobody can tell by its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_support import ROOT
+
+Options = dict[str, Any]
+Result = dict[str, Any]
+Play = Callable[..., list[Result]]
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
+AS_MODULE = {"environment": {"NAVARCH_TEST": "1"}}
+NO_SHELL = {"ansible_shell_executable": "/bin/false"}  # with which no module can be started
+PASSING = {
+    "resourceVersion",
+    "uid",
+    "creationTimestamp",
+    "lastHeartbeatTime",
+    "lastTransitionTime",
+    "renewTime",
+}
+
+CONTAINERS = [{"name": "c", "image": "busybox:1"}]
+OF_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "same"}, "data": {"a": "b"}}
+SECRET_AND_MAP = [
+    OF_MAP,
+    {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "same"},
+        "stringData": {"a": "inline-secret"},
+    },
+]
+#: For each module tasks that work and tasks that fail, which leave the cluster as it is.
+TASKS: dict[str, list[tuple[Options, Options]]] = {
+    "manifest": [
+        ({"definition": SECRET_AND_MAP}, {"check_mode": True}),
+        ({"definition": [{**OF_MAP, "kind": "Nothing"}, OF_MAP]}, {"check_mode": True}),
+        ({"definition": "a: ["}, {}),
+        ({"state": "absent", "definition": SECRET_AND_MAP}, {}),
+        ({}, {}),
+        ({"definition": SECRET_AND_MAP, "wait_timeout": "soon"}, {"no_log": False}),
+    ],
+    "object_info": [
+        ({"kind": "services"}, {}),
+        ({"kind": "Nothing"}, {}),
+        ({"kind": "Pod", "api_version": "x/v1"}, {}),
+    ],
+    "node_info": [({}, {}), ({"label_selectors": "a in"}, {}), ({"name": "none", "field_selectors": []}, {})],
+    "pod_info": [
+        ({"namespace": "default"}, {}),
+        ({"api_key": "wrong-secret"}, {}),
+        ({"nmae": "x"}, {}),
+        ({"kubeconfig": {"users": [{"name": "u", "user": {"token": "inline-secret"}}]}, "context": "x"}, {}),
+        ({"ca_cert": "/inline-secret", "api_key": "inline-secret", "ssl_ca_cert": "/inline-secret"}, {}),
+    ],
+    "pod": [
+        ({"name": "same", "containers": CONTAINERS}, {"check_mode": True}),
+        ({"name": "same", "namespace": "none", "containers": CONTAINERS}, {"check_mode": True}),
+        ({"name": "same", "state": "absent"}, {}),
+        ({"name": "same"}, {}),
+        ({"name": "same", "wait_timeout": "soon"}, {}),
+        ({"name": 7, "labels": {1: True, "b": None}, "containers": CONTAINERS}, {"check_mode": True}),
+        ({"name": "same", "containers": [{"name": "c"}]}, {}),
+    ],
+    "pod_logs": [({"name": "none"}, {}), ({"name": "none", "since": "once"}, {}), ({}, {})],
+    "replication_controller": [
+        (
+            {"name": "same", "template": {"labels": {"a": "b"}, "containers": CONTAINERS}},
+            {"check_mode": True},
+        ),
+        ({"name": "same", "replicas": -1}, {}),
+        ({"name": "same", "state": "absent"}, {}),
+    ],
+    "schedule": [
+        ({"state": "planned", "template": {"containers": CONTAINERS}}, {}),
+        ({"pod": "none", "node": "none"}, {}),
+        ({"state": "planned"}, {}),
+    ],
+}
+
+
+def lasting(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: lasting(item) for key, item in value.items() if key not in PASSING}
+    return [lasting(item) for item in value] if isinstance(value, list) else value
+
+
+def test_every_module_is_led_to_the_action_plugin() -> None:
+    runtime = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())
+    routes = {name: {"action_plugin": "navarch.cluster.pod"} for name in MODULES}
+    assert runtime["plugin_routing"]["modules"] == routes
+    assert sorted(TASKS) == MODULES
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_both_ways_give_the_same_result(play: Play, name: str) -> None:
+    tasks = [{f"navarch.cluster.{name}": options, **keywords} for options, keywords in TASKS[name]]
+    results = play(*({**task, "vars": NO_SHELL} for task in tasks), *(task | AS_MODULE for task in tasks))
+    here, there = results[: len(tasks)], results[len(tasks) :]
+    assert not any(result.get("unreachable") for result in here)
+    for ours, theirs in zip(here, there, strict=True):
+        assert lasting(ours) == lasting(theirs)
+        assert "inline-secret" not in str(ours) + str(theirs)
+        assert "wrong-secret" not in str(ours) + str(theirs)
+    assert any(result.get("failed") for result in here)
+    assert not all(result.get("failed") for result in here) or name == "pod_logs"
+
+
+def test_what_is_no_plain_local_task_goes_to_the_module(play: Play, tmp_path: Path) -> None:
+    (tmp_path / "python").symlink_to("/usr/bin/true")
+    look: Options = {"navarch.cluster.pod_info": {"namespace": "default"}}
+    results = play(
+        look | {"vars": NO_SHELL},
+        look | {"vars": NO_SHELL | {"ansible_python_interpreter": "auto_silent"}},
+        look | {"vars": NO_SHELL, "environment": [{}]},
+        look | {"vars": NO_SHELL, "delegate_to": "127.0.0.1"},
+        look | {"vars": NO_SHELL} | AS_MODULE,
+        look | {"vars": NO_SHELL, "become": True},
+        look | {"vars": NO_SHELL | {"ansible_python_interpreter": str(tmp_path / "python")}},
+        look | {"async": 30, "poll": 1},
+    )
+    failed = [bool(result.get("failed") or result.get("unreachable")) for result in results]
+    assert failed == [False] * 4 + [True] * 3 + [False]
+    assert results[-1]["ansible_job_id"]
+
+
+def test_defaults_and_loops(play: Play, kubeconfig: str) -> None:
+    """Defaults of one module are not those of another, though both have one action plugin."""
+    loop = {"navarch.cluster.pod_info": {"name": "{{ item }}"}, "loop": ["a", "b", "c"], "vars": NO_SHELL}
+    only = {"navarch.cluster.pod_info": {"name": "web", "namespace": "none"}}
+    results = play(
+        loop,
+        {
+            "navarch.cluster.pod_info": {},
+            "vars": NO_SHELL,
+            "module_defaults": {
+                "navarch.cluster.pod_info": {"label_selectors": ["x in"], "kubeconfig": kubeconfig}
+            },
+        },
+        {
+            "navarch.cluster.node_info": {},
+            "vars": NO_SHELL,
+            "module_defaults": {
+                "navarch.cluster.pod_info": {"label_selectors": ["x in"]},
+                "group/navarch.cluster.cluster": {"kubeconfig": kubeconfig},
+            },
+        },
+        only,
+    )
+    assert [item["pods"] for item in results[0]["results"]] == [[], [], []]
+    assert "400" in results[1]["msg"]
+    assert len(results[2]["nodes"]) == 3
+    assert results[3]["pods"] == []
