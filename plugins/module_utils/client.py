@@ -24,6 +24,7 @@ if HAS_REQUESTS:
 
 Object = t.Dict[str, t.Any]
 STRATEGIC = "application/strategic-merge-patch+json"
+MERGE = "application/merge-patch+json"
 IDEMPOTENT = frozenset(("GET", "PUT", "PATCH", "DELETE"))
 TRIES = 5
 CONNECT_SECONDS = 10
@@ -39,6 +40,7 @@ class Kind:
     kind: str
     plural: str
     namespaced: bool = True
+    strategic: bool = True  # whether its lists are patched by key, which needs them to be known here
 
     def path(self, namespace: str | None = None, name: str | None = None, sub: str | None = None) -> str:
         root = "/apis/" if "/" in self.api_version else "/api/"
@@ -51,6 +53,10 @@ class Kind:
 
 POD = Kind("v1", "Pod", "pods")
 NODE = Kind("v1", "Node", "nodes", namespaced=False)
+NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
+CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps", strategic=False)
+SECRET = Kind("v1", "Secret", "secrets", strategic=False)
+SERVICE = Kind("v1", "Service", "services", strategic=False)
 REPLICATION_CONTROLLER = Kind("v1", "ReplicationController", "replicationcontrollers")
 SCHEDULING_REVIEW = Kind("scheduling.navarch.io/v1alpha1", "SchedulingReview", "schedulingreviews")
 
@@ -63,6 +69,7 @@ class Client:
     def __init__(self, connection: Connection, dry_run: bool = False) -> None:
         self.connection = connection
         self.dry_run = dry_run
+        self.known: dict[str, t.Any] = {}  # what others learned about this cluster (discovery)
         self._session = make_session(connection)
 
     @classmethod
@@ -116,8 +123,9 @@ class Client:
         return self._json("POST", kind.path(namespace), body=body)
 
     def patch(self, kind: Kind, namespace: str | None, name: str, body: Object) -> Object:
+        form = STRATEGIC if kind.strategic else MERGE
         return self._json(
-            "PATCH", kind.path(namespace, name), query=self._write(), body=body, content_type=STRATEGIC
+            "PATCH", kind.path(namespace, name), query=self._write(), body=body, content_type=form
         )
 
     def delete(
@@ -136,6 +144,10 @@ class Client:
                 return False
             raise
         return True
+
+    def ask(self, path: str) -> Object:
+        """What the API says at a path of its own, such as its version or its lists of kinds."""
+        return self._json("GET", path)
 
     def text(self, kind: Kind, namespace: str, name: str, sub: str, query: t.Mapping[str, t.Any]) -> str:
         """A subresource that answers with text, such as a pod's log."""

@@ -25,12 +25,12 @@ MERGE_KEYS: dict[str, tuple[str, ...]] = {
     "initContainers": ("name",),
     "env": ("name",),
     "imagePullSecrets": ("name",),
-    "ports": ("containerPort", "protocol"),
+    "ports": ("containerPort", "port", "protocol"),  # of containers; of services
     "volumes": ("name",),
     "volumeMounts": ("mountPath",),
 }
 _KEY_DEFAULTS = {"protocol": "TCP"}
-_QUANTITY_PARENTS = frozenset(("limits", "requests"))
+_QUANTITY_PARENTS = frozenset(("limits", "requests", "hard", "capacity"))
 #: Objects of which only one of these keys may be set: what is not asked for must go when another is asked
 #: for.
 _ONE_OF: dict[str, frozenset[str] | None] = {
@@ -91,10 +91,57 @@ def merge_patch(asked: t.Any, live: t.Any, path: Path = ()) -> t.Any:
     return asked
 
 
+def plain_patch(asked: t.Any, live: t.Any, path: Path = ()) -> t.Any:
+    """The JSON merge patch (RFC 7386) that makes ``live`` as asked, for kinds of whose lists nothing is known
+    beforehand: in it a list is whole. Its known members keep what the cluster has put into them.
+    """
+    if isinstance(asked, dict) and isinstance(live, dict):
+        patch: Object = dict.fromkeys(_displaced(path, asked, live))
+        for name, value in asked.items():
+            if differences(value, live.get(name), (*path, name)):
+                patch[name] = plain_patch(value, live.get(name), (*path, name))
+        return patch
+    if isinstance(asked, list):
+        return _whole_list(asked, live if isinstance(live, list) else [], path)
+    return asked
+
+
+def _overlay(asked: t.Any, live: t.Any, path: Path) -> t.Any:
+    """``live`` with everything in it that was asked for."""
+    if isinstance(asked, dict) and isinstance(live, dict):
+        made = {key: value for key, value in live.items() if key not in _displaced(path, asked, live)}
+        made.update({key: _overlay(value, live.get(key), (*path, key)) for key, value in asked.items()})
+        return {key: value for key, value in made.items() if value is not None}
+    if isinstance(asked, list):
+        return _whole_list(asked, live if isinstance(live, list) else [], path)
+    return asked
+
+
+def _whole_list(asked: list[t.Any], live: list[t.Any], path: Path) -> list[t.Any]:
+    name = path[-1] if path else ""
+    added = [item for item in live if item not in asked and _server_added(name, item)]
+    if not _keyed(name, asked):
+        return asked + added
+    there = {_key(name, item): item for item in live if isinstance(item, dict)}
+    made = []
+    for item in asked:
+        key = _key(name, item)
+        made.append(_overlay(item, there.get(key, {}), _member(path, key)))
+    return made + added
+
+
+def _keyed(name: str, items: list[t.Any]) -> bool:
+    """Whether the members of this list can be told apart by their keys."""
+    return name in MERGE_KEYS and all(
+        isinstance(item, dict) and any(item.get(key) is not None for key in MERGE_KEYS[name])
+        for item in items
+    )
+
+
 def _list_differences(asked: list[t.Any], live: list[t.Any], path: Path) -> list[Path]:
     name = path[-1] if path else ""
     live = [item for item in live if item in asked or not _server_added(name, item)]
-    if name not in MERGE_KEYS:
+    if not _keyed(name, asked) or not _keyed(name, live):
         if len(asked) != len(live):
             return [path]
         return [path] if any(differences(asked[i], live[i], (*path, "")) for i in range(len(asked))) else []
@@ -143,7 +190,7 @@ def _list_patch(asked: list[t.Any], live: list[t.Any], path: Path) -> list[t.Any
 
 
 def _member(path: Path, key: tuple[str, ...]) -> Path:
-    return (*path[:-1], "%s[%s]" % (path[-1], "/".join(key)))
+    return (*path[:-1], "%s[%s]" % (path[-1], "/".join(part for part in key if part)))
 
 
 def _key(name: str, item: Object) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import time
 import typing as t
 
 from .client import Client, Kind
-from .compare import Path, differences, merge_patch
+from .compare import Path, differences, merge_patch, plain_patch
 from .errors import ClusterError, StatusError, WaitError
 from .wait import gone
 
@@ -95,11 +95,14 @@ def clean(live: Object | None) -> Object:
     return kept
 
 
-def definition(kind: Kind, name: str, namespace: str | None, metadata: Object, spec: Object) -> Object:
+def definition(
+    kind: Kind, name: str, namespace: str | None, metadata: Object, spec: Object | None, **more: t.Any
+) -> Object:
     identity = dict(metadata, name=name)
     if kind.namespaced:
         identity["namespace"] = namespace
-    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": identity, "spec": spec}
+    made = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": identity}
+    return dict(made, **more) if spec is None else dict(made, spec=spec, **more)
 
 
 def present(
@@ -109,15 +112,17 @@ def present(
     immutable: t.Callable[[list[Path], Object, Object], list[str]],
     recreate: bool = False,
     timeout: float = 120,
+    seen: t.Sequence[Object | None] = (),
 ) -> Outcome:
     """Makes the object exist as asked: created, patched where it differs, or with ``recreate`` replaced.
 
-    ``immutable`` says which of the differing paths no patch can change, as names of options.
+    ``immutable`` says which of the differing paths no patch can change, as names of options. ``seen`` is the
+    object (or None) as somebody has just read it, to spare reading it once more.
     """
     name, namespace = asked["metadata"]["name"], asked["metadata"].get("namespace")
     deadline = time.monotonic() + timeout
-    for _attempt in range(_TRIES):
-        live = client.get(kind, namespace, name)
+    for attempt in range(_TRIES):
+        live = seen[0] if seen and attempt == 0 else client.get(kind, namespace, name)
         if live is not None and live["metadata"].get("deletionTimestamp"):
             return _after_deletion(client, kind, asked, live, deadline)
         try:
@@ -128,7 +133,7 @@ def present(
                 return Outcome(kind, namespace, name, live, live)
             fixed = immutable(differing, asked, live)
             if not fixed:
-                patch = merge_patch(asked, live)
+                patch = merge_patch(asked, live) if kind.strategic else plain_patch(asked, live)
                 return Outcome(kind, namespace, name, live, client.patch(kind, namespace, name, patch))
             if not recreate:
                 raise Immutable(kind, name, fixed)

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Manifests: from text, files and folders to objects that can be sent, in the order in which they are needed.
+
+Belongs here: reading and checking documents. Not here: any talk with the cluster (``apply``).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import os
+import typing as t
+
+from .errors import ClusterError, OptionError
+from .kubeconfig import HAS_YAML, YAML_IMPORT_ERROR, read_file
+
+if HAS_YAML:
+    import yaml
+
+    from .kubeconfig import LOADER
+
+Object = t.Dict[str, t.Any]
+SUFFIXES = (".json", ".yaml", ".yml")
+HIDDEN = "hidden"
+CHANGED_HIDDEN = "hidden (other than before)"
+#: What others need comes first. A kind that is not named is in the fifth group, the last but one.
+_ORDER: tuple[frozenset[str], ...] = (
+    frozenset(("Namespace",)),
+    frozenset(("CustomResourceDefinition",)),
+    frozenset(
+        (
+            "ClusterRole",
+            "ClusterRoleBinding",
+            "ConfigMap",
+            "LimitRange",
+            "PersistentVolume",
+            "PersistentVolumeClaim",
+            "PriorityClass",
+            "ResourceQuota",
+            "Role",
+            "RoleBinding",
+            "RuntimeClass",
+            "Secret",
+            "ServiceAccount",
+            "StorageClass",
+        )
+    ),
+    frozenset(("Service",)),
+    frozenset(),
+    frozenset(("APIService", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")),
+)
+
+
+def gather(params: t.Mapping[str, t.Any]) -> list[Object]:
+    """All objects that the options ``definition`` and ``src`` hold, each one complete enough to be named."""
+    found = from_definition(params.get("definition"))
+    for path in params.get("src") or []:
+        for file in _files(os.path.expanduser(path)):
+            found += _parse(read_file(file, "src"), "src %s" % file)
+    seen: set[tuple[str, ...]] = set()
+    for item in found:
+        metadata = item["metadata"]
+        namespace = metadata.get("namespace") or params.get("namespace") or ""
+        key = (item["apiVersion"].rpartition("/")[0], item["kind"], namespace, metadata["name"])
+        if key in seen:
+            raise OptionError("definition", "%s %s comes twice" % (item["kind"], metadata["name"]))
+        seen.add(key)
+    return found
+
+
+def from_definition(value: t.Any) -> list[Object]:
+    """The objects in one value: a text of documents, an object, or a list of such things."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return _parse(value, "definition")
+    if isinstance(value, (list, tuple)):
+        return [item for part in value for item in from_definition(part)]
+    return _objects(value, "definition")
+
+
+def in_order(items: t.Sequence[Object], backwards: bool = False) -> list[list[Object]]:
+    """Groups of objects, none of which needs a later one."""
+    groups = [[item for item in items if _rank(item) == rank] for rank in range(len(_ORDER))]
+    return [group for group in (reversed(groups) if backwards else groups) if group]
+
+
+def secret_values(params: t.Mapping[str, t.Any]) -> set[str]:
+    """What is secret in the task's own options, so that it is not shown with them."""
+    try:
+        items = from_definition(params.get("definition"))
+    except ClusterError:
+        return set()
+    return {text for item in items if item["kind"] == "Secret" for text in texts_of_secret(item)}
+
+
+def texts_of_secret(item: Object) -> set[str]:
+    """All values of a Secret, as they are and in base64."""
+    found = {str(value) for value in (item.get("stringData") or {}).values()}
+    coded = {str(value) for value in (item.get("data") or {}).values()}
+    coded |= {base64.b64encode(text.encode("utf-8")).decode("ascii") for text in found}
+    for text in coded:
+        try:
+            found.add(base64.b64decode(text).decode("utf-8"))
+        except (binascii.Error, ValueError):
+            pass
+    return {text for text in found | coded if text}
+
+
+def encoded_secret(item: Object) -> Object:
+    """A Secret as the API will keep it: ``stringData`` is only a way to write ``data``."""
+    if item.get("kind") != "Secret" or not isinstance(item.get("stringData"), dict):
+        return item
+    data = dict(item.get("data") or {})
+    for key, value in item["stringData"].items():
+        data[key] = base64.b64encode(str(value).encode("utf-8")).decode("ascii")
+    return dict({key: value for key, value in item.items() if key != "stringData"}, data=data)
+
+
+def without_secrets(item: Object | None, before: Object | None = None) -> Object | None:
+    """An object as it may be shown: the values of a Secret are not, only whether they are others."""
+    if not item or item.get("kind") != "Secret":
+        return item
+    was = (before or {}).get("data") or {}
+
+    def shown(key: str, value: t.Any) -> str:
+        return CHANGED_HIDDEN if key in was and was[key] != value else HIDDEN
+
+    return dict(item, data={key: shown(key, value) for key, value in (item.get("data") or {}).items()})
+
+
+def _rank(item: Object) -> int:
+    return next((rank for rank, kinds in enumerate(_ORDER) if item["kind"] in kinds), 4)
+
+
+def _files(path: str) -> list[str]:
+    if not os.path.isdir(path):
+        return [path]
+    found = sorted(name for name in os.listdir(path) if name.endswith(SUFFIXES))
+    if not found:
+        raise OptionError("src", "there is no file *.yml, *.yaml or *.json in %s" % path)
+    return [os.path.join(path, name) for name in found]
+
+
+def _parse(text: str, where: str) -> list[Object]:
+    if not HAS_YAML:
+        raise ClusterError("PyYAML is missing on this host", missing="PyYAML", traceback=YAML_IMPORT_ERROR)
+    try:
+        documents = list(yaml.load_all(text, Loader=LOADER))
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        line = " at line %d" % (mark.line + 1) if mark else ""
+        raise OptionError(where, "not YAML%s: %s" % (line, getattr(problem, "problem", "") or "")) from None
+    return [
+        item
+        for number, document in enumerate(documents, 1)
+        if document is not None
+        for item in _objects(document, "%s, document %d" % (where, number))
+    ]
+
+
+def _objects(document: t.Any, where: str) -> list[Object]:
+    if isinstance(document, (list, tuple)):
+        return [item for part in document for item in _objects(part, where)]
+    if not isinstance(document, dict):
+        raise OptionError(where, "not an object of the API: %.80r" % (document,))
+    if isinstance(document.get("items"), list) and str(document.get("kind", "")).endswith("List"):
+        return [item for part in document["items"] for item in _objects(part, where)]
+    for key in ("apiVersion", "kind"):
+        if not isinstance(document.get(key), str) or not document[key]:
+            raise OptionError(where, "an object needs %s" % key)
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict) or metadata.get("name") in (None, ""):
+        raise OptionError(where, "%s needs metadata.name" % document["kind"])
+    made: Object = _json(document)
+    made["metadata"]["name"] = str(metadata["name"])
+    return [encoded_secret(made)]
+
+
+def _json(value: t.Any) -> t.Any:
+    """What YAML reads as more than JSON has, as JSON would have it."""
+    if isinstance(value, dict):
+        return {str(key): _json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json(item) for item in value]
+    if isinstance(value, datetime.datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return value
