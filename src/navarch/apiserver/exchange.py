@@ -137,6 +137,7 @@ class Exchange:
     __slots__ = (
         "_task",
         "headers",
+        "impersonates",
         "lost",
         "method",
         "on_lost",
@@ -170,6 +171,8 @@ class Exchange:
         self.should_close = should_close
         self._task: Any = None
         self.user: User | None = None
+        #: Whether headers ask to act as somebody else.
+        self.impersonates = False
         self.warnings: list[str] = []
         self.started = 0.0
         self.lost = False

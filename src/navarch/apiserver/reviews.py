@@ -93,7 +93,9 @@ class Reviews:
         )
         return {
             "resourceRules": rules,
-            "nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": paths}],
+            "nonResourceRules": [
+                {"verbs": ["*" if paths == ["*"] else "get"], "nonResourceURLs": paths},
+            ],
             "incomplete": node.GROUP in ctx.user.groups,
         }
 

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Acting as somebody else: the other one's rights count, and only who may take on a name can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from apiserver_support import Http, Standalone
+from test_access import as_user
+
+WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+
+
+async def test_the_other_ones_rights_count(http: Http) -> None:
+    bob = {"Impersonate-User": "bob", "Impersonate-Group": "people", "Impersonate-Extra-Acme.Com%2Fteam": "x"}
+    # The connection knows its admin by then; that must not help bob.
+    assert (await http("GET", "/api/v1/pods"))[0] == 200
+    code, body = await http("GET", "/api/v1/pods", headers=bob)
+    assert code == 403
+    assert 'User "bob" cannot list resource "pods"' in body["message"]
+    assert (await http("GET", "/metrics", headers=bob))[0] == 403
+    assert (await http("GET", "/metrics"))[0] == 200
+    info = (await http("POST", WHO, json={}, headers=bob))[1]["status"]["userInfo"]
+    assert info == {
+        "username": "bob",
+        "groups": ["people", "system:authenticated"],
+        "extra": {"acme.com/team": ["x"]},
+    }
+    account = {"Impersonate-User": "system:serviceaccount:ns:sa"}
+    info = (await http("POST", WHO, json={}, headers=account))[1]["status"]["userInfo"]
+    assert info["groups"] == ["system:serviceaccounts", "system:serviceaccounts:ns", "system:authenticated"]
+    code, body = await http("GET", "/api/v1/pods", headers={"Impersonate-Group": "people"})
+    assert (code, body["reason"]) == (400, "BadRequest")
+    assert (await http("GET", "/api/v1/pods"))[0] == 200
+
+
+async def test_who_may_not_cannot(server: Standalone, tmp_path: Path) -> None:
+    async with as_user(server, tmp_path, "jane", "people") as jane:
+        for headers in (
+            {"Impersonate-User": "admin", "Impersonate-Group": "system:masters"},
+            {"Impersonate-User": "system:serviceaccount:ns:sa"},
+        ):
+            code, body = await jane("GET", "/api/v1/namespaces/default/pods", headers=headers)
+            assert code == 403
+            assert 'User "jane" cannot impersonate resource' in body["message"]
+
+
+async def test_kubectl_asks_for_others(server: Standalone) -> None:
+    assert server.kubectl("auth", "can-i", "list", "pods").strip() == "yes"
+    assert server.kubectl("auth", "can-i", "list", "pods", "--as", "bob", check=False).strip().endswith("no")
