@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import resource
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -21,8 +22,12 @@ from navarch.api import errors
 from navarch.apiserver.exchange import BODY_LIMIT, JSON, Exchange, Reply, encode_status, head
 from navarch.registry.context import User
 
-#: Seconds an idle connection is kept.
+#: Seconds an idle connection is kept, and seconds a new client may take for its first head.
 IDLE_SECONDS = 300.0
+HEAD_SECONDS = 30.0
+
+#: Connections at a time. One costs some 50 KB, and so much anybody may spend who reaches the port.
+MAX_CONNECTIONS = 5000
 
 #: Header blocks remembered a connection, and the longest that is.
 _BLOCKS, _LONGEST = 16, 2048
@@ -57,7 +62,7 @@ def _understand(block: bytes) -> _Head | None:
             return None
         name, value = match.groups()
         lower = name.lower()
-        if lower in _UNUSUAL:
+        if lower in _UNUSUAL or lower.startswith(b"impersonate-"):
             return None
         if lower == b"host":
             hosts += 1
@@ -103,7 +108,7 @@ class Connection(web.RequestHandler):
     """
 
     __slots__ = (
-        "_blocks", "_exchange", "_more", "_partial", "_reading_stopped", "_short",
+        "_asked", "_blocks", "_exchange", "_heard", "_more", "_partial", "_reading_stopped", "_short",
         "bearer", "bearer_user", "certificate_user", "identified",
     )  # fmt: skip
 
@@ -121,6 +126,15 @@ class Connection(web.RequestHandler):
         self._reading_stopped = False
         #: Whether aiohttp's parser may be in the middle of a request.
         self._partial = False
+        #: Whether there was a whole request yet, and the loop's time of the last one or its answer.
+        self._asked = False
+        self._heard = loop.time()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert self._manager is not None
+        if not cast(WebServer, self._manager).room():
+            cast(asyncio.Transport, transport).abort()
 
     def data_received(self, data: bytes) -> None:
         if self._short is not None:
@@ -133,6 +147,9 @@ class Connection(web.RequestHandler):
             count = self._request_count
             super().data_received(data)
             self._partial = self._request_count == count
+            if not self._partial:
+                self._asked = True
+                self._heard = self._loop.time()
 
     def _take(self, data: bytes) -> bool:
         """Answer a plain request that is whole. False when it is none, or aiohttp is in the middle of
@@ -175,6 +192,7 @@ class Connection(web.RequestHandler):
             False,
         )
         self._exchange = exchange
+        self._asked = True
         self._short = self._loop.create_task(self._answer(exchange))
         return True
 
@@ -206,13 +224,21 @@ class Connection(web.RequestHandler):
 
     def _next(self) -> None:
         """Keep the connection, and go on with what came meanwhile."""
-        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        self._heard = self._loop.time()
+        self._next_keepalive_close_time = self._heard + self._keepalive_timeout
         if self._more:
             data, self._more = self._more, b""
             self.data_received(data)
         if self._reading_stopped and self._short is None:
             self._reading_stopped = False
             self._resume_transport_reading()
+
+    def end_if_silent(self, now: float) -> None:
+        """End a connection whose client does not come to the end of its first head, or asks nothing more."""
+        if self._short is not None or self._current_request is not None:
+            self._heard = now
+        elif now - self._heard > (IDLE_SECONDS if self._asked else HEAD_SECONDS):
+            self.force_close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._exchange is not None:
@@ -224,7 +250,9 @@ class Connection(web.RequestHandler):
     ) -> Any:
         """What aiohttp answers by itself (a request it cannot parse): a Status, and the connection ends."""
         if status == 400:
-            error = errors.bad_request(message or "the request is not valid HTTP")
+            # What comes behind the colon are the client's own bytes.
+            why = (message or "").partition(":")[0]
+            error = errors.bad_request(f"the request is not valid HTTP{f': {why}' if why else ''}")
         else:
             error = errors.StatusError(status, "InternalError", message or "the request could not be handled")
         body = encode_status(error)
@@ -236,6 +264,17 @@ class WebServer(web.Server):
 
     def __init__(self, handler: Callable[[Exchange], Any], **options: Any) -> None:
         super().__init__(cast(Any, handler), request_factory=cast(Any, _exchange), access_log=None, **options)
+        #: Without a file descriptor to spare, the master could not even reach its kubelets.
+        self._most = min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+
+    def room(self) -> bool:
+        """Whether the connection that was just made may stay."""
+        return len(self._connections) <= self._most
+
+    def end_silent(self, now: float) -> None:
+        """To be called every few seconds."""
+        for connection in self.connections:
+            cast(Connection, connection).end_if_silent(now)
 
     def __call__(self) -> web.RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)
@@ -243,4 +282,8 @@ class WebServer(web.Server):
 
 def _exchange(message: Any, payload: Any, protocol: Connection, writer: Any, task: Any) -> Exchange:
     """aiohttp's parsed message as our request."""
-    return Exchange(message.method, message.path, message.headers, payload, protocol, message.should_close)
+    exchange = Exchange(
+        message.method, message.path, message.headers, payload, protocol, message.should_close
+    )
+    exchange.impersonates = any(name.lower().startswith("impersonate-") for name in message.headers)
+    return exchange

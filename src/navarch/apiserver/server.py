@@ -18,7 +18,7 @@ import msgspec
 
 from navarch.api import errors
 from navarch.apiserver import authz, route
-from navarch.apiserver.authn import Authenticator, TokenMethod
+from navarch.apiserver.authn import Authenticator, TokenMethod, impersonation
 from navarch.apiserver.authz import Attributes, Authorizer
 from navarch.apiserver.authz.roles import MASTERS
 from navarch.apiserver.connection import IDLE_SECONDS, WebServer
@@ -138,9 +138,13 @@ class ApiServer:
             await asyncio.sleep(0.01)
 
     async def _sweep(self) -> None:
-        """End requests that take too long: one look every few seconds instead of a timer for each."""
+        """End requests that take too long and connections that ask nothing: one look every few seconds
+        instead of a timer for each.
+        """
         while True:
             await asyncio.sleep(5)
+            if self._web is not None:
+                self._web.end_silent(self._loop.time())
             oldest = self._loop.time() - REQUEST_SECONDS
             for x, task in list(self._in_flight.items()):
                 if x.started < oldest and task is not None:
@@ -184,8 +188,8 @@ class ApiServer:
         if not path.startswith("/api"):
             return await self._no_resource(x)
         user = self._authenticator.remembered(x)
-        if user is None:
-            user = await self._authenticator.identify(x)
+        if user is None or x.impersonates:
+            user = await self._identify(x)
         x.user = user
         target = route.find(self._scheme, path)
         if target is None:
@@ -210,6 +214,15 @@ class ApiServer:
         self._count(x, verb, target, 201 if verb == "create" else 200)
         return reply
 
+    async def _identify(self, x: Exchange) -> User:
+        """Who is to act. Raises StatusError 401, 403."""
+        user = await self._authenticator.identify(x)
+        if not x.impersonates:
+            return user
+        acting = await impersonation.acting(x, user, self._authorizer)
+        log.info("%s acts as %s: %s %s", user.name, acting.name, x.method, x.path)
+        return acting
+
     def _count(self, x: Exchange, verb: str, target: route.Target, code: int) -> None:
         kind = target.kind
         self.metrics.count(
@@ -229,7 +242,7 @@ class ApiServer:
     async def _no_resource(self, x: Exchange) -> Reply:
         """Discovery, documents, health: paths that are no resource."""
         if x.path not in PUBLIC and not x.path.startswith(("/livez/", "/readyz/", "/healthz/")):
-            user = x.user or await self._authenticator.identify(x)
+            user = x.user or await self._identify(x)
             attributes = Attributes(user, x.method.lower(), path=x.path)
             decision = await self._authorizer.authorize(attributes)
             if not decision.allowed:

@@ -8,6 +8,7 @@ import errno
 import importlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -19,6 +20,9 @@ from navarch.cli.notify import notify
 
 if TYPE_CHECKING:
     from navarch.cli.controlplane import Settings
+
+#: Open files that are asked of the system.
+FILES = 16_384
 
 
 def logging_to_stderr(level: str) -> None:
@@ -67,12 +71,21 @@ def load_http() -> None:
             os.environ["SSL_CERT_FILE"] = saved
 
 
+def raise_file_limit() -> None:
+    """As many open files as this process may have: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def serve(settings: Settings, sock: socket.socket, ready: Callable[[], None]) -> int:
     """Run until SIGTERM or SIGINT, or until a part fails. Returns the exit code; calls ready() when the API
     answers.
     """
     import uvloop
 
+    raise_file_limit()
     return uvloop.run(_serve(settings, sock, ready))
 
 
