@@ -55,7 +55,7 @@ def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted: list[str] = project["dependencies"]
     runtime = oldest([resolve(python, *wanted) for python in PYTHONS])
-    note = "# Exact versions of what the runtime needs on a host (Python 3.11 to 3.13); `make lock` writes them.\n"
+    note = "# Exact versions of what a host needs (Python 3.11-3.13); `make lock` writes them.\n"
     pins = [f"{name}=={version}" for name, version in sorted(runtime.items())]
     runtime_file = ROOT / "roles/runtime/files/constraints.txt"
     runtime_file.write_text(LICENCE + note + "\n".join(pins) + "\n")
