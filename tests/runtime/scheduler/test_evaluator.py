@@ -109,7 +109,9 @@ def test_cordoned_nodes_are_left_out_and_come_back() -> None:
 
 
 def test_node_selector_and_required_affinity() -> None:
-    snapshot, evaluator = cluster(node("a", labels={"zone": "x", "cores": "8"}), node("b", labels={"zone": "y"}))
+    snapshot, evaluator = cluster(
+        node("a", labels={"zone": "x", "cores": "8"}), node("b", labels={"zone": "y"})
+    )
     assert snapshot.names[evaluator.pick(pod(nodeSelector={"zone": "y"}))] == "b"
     assert evaluator.pick(pod(nodeSelector={"zone": "z"})) is None
 
@@ -117,7 +119,10 @@ def test_node_selector_and_required_affinity() -> None:
         terms = {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
         return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
 
-    assert snapshot.names[evaluator.pick(pod(affinity=affinity(key="cores", operator="Gt", values=["4"])))] == "a"
+    assert (
+        snapshot.names[evaluator.pick(pod(affinity=affinity(key="cores", operator="Gt", values=["4"])))]
+        == "a"
+    )
     assert snapshot.names[evaluator.pick(pod(affinity=affinity(key="cores", operator="DoesNotExist")))] == "b"
     not_in = affinity(key="zone", operator="NotIn", values=["x", "y"])
     assert evaluator.explain(pod(affinity=not_in)) == (
@@ -150,7 +155,9 @@ def test_pods_spread_over_equal_nodes() -> None:
 
 
 def test_an_empty_big_node_takes_many_before_a_nearly_full_one_takes_any() -> None:
-    snapshot, evaluator = cluster(node("big", cpu="100", memory="100Gi"), node("small", cpu="1", memory="1Gi"))
+    snapshot, evaluator = cluster(
+        node("big", cpu="100", memory="100Gi"), node("small", cpu="1", memory="1Gi")
+    )
     snapshot.take("small", pod(cpu="500m", memory="500Mi"))
     rows = evaluator.place(pod(cpu="100m", memory="100Mi"), 10)
     assert rows == [0] * 10
