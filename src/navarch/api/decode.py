@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from navarch.api import protobuf, shapes
+from navarch.api import protobuf, shapes, times
 from navarch.api.errors import StatusError, bad_request, unsupported_media_type
 from navarch.api.meta import Object
 from navarch.api.scheme import Kind
@@ -241,12 +241,13 @@ def decode(kind: Kind[T], body: bytes, content_type: str = JSON) -> T:
     Raises StatusError 400, 415.
     """
     what = f'{kind.kind} in version "{kind.version}"'
-    return checked(kind, decode_struct(kind.type, body, content_type, what))
+    return times.canonical(checked(kind, decode_struct(kind.type, body, content_type, what)))
 
 
 def from_document(kind: Kind[T], value: Any) -> T:
     """The same for a generic document (what a patch made)."""
-    return checked(kind, convert(kind.type, value, f'{kind.kind} in version "{kind.version}"'))
+    what = f'{kind.kind} in version "{kind.version}"'
+    return times.canonical(checked(kind, convert(kind.type, value, what)))
 
 
 def checked(kind: Kind[T], obj: T) -> T:

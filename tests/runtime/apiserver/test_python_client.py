@@ -38,6 +38,24 @@ def test_the_life_of_a_pod(core: Any, namespace: str) -> None:
     core.delete_namespaced_pod("p", namespace, grace_period_seconds=0)
 
 
+def test_read_change_and_replace(core: Any, namespace: str) -> None:
+    """The client spells times in its own way."""
+    core.create_namespaced_pod(
+        namespace,
+        {"metadata": {"name": "r"}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+    )
+    for _ in range(20):
+        read = core.read_namespaced_pod("r", namespace)
+        read.metadata.labels = {"a": "b"}
+        try:
+            core.replace_namespaced_pod("r", namespace, read)
+            break
+        except kubernetes.client.ApiException as error:
+            assert error.status == 409  # The pod is being started.
+    assert core.read_namespaced_pod("r", namespace).metadata.labels == {"a": "b"}
+    core.delete_namespaced_pod("r", namespace, grace_period_seconds=0)
+
+
 def test_errors_are_api_exceptions(core: Any, namespace: str) -> None:
     with pytest.raises(kubernetes.client.ApiException) as caught:
         core.read_namespaced_pod("none", namespace)
