@@ -8,6 +8,7 @@ typed clients know. Which fields are times stands beside them (`format` of `fiel
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC
 from functools import cache
 from typing import Any, TypeVar
@@ -28,67 +29,107 @@ _FORMATS = {
 }
 
 
-class _Place(msgspec.Struct, frozen=True):
-    """A field that is a time (`format`), or that may hold times further in (`form`: struct, list, map)."""
+#: Spellings that were fine: the same second comes many times over.
+_known: set[str] = set()
+_KNOWN = 4096
 
-    attribute: str
-    name: str
-    form: shapes.Form
-    format: str = ""
+#: Attribute, wire name, form of what holds times further in, format of what is a time.
+_Place = tuple[str, str, shapes.Form, str]
+
+
+class _NoTime(Exception):
+    """Carries the path, from the inside out, and the text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+        self.path = ""
 
 
 @cache
-def _places(struct: type[msgspec.Struct], above: frozenset[type] = frozenset()) -> tuple[_Place, ...]:
-    """Where times can be; a type without any is not walked."""
-    found = []
+def _places(struct: type[msgspec.Struct]) -> tuple[_Place, ...]:
+    """Where times can be; what holds none is not walked."""
+    return _found(struct, frozenset())
+
+
+def _found(struct: type[msgspec.Struct], above: frozenset[type]) -> tuple[_Place, ...]:
+    found: list[_Place] = []
     for info, field in zip(msgspec.structs.fields(struct), shapes.fields(struct).values(), strict=True):
         shape = field.shape
         if field.format in _FORMATS:
-            found.append(_Place(info.name, field.name, shape.form, field.format))
+            found.append((info.name, field.name, shape.form, field.format))
             continue
         inner = shape.struct or (shape.element.struct if shape.element is not None else None)
-        if inner is not None and inner not in above and _places(inner, above | {struct}):
-            found.append(_Place(info.name, field.name, shape.form))
+        if inner is not None and inner not in above and _found(inner, above | {struct}):
+            found.append((info.name, field.name, shape.form, ""))
     return tuple(found)
 
 
-def canonical(obj: S, path: str = "") -> S:
+def canonical(obj: S) -> S:
     """The object with its times in the one spelling; itself when they are already.
 
     Raises StatusError 400 for what is no time, with the field's path.
     """
-    changes: dict[str, Any] = {}
-    for place in _places(type(obj)):
-        value = getattr(obj, place.attribute)
-        if value is None:
+    try:
+        return _canonical(obj)
+    except _NoTime as wrong:
+        what = f"{wrong.path}: {wrong.text[:100]!r}"
+        raise bad_request(f"{what} is not a time such as 2026-01-31T12:00:00Z") from None
+
+
+def _canonical(obj: S) -> S:
+    changes: dict[str, Any] | None = None
+    for attribute, name, form, format in _places(type(obj)):
+        value = getattr(obj, attribute)
+        if value is None or (format == "date-time" and value in _known):
             continue
-        inner = f"{path}{place.name}"
         made: Any
-        if place.format:
-            made = _spelled(value, place.format, inner)
-        elif place.form == "list":
-            made = [canonical(item, f"{inner}[{i}].") for i, item in enumerate(value)]
-            if all(new is old for new, old in zip(made, value, strict=True)):
-                continue
-        elif place.form == "map":
-            made = {key: canonical(item, f"{inner}.{key}.") for key, item in value.items()}
-            if all(made[key] is value[key] for key in value):
-                continue
-        else:
-            made = canonical(value, f"{inner}.")
+        try:
+            if format:
+                made = _spelled(value, format)
+            elif form == "list":
+                made = _all(value, enumerate(value))
+            elif form == "map":
+                made = _all(value, value.items())
+            else:
+                made = _canonical(value)
+        except _NoTime as wrong:
+            dot = "." if wrong.path and wrong.path[0] != "[" else ""
+            wrong.path = f"{name}{dot}{wrong.path}"
+            raise
         if made is not value:
-            changes[place.attribute] = made
-    return msgspec.structs.replace(obj, **changes) if changes else obj
+            changes = changes or {}
+            changes[attribute] = made
+    return obj if changes is None else msgspec.structs.replace(obj, **changes)
 
 
-def _spelled(text: str, format: str, path: str) -> str:
+def _all(whole: Any, items: Iterable[tuple[Any, Any]]) -> Any:
+    """A list or map of objects; the same one when nothing changed."""
+    copy: Any = None
+    for key, item in items:
+        try:
+            made = _canonical(item)
+        except _NoTime as wrong:
+            wrong.path = f"[{key}].{wrong.path}"
+            raise
+        if made is not item:
+            copy = whole.copy() if copy is None else copy
+            copy[key] = made
+    return whole if copy is None else copy
+
+
+def _spelled(text: str, format: str) -> str:
     plain, spelling = _FORMATS[format]
     if plain(text):
+        if format == "date-time":
+            if len(_known) >= _KNOWN:
+                _known.clear()
+            _known.add(text)
         return text
     try:
         moment = parse_time(text).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise bad_request(f"{path}: {text[:100]!r} is not a time such as 2026-01-31T12:00:00Z") from None
+        raise _NoTime(text) from None
     # strftime leaves the zeros of early years out.
     made = f"{moment.year:04d}-{moment.strftime(spelling).partition('-')[2]}"
     return text if made == text else made
