@@ -10,7 +10,10 @@ anew. Nothing else belongs here.
 from __future__ import annotations
 
 from ansible_collections.navarch.cluster.plugins.module_utils import (  # noqa: F401  # only to have them loaded
+    apply,
     info,
+    nodes,
+    objects,
     podspec,
     podstate,
     resource,

@@ -108,7 +108,7 @@ class Task:
                 item.action, item.error = "failed", str(problem)
 
     def _kind(self, asked: Object) -> Kind | None:
-        """The kind of an object; None in check mode when it is only to come, and when nothing can be of it."""
+        """The kind of an object; None in check mode when it is yet to come, and for what cannot be there."""
         announced = asked["kind"] in self.announced
         deadline = time.monotonic() + NEW_KIND_SECONDS
         while True:
@@ -163,7 +163,7 @@ class Task:
             else:
                 outcome = absent(self.client, item.kind, item.namespace, item.name, None, False, left)
         else:
-            asked = self._complete(item)
+            asked = self._complete(item, item.kind)
             outcome = present(self.client, item.kind, asked, everything_mutable, timeout=left, seen=item.seen)
         item.outcome = outcome
         found = outcome.result("object")
@@ -171,10 +171,9 @@ class Task:
         item.action = _action(outcome, item.changed)
         item.diff = _diff(item, found["diff"]["before"], found["diff"]["after"])
 
-    def _complete(self, item: Item) -> Object:
-        assert item.kind is not None
+    def _complete(self, item: Item, kind: Kind) -> Object:
         asked = {key: value for key, value in item.asked.items() if key != "status"}
-        return dict(asked, **definition(item.kind, item.name, item.namespace, asked["metadata"], None))
+        return dict(asked, **definition(kind, item.name, item.namespace, asked["metadata"], None))
 
     def _wait(self, item: Item) -> None:
         outcome, kind = item.outcome, item.kind

@@ -52,7 +52,7 @@ class Kind:
 
 
 POD = Kind("v1", "Pod", "pods")
-NODE = Kind("v1", "Node", "nodes", namespaced=False)
+NODE = Kind("v1", "Node", "nodes", namespaced=False, strategic=False)
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps", strategic=False)
 SECRET = Kind("v1", "Secret", "secrets", strategic=False)

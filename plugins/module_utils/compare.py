@@ -28,6 +28,7 @@ MERGE_KEYS: dict[str, tuple[str, ...]] = {
     "ports": ("containerPort", "port", "protocol"),  # of containers; of services
     "volumes": ("name",),
     "volumeMounts": ("mountPath",),
+    "taints": ("key", "effect"),
 }
 _KEY_DEFAULTS = {"protocol": "TCP"}
 _QUANTITY_PARENTS = frozenset(("limits", "requests", "hard", "capacity"))
@@ -103,6 +104,19 @@ def plain_patch(asked: t.Any, live: t.Any, path: Path = ()) -> t.Any:
         return patch
     if isinstance(asked, list):
         return _whole_list(asked, live if isinstance(live, list) else [], path)
+    return asked
+
+
+def with_whole(asked: Object, live: Object, paths: t.Sequence[Path]) -> Object:
+    """``asked``, with the mappings at these paths meant whole: what else ``live`` has in them shall go."""
+    for path in paths:
+        if path[0] not in asked or path[0] not in live:
+            continue
+        if len(path) > 1:
+            part = with_whole(asked[path[0]], live[path[0]], [path[1:]])
+        else:
+            part = dict(dict.fromkeys(live[path[0]] or ()), **asked[path[0]])
+        asked = dict(asked, **{path[0]: part})
     return asked
 
 
@@ -211,11 +225,13 @@ def _displaced(path: Path, asked: Object, live: Object) -> list[str]:
 
 
 def _server_added(name: str, item: t.Any) -> bool:
-    """What admission puts into lists: the service account's token, and tolerations for failing nodes."""
+    """What the cluster puts into lists: the service account's token, marks of failing nodes."""
     if not isinstance(item, dict):
         return False
     if name in ("volumes", "volumeMounts"):
         return str(item.get("name", "")).startswith("kube-api-access-")
+    if name == "taints":
+        return str(item.get("key", "")).startswith("node.kubernetes.io/")
     if name == "tolerations":
         return item.get("key") in _SERVER_TOLERATIONS and item.get("effect") == "NoExecute"
     return False

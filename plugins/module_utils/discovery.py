@@ -30,6 +30,12 @@ def kind_of(client: Client, name: str, api_version: str | None = None, option: s
     raise UnknownKind(option, "the cluster has no kind %s%s" % (name, where))
 
 
+def api_versions(client: Client) -> list[str]:
+    """Every group and version that the cluster serves."""
+    groups = client.ask("/apis").get("groups") or []
+    return ["v1"] + [version["groupVersion"] for group in groups for version in group["versions"]]
+
+
 def forget(client: Client) -> None:
     """Asks anew next time: something may have been added."""
     client.known.clear()

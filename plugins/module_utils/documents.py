@@ -183,7 +183,7 @@ def _objects(document: t.Any, where: str) -> list[Object]:
 def _json(value: t.Any) -> t.Any:
     """What YAML reads as more than JSON has, as JSON would have it."""
     if isinstance(value, dict):
-        return {str(key): _json(item) for key, item in value.items()}
+        return {_json_key(key): _json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_json(item) for item in value]
     if isinstance(value, datetime.datetime):
@@ -191,3 +191,7 @@ def _json(value: t.Any) -> t.Any:
     if isinstance(value, datetime.date):
         return value.isoformat()
     return value
+
+
+def _json_key(key: t.Any) -> str:
+    return str(key).lower() if isinstance(key, bool) else str(key)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .client import POD, Client, Kind
+from .client import NODE, POD, Client, Kind
+from .discovery import api_versions
 from .errors import OptionError, StatusError
 
 _AGO = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?$")
@@ -24,6 +25,25 @@ def find(
         fields.append("metadata.name=%s" % params["name"])
     items, _version = client.list(kind, namespace, params["label_selectors"], fields)
     return sorted(items, key=lambda item: (item["metadata"].get("namespace") or "", item["metadata"]["name"]))
+
+
+def cluster(client: Client) -> dict[str, t.Any]:
+    """What the cluster says of itself."""
+    nodes, _version = client.list(NODE)
+    ready = [node for node in nodes if _is_ready(node)]
+    free = [node for node in ready if not (node.get("spec") or {}).get("unschedulable")]
+    return {
+        "changed": False,
+        "server": client.connection.server,
+        "version": client.ask("/version"),
+        "api_versions": api_versions(client),
+        "nodes": {"total": len(nodes), "ready": len(ready), "schedulable": len(free)},
+    }
+
+
+def _is_ready(node: t.Mapping[str, t.Any]) -> bool:
+    conditions = (node.get("status") or {}).get("conditions") or []
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
 
 def read_log(client: Client, params: t.Mapping[str, t.Any]) -> str:

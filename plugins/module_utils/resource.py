@@ -15,7 +15,7 @@ import time
 import typing as t
 
 from .client import Client, Kind
-from .compare import Path, differences, merge_patch, plain_patch
+from .compare import Path, differences, merge_patch, plain_patch, with_whole
 from .errors import ClusterError, StatusError, WaitError
 from .wait import gone
 
@@ -113,11 +113,13 @@ def present(
     recreate: bool = False,
     timeout: float = 120,
     seen: t.Sequence[Object | None] = (),
+    whole: t.Sequence[Path] = (),
 ) -> Outcome:
     """Makes the object exist as asked: created, patched where it differs, or with ``recreate`` replaced.
 
     ``immutable`` says which of the differing paths no patch can change, as names of options. ``seen`` is the
-    object (or None) as somebody has just read it, to spare reading it once more.
+    object (or None) as somebody has just read it, to spare reading it once more. ``whole`` are the mappings
+    that shall hold nothing but what is asked for.
     """
     name, namespace = asked["metadata"]["name"], asked["metadata"].get("namespace")
     deadline = time.monotonic() + timeout
@@ -128,12 +130,13 @@ def present(
         try:
             if live is None:
                 return _create(client, kind, asked)
-            differing = differences(asked, live)
+            wanted = with_whole(asked, live, whole)
+            differing = differences(wanted, live)
             if not differing:
                 return Outcome(kind, namespace, name, live, live)
             fixed = immutable(differing, asked, live)
             if not fixed:
-                patch = merge_patch(asked, live) if kind.strategic else plain_patch(asked, live)
+                patch = merge_patch(wanted, live) if kind.strategic else plain_patch(wanted, live)
                 return Outcome(kind, namespace, name, live, client.patch(kind, namespace, name, patch))
             if not recreate:
                 raise Immutable(kind, name, fixed)

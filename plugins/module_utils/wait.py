@@ -37,7 +37,7 @@ class Follower:
         """
         while True:
             items, version = self.client.list(self.kind, self.namespace, self.labels, self.fields)
-            objects = {item["metadata"]["name"]: item for item in items}
+            objects = {self._key(item): item for item in items}
             verdict = judge_all(objects)
             try:
                 while not verdict.final:
@@ -52,9 +52,9 @@ class Follower:
                         if change == "BOOKMARK":
                             continue
                         if change == "DELETED":
-                            objects.pop(item["metadata"]["name"], None)
+                            objects.pop(self._key(item), None)
                         else:
-                            objects[item["metadata"]["name"]] = item
+                            objects[self._key(item)] = item
                         verdict = judge_all(objects)
                         if verdict.final:
                             break
@@ -65,6 +65,13 @@ class Follower:
                 if problem.code != 410:
                     raise
                 # too old to watch from: list again
+
+    def _key(self, item: Object) -> str:
+        """An object's name, with its namespace where several are looked at."""
+        name = str(item["metadata"]["name"])
+        if self.kind.namespaced and self.namespace is None:
+            return "%s/%s" % (item["metadata"].get("namespace"), name)
+        return name
 
 
 def gone(client: Client, kind: Kind, live: Object, deadline: float) -> None:

@@ -52,6 +52,22 @@ TASKS: dict[str, list[tuple[Options, Options]]] = {
         ({"kind": "Nothing"}, {}),
         ({"kind": "Pod", "api_version": "x/v1"}, {}),
     ],
+    "cluster_info": [({}, {}), ({"api_key": "wrong-secret"}, {})],
+    "config_map": [
+        ({"name": "same", "data": {"a": True, "b": 1.5, "c": None}}, {"check_mode": True}),
+        ({"name": "same", "data": {"a": ["x"]}}, {}),
+    ],
+    "namespace": [({"name": "same"}, {"check_mode": True}), ({"name": "Not_A_Label"}, {})],
+    "node": [({"name": "none", "state": "absent"}, {}), ({"name": "none", "taints": [{"key": "a"}]}, {})],
+    "secret": [
+        ({"name": "same", "string_data": {"a": "inline-secret"}}, {"check_mode": True}),
+        ({"name": "same", "data": {"a": "inline-secret"}}, {}),
+        ({"name": "same", "data": {"a": "inline-secret"}, "other": 1}, {}),
+    ],
+    "service": [
+        ({"name": "same", "ports": [{"port": "80"}], "cluster_ip": "None"}, {"check_mode": True}),
+        ({"name": "same", "ports": [{"port": 0}]}, {}),
+    ],
     "node_info": [({}, {}), ({"label_selectors": "a in"}, {}), ({"name": "none", "field_selectors": []}, {})],
     "pod_info": [
         ({"namespace": "default"}, {}),

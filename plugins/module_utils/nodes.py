@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Nodes: their labels and taints, whether they take pods, and emptying them by eviction.
+
+Source of what a drain leaves alone: the API reference on evictions, and what administrators know from
+kubectl.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+from .args import Spec, merge, wait_spec
+from .client import NODE, POD, Client
+from .errors import ClusterError, OptionError, StatusError, WaitError
+from .fields import argument_spec, members, strings, text, to_api
+from .podstate import Verdict
+from .resource import absent, definition, everything_mutable, present
+from .wait import Follower
+
+Object = t.Dict[str, t.Any]
+MIRROR = "kubernetes.io/config.mirror"
+THREADS = 8
+
+TAINTS = (
+    members(
+        "taints",
+        "taints",
+        text("key", "key", required=True),
+        text("value", "value"),
+        text("effect", "effect", required=True, choices=("NoSchedule", "PreferNoSchedule", "NoExecute")),
+    ),
+)
+
+
+def node_spec() -> Spec:
+    own: Spec = dict(
+        argument_spec(TAINTS),
+        name={"type": "str", "required": True},
+        state={"type": "str", "choices": ["present", "drained", "absent"], "default": "present"},
+        labels={"type": "dict"},
+        annotations={"type": "dict"},
+        schedulable={"type": "bool"},
+        force={"type": "bool", "default": False},
+        delete_grace_period={"type": "int"},
+    )
+    return merge(own, wait_spec())
+
+
+def node(client: Client, params: t.Mapping[str, t.Any]) -> Object:
+    """Brings a node to the state that the options ask for."""
+    name, timeout = params["name"], params["wait_timeout"]
+    deadline = time.monotonic() + timeout
+    if params["state"] == "absent":
+        return absent(client, NODE, None, name, None, params["wait"], timeout).result("node")
+    live = client.get(NODE, None, name)
+    if live is None:
+        raise OptionError("name", "there is no node %s; nodes come by joining the cluster" % name)
+    drained = params["state"] == "drained"
+    if drained and params["schedulable"]:
+        raise OptionError("schedulable", "a node that is to be drained takes no pods")
+    pods = _evictable(client, name, params["force"]) if drained else []
+    outcome = present(client, NODE, _asked(params, drained), everything_mutable, timeout=timeout, seen=[live])
+    result = outcome.result("node")
+    if drained:
+        result["evicted"] = [_title(pod) for pod in pods]
+        result["changed"] = result["changed"] or bool(pods)
+        try:
+            _evict(client, pods, params["delete_grace_period"])
+            if params["wait"] and not client.dry_run:
+                _emptied(client, name, pods, deadline)
+        except ClusterError as problem:
+            problem.details["changed"] = result["changed"]
+            raise
+    return result
+
+
+def _asked(params: t.Mapping[str, t.Any], drained: bool) -> Object:
+    metadata = {}
+    for option in ("labels", "annotations"):
+        given = params[option] or {}
+        metadata[option] = strings({k: v for k, v in given.items() if v is not None}, option)
+        metadata[option].update({str(k): None for k, v in given.items() if v is None})
+    spec = to_api(TAINTS, params)
+    if drained or params["schedulable"] is not None:
+        spec["unschedulable"] = drained or not params["schedulable"]
+    return definition(NODE, params["name"], None, {k: v for k, v in metadata.items() if v}, spec)
+
+
+def _evictable(client: Client, name: str, force: bool) -> list[Object]:
+    """The pods that have to leave. Not those that would be put back at once, nor those that go already."""
+    pods, _version = client.list(POD, fields=["spec.nodeName=" + name])
+    found, alone = [], []
+    for pod in pods:
+        metadata = pod["metadata"]
+        owners = [owner for owner in metadata.get("ownerReferences") or [] if owner.get("controller")]
+        if MIRROR in (metadata.get("annotations") or {}) or metadata.get("deletionTimestamp"):
+            continue
+        if any(owner.get("kind") == "DaemonSet" for owner in owners):
+            continue
+        ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        if not owners and not ended:
+            alone.append(_title(pod))
+        found.append(pod)
+    if alone and not force:
+        raise OptionError(
+            "force",
+            "no controller would make these pods of node %s anew: %s (force: true evicts them too)"
+            % (name, ", ".join(sorted(alone))),
+        )
+    return sorted(found, key=_title)
+
+
+def _evict(client: Client, pods: list[Object], grace: int | None) -> None:
+    def evict(pod: Object) -> str | None:
+        metadata = pod["metadata"]
+        options: Object = {"preconditions": {"uid": metadata["uid"]}}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": metadata["name"], "namespace": metadata["namespace"]},
+            "deleteOptions": options,
+        }
+        try:
+            client.create(POD, metadata["namespace"], eviction, sub="eviction", name=metadata["name"])
+        except StatusError as problem:
+            if problem.code not in (404, 409):  # gone, or another of the same name by now
+                return "%s: %s" % (_title(pod), problem.said)
+        return None
+
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        refused = [said for said in pool.map(evict, pods) if said]
+    if refused:
+        raise ClusterError(
+            "%d of %d pods were not evicted: %s" % (len(refused), len(pods), "; ".join(refused[:5]))
+        )
+
+
+def _emptied(client: Client, name: str, pods: list[Object], deadline: float) -> None:
+    leaving = {pod["metadata"]["uid"] for pod in pods}
+
+    def verdict(objects: t.Mapping[str, Object]) -> Verdict:
+        left = sorted(_title(pod) for pod in objects.values() if pod["metadata"].get("uid") in leaving)
+        return Verdict(done=not left, reason="pods %s are still there" % ", ".join(left[:5]))
+
+    last, _objects = Follower(client, POD, None, fields=("spec.nodeName=" + name,)).until(verdict, deadline)
+    if not last.done:
+        raise WaitError("wait_timeout: node %s is not drained when the time is up: %s" % (name, last.reason))
+
+
+def _title(pod: Object) -> str:
+    return "%s/%s" % (pod["metadata"].get("namespace"), pod["metadata"]["name"])

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Module navarch.cluster.config_map. Only documentation and wiring belong here."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: config_map
+short_description: Keep settings in the cluster
+version_added: 0.1.0
+author:
+  - Navarch developers (@navarch)
+description:
+  - Creates, changes and deletes config maps of a Navarch cluster, or of any other cluster that speaks the
+    Kubernetes API.
+  - O(data) and O(binary_data) are meant whole. A key that they do not name is taken away.
+extends_documentation_fragment:
+  - navarch.cluster.attributes
+  - navarch.cluster.attributes.writes
+  - navarch.cluster.auth
+  - navarch.cluster.name
+  - navarch.cluster.metadata
+  - navarch.cluster.wait
+options:
+  state:
+    description:
+      - V(present) makes sure that it exists and is as described.
+      - V(absent) makes sure that it does not exist.
+    type: str
+    choices: [present, absent]
+    default: present
+  data:
+    description: What it holds, texts by key.
+    type: dict
+  binary_data:
+    description: What it holds that is no text, in base64, by key.
+    type: dict
+  immutable:
+    description: Whether it can never be changed again, but only be replaced or deleted.
+    type: bool
+  recreate:
+    description:
+      - Delete it and make a new one when the existing one cannot be changed.
+      - When V(false), such a task fails and names the options.
+    type: bool
+    default: false
+seealso:
+  - module: navarch.cluster.secret
+  - module: navarch.cluster.pod
+"""
+
+EXAMPLES = r"""
+- name: Settings for the web server
+  navarch.cluster.config_map:
+    name: web
+    data:
+      level: info
+      page.html: |
+        <h1>Hello</h1>
+
+- name: They are gone
+  navarch.cluster.config_map:
+    name: web
+    state: absent
+"""
+
+RETURN = r"""
+config_map:
+  description:
+    - The config map as the cluster has it. In check mode, as the cluster would have it.
+    - V(null) after its deletion.
+  returned: success
+  type: dict
+  sample:
+    apiVersion: v1
+    kind: ConfigMap
+    metadata:
+      name: web
+      namespace: default
+    data:
+      level: info
+"""
+
+import typing as t
+
+from ansible_collections.navarch.cluster.plugins.module_utils import objects
+from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
+from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
+
+
+def spec() -> Spec:
+    return objects.data_spec(data={"type": "dict"}, binary_data={"type": "dict"})
+
+
+def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
+    return objects.config_map(client, params)
+
+
+def main() -> None:
+    run_module(run, spec())
+
+
+if __name__ == "__main__":
+    main()

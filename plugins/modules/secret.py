@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Module navarch.cluster.secret. Only documentation and wiring belong here."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: secret
+short_description: Keep secrets in the cluster
+version_added: 0.1.0
+author:
+  - Navarch developers (@navarch)
+description:
+  - Creates, changes and deletes secrets of a Navarch cluster, or of any other cluster that speaks the
+    Kubernetes API.
+  - O(data) and O(string_data) together are meant whole. A key that neither names is taken away.
+  - What a secret holds is never shown, neither in the result nor in a diff.
+extends_documentation_fragment:
+  - navarch.cluster.attributes
+  - navarch.cluster.attributes.writes
+  - navarch.cluster.auth
+  - navarch.cluster.name
+  - navarch.cluster.metadata
+  - navarch.cluster.wait
+options:
+  state:
+    description:
+      - V(present) makes sure that it exists and is as described.
+      - V(absent) makes sure that it does not exist.
+    type: str
+    choices: [present, absent]
+    default: present
+  data:
+    description: What it holds, in base64, by key.
+    type: dict
+  string_data:
+    description: What it holds, as plain texts by key. They are put into base64 before they are sent.
+    type: dict
+  type:
+    description:
+      - What it is for, such as V(kubernetes.io/tls). By default V(Opaque).
+      - It cannot be changed on an existing secret, only by O(recreate=true).
+    type: str
+  immutable:
+    description: Whether it can never be changed again, but only be replaced or deleted.
+    type: bool
+  recreate:
+    description:
+      - Delete it and make a new one when the existing one cannot be changed.
+      - When V(false), such a task fails and names the options.
+    type: bool
+    default: false
+seealso:
+  - module: navarch.cluster.config_map
+  - module: navarch.cluster.pod
+"""
+
+EXAMPLES = r"""
+- name: The password of the database
+  navarch.cluster.secret:
+    name: database
+    string_data:
+      password: "{{ vault_database_password }}"
+
+- name: It is gone
+  navarch.cluster.secret:
+    name: database
+    state: absent
+"""
+
+RETURN = r"""
+secret:
+  description:
+    - The secret as the cluster has it. In check mode, as the cluster would have it.
+    - V(null) after its deletion.
+  returned: success
+  type: dict
+  sample:
+    apiVersion: v1
+    kind: Secret
+    type: Opaque
+    metadata:
+      name: database
+      namespace: default
+    data:
+      password: hidden
+"""
+
+import typing as t
+
+from ansible_collections.navarch.cluster.plugins.module_utils import objects
+from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
+from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
+
+
+def spec() -> Spec:
+    return objects.data_spec(
+        data={"type": "dict", "no_log": True},
+        string_data={"type": "dict", "no_log": True},
+        type={"type": "str"},
+    )
+
+
+def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
+    return objects.secret(client, params)
+
+
+def main() -> None:
+    run_module(run, spec())
+
+
+if __name__ == "__main__":
+    main()
