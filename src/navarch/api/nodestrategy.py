@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 
 class NodeStrategy(Strategy["Node"]):
     def default(self, obj: Node) -> Node:
-        """podCIDR and podCIDRs agree; what can be allocated is the capacity unless said otherwise."""
+        """podCIDR and podCIDRs agree, the one that is changed alone by older clients first; what can be
+        allocated is the capacity unless said otherwise.
+        """
         changes: dict[str, Any] = {}
         spec, status = obj.spec, obj.status
         if spec is not None:
-            if spec.pod_cidrs:
-                if spec.pod_cidr != spec.pod_cidrs[0]:
-                    changes["spec"] = replace(spec, pod_cidr=spec.pod_cidrs[0])
-            elif spec.pod_cidr:
+            if spec.pod_cidr and (not spec.pod_cidrs or spec.pod_cidrs[0] != spec.pod_cidr):
                 changes["spec"] = replace(spec, pod_cidrs=[spec.pod_cidr])
+            elif spec.pod_cidrs and not spec.pod_cidr:
+                changes["spec"] = replace(spec, pod_cidr=spec.pod_cidrs[0])
         if status is not None and (filled := _status(status)) is not status:
             changes["status"] = filled
         return replace(obj, **changes) if changes else obj

@@ -199,6 +199,9 @@ def test_a_node_keeps_its_addresses_and_its_machine() -> None:
     assert change(NODE, before, make(NODE, spec={"podCIDR": "10.0.0.0/24", "providerID": "a"}))[1] == set()
     after = make(NODE, spec={"podCIDR": "10.0.1.0/24", "providerID": "b"})
     assert change(NODE, before, after)[1] == {"spec.podCIDRs", "spec.providerID"}
+    # As a patch of podCIDR alone leaves it: refused, not put right in silence.
+    after = make(NODE, spec={"podCIDR": "10.0.1.0/24", "podCIDRs": ["10.0.0.0/24"], "providerID": "a"})
+    assert change(NODE, before, after)[1] == {"spec.podCIDRs"}
     assert change(NODE, make(NODE), before)[1] == set()
 
 
