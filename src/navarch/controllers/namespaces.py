@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Namespace deletion: everything in a terminating namespace is deleted, then the namespace is let go."""
+"""Namespace deletion: everything in a terminating namespace is deleted, then the namespace is let go.
+
+What is left meanwhile, and whose finalizers hold it, stands in its conditions.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import Any
 
 import msgspec
 
 from navarch.api.errors import StatusError
-from navarch.api.meta import Preconditions
-from navarch.api.namespace import Namespace
+from navarch.api.meta import Preconditions, now
+from navarch.api.namespace import Namespace, NamespaceCondition, NamespaceStatus
 from navarch.api.scheme import Kind, scheme
 from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers.base import Context
-from navarch.controllers.views import ObjectView
+from navarch.controllers.views import Meta, ObjectView
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +50,13 @@ class Namespaces:
         namespace = self._namespaces.get(name)
         if namespace is None or not namespace.metadata.deletion_timestamp:
             return
-        left = 0
+        left: dict[str, list[Meta]] = {}
         for kind in self._kinds:
-            left += await self._empty(kind, name)
+            if rest := await self._empty(kind, name):
+                left[kind.full_resource] = rest
         if left:
-            self._queue.add_after(name, _PERIOD if left < 100 else _PERIOD * 2)
+            self._queue.add_after(name, _PERIOD if sum(map(len, left.values())) < 100 else _PERIOD * 2)
+            await self._tell(namespace, left)
             return
         finalizers = [
             f for f in (namespace.spec.finalizers if namespace.spec else None) or () if f != _FINALIZER
@@ -66,10 +72,41 @@ class Namespaces:
             elif error.code != 404:
                 raise
 
-    async def _empty(self, kind: Kind[Any], namespace: str) -> int:
-        """Delete what is there. Returns how many objects are not gone yet."""
+    async def _tell(self, namespace: Namespace, left: dict[str, list[Meta]]) -> None:
+        """Write what is left into the conditions, where it changed."""
+        told = {c.type: c for c in (namespace.status.conditions if namespace.status else None) or ()}
+        wanted = []
+        for type, reason, message in _reasons(left):
+            known = told.get(type)
+            status = "True" if message else "False"
+            if known is not None and (known.status, known.message) == (status, message):
+                wanted.append(known)
+                continue
+            since = known.last_transition_time if known is not None and known.status == status else now()
+            if message or known is not None:
+                wanted.append(
+                    NamespaceCondition(
+                        type=type,
+                        status=status,
+                        reason=reason if message else "NoneRemain",
+                        message=message,
+                        last_transition_time=since,
+                    )
+                )
+        if wanted == list(told.values()):
+            return
+        status_ = NamespaceStatus(phase="Terminating", conditions=wanted)
+        try:
+            await self._client.update(
+                msgspec.structs.replace(namespace, status=status_), subresource="status"
+            )
+        except StatusError as error:
+            if error.code not in (404, 409):
+                raise
+
+    async def _empty(self, kind: Kind[Any], namespace: str) -> list[Meta]:
+        """Delete what is there. Returns what is not gone yet."""
         listing = await self._client.list(kind.type, namespace, view=ObjectView)
-        left = 0
         for obj in listing.items:
             meta = obj.metadata
             if not meta.deletion_timestamp:
@@ -80,9 +117,24 @@ class Namespaces:
                 except StatusError as error:
                     if error.code not in (404, 409):
                         raise
-            left += 1
-        if left:
-            # Most kinds are gone by now; only what ends gracefully or has finalizers is worth coming back
-            # for.
-            left = len((await self._client.list(kind.type, namespace, view=ObjectView)).items)
-        return left
+        if not listing.items:
+            return []
+        # Most kinds are gone by now; only what ends gracefully or has finalizers is worth coming back for.
+        return [
+            obj.metadata for obj in (await self._client.list(kind.type, namespace, view=ObjectView)).items
+        ]
+
+
+def _reasons(left: dict[str, list[Meta]]) -> list[tuple[str, str, str]]:
+    """Type, reason and message of each condition; the message is empty where it does not hold."""
+    resources = ", ".join(f"{name} has {len(metas)}" for name, metas in sorted(left.items()))
+    held = Counter(f for metas in left.values() for meta in metas for f in meta.finalizers or ())
+    finalizers = ", ".join(f"{name} in {count}" for name, count in sorted(held.items()))
+    return [
+        ("NamespaceContentRemaining", "SomeResourcesRemain", f"Some resources are remaining: {resources}"),
+        (
+            "NamespaceFinalizersRemaining",
+            "SomeFinalizersRemain",
+            f"Some content in the namespace has finalizers remaining: {finalizers}" if finalizers else "",
+        ),
+    ]

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from navarch.api.configmap import ConfigMap
 from navarch.api.container import Container, ContainerPort
 from navarch.api.endpoints import Endpoints
 from navarch.api.errors import StatusError
@@ -317,6 +318,36 @@ async def test_endpoints_follow_ready_pods_and_named_ports(cluster: Any, nodes: 
         ]
 
     await cluster.eventually(gone)
+
+
+async def test_a_namespace_that_cannot_end_says_what_holds_it(cluster: Any) -> None:
+    await cluster.client.create(Namespace(metadata=ObjectMeta(name="shop")))
+    held = ObjectMeta(name="held", namespace="shop", finalizers=["acme.com/hold"])
+    await cluster.client.create(ConfigMap(metadata=held))
+    await cluster.client.delete(Namespace, "shop")
+
+    async def told() -> dict[str, str]:
+        status = (await cluster.client.get(Namespace, "shop")).status
+        return {c.type: c.message for c in status.conditions or () if c.status == "True"}
+
+    assert await cluster.eventually(told) == {
+        "NamespaceContentRemaining": "Some resources are remaining: configmaps has 1",
+        "NamespaceFinalizersRemaining": (
+            "Some content in the namespace has finalizers remaining: acme.com/hold in 1"
+        ),
+    }
+    version = (await cluster.client.get(Namespace, "shop")).metadata.resource_version
+    await asyncio.sleep(0.3)
+    assert (await cluster.client.get(Namespace, "shop")).metadata.resource_version == version
+    stored = await cluster.client.get(ConfigMap, "held", "shop")
+    free = msgspec.structs.replace(stored.metadata, finalizers=None)
+    await cluster.client.update(msgspec.structs.replace(stored, metadata=free))
+
+    async def gone() -> bool:
+        names = [n.metadata.name for n in (await cluster.client.list(Namespace)).items]
+        return "shop" not in names
+
+    await cluster.eventually(gone, 20)
 
 
 async def test_a_deleted_namespace_takes_everything_with_it(cluster: Any, nodes: Any) -> None:
