@@ -50,7 +50,7 @@ class ConfigMapStrategy(Strategy[ConfigMap]):
             for key in obj.binary_data or ()
             if key in (obj.data or ())
         ]
-        return found + size_errors("", obj.data, obj.binary_data)
+        return found + size_errors("data", obj.data, obj.binary_data)
 
     def validate_update(self, new: ConfigMap, old: ConfigMap) -> list[FieldError]:
         if not old.immutable:
