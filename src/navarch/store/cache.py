@@ -23,8 +23,8 @@ __all__ = ["Batch", "Cache", "Change", "Entry", "Lagging", "Row", "Watcher"]
 
 #: Keys read at a time while the cache fills.
 PAGE = 2000
-#: Different label sets remembered for sharing.
-MAX_SHARED = 50_000
+#: Different sets of labels or fields remembered for sharing: also those of objects that are gone, 1 KB each.
+MAX_SHARED = 5_000
 
 
 class Row(NamedTuple):

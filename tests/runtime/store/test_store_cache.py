@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import weakref
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -70,6 +71,22 @@ async def test_a_write_is_seen_as_soon_as_it_is_answered(store: Store, cache: Ca
     assert cache.get("/pods/ns/a") is None
     assert cache.scan("/pods/") == []
     assert cache.revision == store.revision
+
+
+def test_sharing_keeps_little_of_what_is_gone(store: Store) -> None:
+    """Objects that come and go with values of their own (events, pods' addresses)."""
+
+    class Values(dict[str, str]):
+        """A dict that can be referred to weakly."""
+
+    cache = new_cache(store)
+    alive: weakref.WeakValueDictionary[int, Values] = weakref.WeakValueDictionary()
+    for i in range(30_000):
+        alive[i] = values = Values(name=str(i))
+        cache._share(values)
+    assert len(alive) <= 10_000
+    kept = Values(app="web")
+    assert cache._share(kept) is cache._share(Values(app="web")) is kept
 
 
 async def test_it_starts_with_what_is_there_while_writers_go_on(store: Store) -> None:
