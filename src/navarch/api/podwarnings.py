@@ -20,6 +20,8 @@ from navarch.api.volumedefaults import source_of
 POD_FIELDS: dict[str, str] = {
     "evictionResponders": "eviction_responders",
     "hostnameOverride": "hostname_override",
+    # A number in `priority` does order the queue.
+    "priorityClassName": "priority_class_name",
     "resourceClaims": "resource_claims",
     "resources": "resources",
     "runtimeClassName": "runtime_class_name",

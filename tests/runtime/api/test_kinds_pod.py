@@ -602,6 +602,12 @@ def test_what_is_not_acted_on_is_said() -> None:
     }
 
 
+def test_a_priority_class_is_not_looked_up_and_that_is_said() -> None:
+    told = RULES.warnings(RULES.default(pod({"priorityClassName": "high"})))
+    assert told == ["spec.priorityClassName is accepted but not acted on in this release"]
+    assert RULES.warnings(RULES.default(pod({"priority": 5}))) == []
+
+
 def test_a_pod_of_things_that_are_done_is_quiet() -> None:
     quiet = pod(
         {"volumes": [{"name": "a"}], "securityContext": {"fsGroup": 1}, "nodeSelector": {"a": "b"}},
