@@ -38,7 +38,11 @@ def run_task(name: str, given: t.Mapping[str, t.Any], check_mode: bool) -> Resul
     """The result of the module ``name`` with a task's arguments as Ansible has them."""
     module = importlib.import_module(MODULES + name)
     spec, rules = merge(auth_spec(), module.spec()), getattr(module, "RULES", {})
-    checked = ArgumentSpecValidator(spec, **rules).validate(plain(given))
+    options = plain(given)
+    stray = _stray(spec, options)
+    if stray:
+        return {"failed": True, "msg": stray}
+    checked = ArgumentSpecValidator(spec, **rules).validate(options)
     params = checked.validated_parameters
     hidden = set(checked._no_log_values) | secrets(params)
     if hasattr(module, "hidden"):
@@ -98,6 +102,23 @@ def _plain_value(value: t.Any) -> t.Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     return str(value)
+
+
+def _stray(spec: t.Mapping[str, t.Any], given: t.Mapping[str, t.Any], where: str = "") -> str | None:
+    """What is no mapping where one belongs, within another option: ansible-core's own check breaks on it."""
+    for name, value in given.items():
+        inner = (spec.get(name) or {}).get("options")
+        if not inner or value is None:
+            continue
+        path = "%s.%s" % (where, name) if where else name
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, dict):
+                found = _stray(inner, part, path)
+                if found:
+                    return found
+            elif not isinstance(part, str):
+                return "%s: must be a mapping, not %s" % (path, json.dumps(part))
+    return None
 
 
 def _refused(name: str, error: Exception) -> Result:

@@ -140,10 +140,10 @@ def test_what_is_no_plain_local_task_goes_to_the_module(play: Play, tmp_path: Pa
         look | {"vars": NO_SHELL} | AS_MODULE,
         look | {"vars": NO_SHELL, "become": True},
         look | {"vars": NO_SHELL | {"ansible_python_interpreter": str(tmp_path / "python")}},
-        look | {"async": 30, "poll": 1},
+        look | {"async": 30, "poll": 1, "vars": {"ansible_async_dir": str(tmp_path)}},
     )
     failed = [bool(result.get("failed") or result.get("unreachable")) for result in results]
-    assert failed == [False] * 4 + [True] * 3 + [False]
+    assert failed == [False] * 4 + [True] * 3 + [False], results[-1].get("msg")
     assert results[-1]["ansible_job_id"]
 
 

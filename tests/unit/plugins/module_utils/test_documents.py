@@ -18,7 +18,7 @@ metadata: {name: 7}
 - apiVersion: v1
   kind: ServiceList
   items:
-    - {apiVersion: v1, kind: Service, metadata: {name: s, annotations: {at: 2026-01-02, on: y, 1: x}}}
+    - {apiVersion: v1, kind: Service, metadata: {name: s, annotations: {at: 2026-01-02, on: y, 2: x}}}
 - apiVersion: v1
   kind: Namespace
   metadata: {name: n}
@@ -37,7 +37,7 @@ def test_all_ways_of_writing_objects():
         ("Namespace", "n"),
         ("Pod", "p"),
     ]
-    assert items[1]["metadata"]["annotations"] == {"at": "2026-01-02", "true": "y", "1": "x"}
+    assert items[1]["metadata"]["annotations"] == {"at": "2026-01-02", "true": "y", "2": "x"}
 
 
 def test_what_others_need_comes_first_and_goes_last():

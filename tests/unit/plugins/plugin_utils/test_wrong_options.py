@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Every option of every module wrong in turn: each time one line that names it, and no cluster is asked."""
+
+from __future__ import annotations
+
+import importlib
+import pathlib
+
+import pytest
+from ansible_collections.navarch.cluster.plugins.module_utils import args
+from ansible_collections.navarch.cluster.plugins.plugin_utils import in_process
+
+PLUGINS = pathlib.Path(args.__file__).parent.parent
+MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py") if path.stem != "__init__")
+WRONG = {"int": "soon", "bool": "perhaps", "dict": 3, "list": {"a": 1}, "float": "much"}
+RIGHT = {"int": 1, "bool": True, "dict": {}, "list": []}
+#: What the rules of a module want besides the options that are required anyway.
+BESIDES = {
+    "manifest": {"src": []},
+    "pod": {"containers": []},
+    "schedule": {"pod": "x", "node": "x"},
+}
+
+
+def beside(name, values):
+    return {"state": "planned"} if "template" in values and name == "schedule" else BESIDES.get(name, {})
+
+
+def least(spec):
+    """Values for what must be there."""
+    return {
+        name: option.get("choices", [RIGHT.get(option.get("type"), "x")])[0]
+        for name, option in spec.items()
+        if option.get("required")
+    }
+
+
+def mistakes(spec):
+    """(option, options of which that one is wrong) for all options, and those within them."""
+    for name, option in spec.items():
+        kind = option.get("type")
+        if kind in WRONG:
+            yield name, dict(least(spec), **{name: WRONG[kind]})
+        if option.get("choices"):
+            yield name, dict(least(spec), **{name: "nonsense"})
+        if option.get("options"):
+            inner = dict(option["options"])
+            for found, values in [*mistakes(inner), ("nmae", dict(least(inner), nmae=1))]:
+                yield found, dict(least(spec), **{name: [values] if kind == "list" else values})
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_one_line_that_names_the_option(name, monkeypatch):
+    monkeypatch.setattr(in_process, "execute", lambda *asked: pytest.fail("the cluster was asked"))
+    module = importlib.import_module(in_process.MODULES + name)
+    spec = args.merge(args.auth_spec(), module.spec())
+    tried = 0
+    for option, values in [*mistakes(spec), ("nmae", dict(least(spec), nmae=1))]:
+        values = dict(beside(name, values), **values)
+        result = in_process.run_task(name, values, False)
+        assert result["failed"], values
+        ruled = option == "nmae" and "one of the following is required" in result["msg"]
+        assert option in result["msg"] or ruled, values
+        assert "\n" not in result["msg"]
+        tried += 1
+    assert tried > 1
