@@ -12,6 +12,7 @@ from navarch.client.informer import Informers
 from navarch.controllers.base import Context, Controller, Options
 from navarch.controllers.certificates import Certificates
 from navarch.controllers.endpoints import EndpointsController
+from navarch.controllers.endpointslices import EndpointSlices
 from navarch.controllers.eviction import TaintEviction
 from navarch.controllers.expiry import Expiry
 from navarch.controllers.garbage import GarbageCollector
@@ -23,6 +24,7 @@ from navarch.controllers.replication import Replication
 
 CONTROLLERS: tuple[type[Controller], ...] = (
     Certificates,
+    EndpointSlices,
     EndpointsController,
     Expiry,
     GarbageCollector,
