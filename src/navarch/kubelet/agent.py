@@ -34,6 +34,9 @@ from navarch.kubelet.worker import PodWorker
 from navarch.network import conf
 from navarch.network.cni import Cni, CniError
 from navarch.network.host import HostNetwork, HostNetworkError
+from navarch.network.overlay import make
+from navarch.network.overlay.base import OverlayError
+from navarch.network.overlay.follower import Follower
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +62,14 @@ class Kubelet:
         self.objects = ObjectSource(client, self._content_changed)
         self.cni = Cni(config.cni_bin_dirs, config.cni_conf_dir, data / "cni" / "sandboxes")
         self.host = HostNetwork(config.bridge, config.cluster_cidr)
+        self.overlay = Follower(
+            make(config.overlay, config.vxlan),
+            client,
+            node=config.node_name,
+            address=config.node_ip,
+            bridge=config.bridge,
+            cluster_cidr=config.cluster_cidr,
+        )
         self.recorder = EventRecorder(client, "kubelet", host=config.node_name)
         self.poster = Poster(client)
         self.shared = Shared(
@@ -127,6 +138,8 @@ class Kubelet:
         nodes: Informer[Node] = Informer(self.client, Node, fields=f"metadata.name={self.config.node_name}")
         nodes.listen(self._node_changed)
         self._spawn(nodes.run, "node watch")
+        self._spawn(self.overlay.watch, "watch of all nodes")
+        self._spawn(self.overlay.run, "overlay")
         pods: Reflector[Pod] = Reflector(
             self.client, Pod, self, fields=f"spec.nodeName={self.config.node_name}"
         )
@@ -245,13 +258,16 @@ class Kubelet:
         while True:
             try:
                 ipam = str(Path(self.config.data_dir) / "cni" / "ipam")
-                conf.write(self.config.cni_conf_dir, conf.bridge_network(cidrs, self.config.bridge, ipam))
+                mtu = await self.overlay.prepare()
+                network = conf.bridge_network(cidrs, self.config.bridge, ipam, mtu)
+                conf.write(self.config.cni_conf_dir, network)
                 self.cni.forget_network()
                 self.cni.check_plugins()
                 await self.host.apply(cidrs[0])
+                await self.overlay.apply(cidrs[0])
                 await self.cni.reconcile(self.containers.live_sandboxes())
                 break
-            except (HostNetworkError, CniError, OSError) as error:
+            except (HostNetworkError, OverlayError, CniError, OSError) as error:
                 self._network_problem = f"network is not ready: {error}"
                 log.warning("%s", self._network_problem)
                 await asyncio.sleep(delay)

@@ -16,6 +16,8 @@ from typing import Any
 import msgspec
 
 from navarch.api import names, quantity
+from navarch.network import overlay
+from navarch.network.overlay.vxlan import VxlanSettings
 
 
 class ConfigError(Exception):
@@ -52,6 +54,8 @@ class KubeletConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cni_conf_dir: str = _field("cniConfDir", "/etc/cni/net.d")
     cluster_cidr: str = _field("clusterCIDR", "10.244.0.0/16")
     bridge: str = "navarch0"
+    overlay: str = "vxlan"
+    vxlan: VxlanSettings = VxlanSettings()
     node_labels: dict[str, str] = _factory("nodeLabels", dict)
     taints: list[TaintConfig] = _factory("taints", list)
     max_pods: int = _field("maxPods", 110)
@@ -95,6 +99,8 @@ def check(config: KubeletConfig) -> KubeletConfig:
         ipaddress.ip_address(node_ip)
     except ValueError as error:
         raise ConfigError(f"nodeIP: {error}") from None
+    if line := overlay.wrong(config.overlay, config.vxlan, config.cluster_cidr, node_ip):
+        raise ConfigError(line)
     for key, reserve in (("systemReserved", config.system_reserved), ("kubeReserved", config.kube_reserved)):
         for resource, amount in reserve.items():
             try:
