@@ -16,6 +16,7 @@ from typing import Any
 
 from navarch.api.node import Node
 from navarch.api.pod import Pod
+from navarch.api.service import Service
 from navarch.client.base import Client, WatchEvent
 from navarch.client.events import EventRecorder
 from navarch.client.informer import Informer, Reflector
@@ -33,6 +34,8 @@ from navarch.kubelet.spec import read_resolver
 from navarch.kubelet.worker import PodWorker
 from navarch.network import conf
 from navarch.network.cni import Cni, CniError
+from navarch.network.dns.service import NodeDns
+from navarch.network.dns.views import ServiceView
 from navarch.network.host import HostNetwork, HostNetworkError
 from navarch.network.overlay import make
 from navarch.network.overlay.base import OverlayError
@@ -70,6 +73,8 @@ class Kubelet:
             bridge=config.bridge,
             cluster_cidr=config.cluster_cidr,
         )
+        self.services: Informer[ServiceView] = Informer(client, Service, view=ServiceView)
+        self.dns = _dns(config, client, self.services)
         self.recorder = EventRecorder(client, "kubelet", host=config.node_name)
         self.poster = Poster(client)
         self.shared = Shared(
@@ -144,6 +149,9 @@ class Kubelet:
             self.client, Pod, self, fields=f"spec.nodeName={self.config.node_name}"
         )
         self._spawn(pods.run, "pod watch")
+        self._spawn(self.services.run, "services watch")
+        if self.dns is not None:
+            self._spawn(self.dns.run, "DNS")
         self._spawn(self._housekeeping, "housekeeping")
 
     def _problem(self) -> str:
@@ -274,6 +282,8 @@ class Kubelet:
                 delay = min(delay * 2, 30.0)
         log.info("pod network %s on bridge %s", ", ".join(cidrs), self.config.bridge)
         self._cidr = cidrs[0]
+        if self.dns is not None:
+            self.dns.set_pods(cidrs)
         self._network_problem = ""
         self.shared.network_ready.set()
         if self.node is not None:
@@ -295,6 +305,19 @@ class Kubelet:
                 log.warning("node network: %s", error)
             busy = {s.id for uid in self.workers for s in self.containers.sandboxes(uid)}
             await self.cni.reconcile(self.containers.live_sandboxes() | busy)
+
+
+def _dns(config: KubeletConfig, client: Client, services: Informer[ServiceView]) -> NodeDns | None:
+    if not config.cluster_dns:
+        return None
+    return NodeDns(
+        client,
+        services,
+        address=config.cluster_dns,
+        domain=config.cluster_domain,
+        cluster_cidr=config.cluster_cidr,
+        node_ip=config.node_ip,
+    )
 
 
 async def _supervise(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:

@@ -62,6 +62,8 @@ class KubeletConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     system_reserved: dict[str, str] = _factory("systemReserved", dict)
     kube_reserved: dict[str, str] = _factory("kubeReserved", dict)
     cluster_domain: str = _field("clusterDomain", "cluster.local")
+    #: Address of the node's DNS, on the loopback device; empty: pods get the node's resolver.
+    cluster_dns: str = _field("clusterDNS", "169.254.20.10")
     log_level: str = _field("logLevel", "info")
 
     @property
@@ -101,6 +103,11 @@ def check(config: KubeletConfig) -> KubeletConfig:
         raise ConfigError(f"nodeIP: {error}") from None
     if line := overlay.wrong(config.overlay, config.vxlan, config.cluster_cidr, node_ip):
         raise ConfigError(line)
+    if config.cluster_dns:
+        try:
+            ipaddress.IPv4Address(config.cluster_dns)
+        except ValueError as error:
+            raise ConfigError(f"clusterDNS: {error}") from None
     for key, reserve in (("systemReserved", config.system_reserved), ("kubeReserved", config.kube_reserved)):
         for resource, amount in reserve.items():
             try:

@@ -76,6 +76,8 @@ class Cluster:
     def __init__(self, folder: Path, cidr: str, bridge: str) -> None:
         self.folder = folder
         self.cidr = cidr
+        # One for each of several kubelets that tests run at a time.
+        self.dns = f"169.254.20.{10 + int(cidr.split('.')[2]) // 16}"
         self.bridge = bridge
         self.engine: Any = docker.APIClient(version="auto")
         self.admin = folder / "admin.conf"
@@ -136,6 +138,7 @@ class Cluster:
             "clusterCIDR": self.cidr,
             "bridge": self.bridge,
             "nodeIP": "127.0.0.1",
+            "clusterDNS": self.dns,
         }
         (self.folder / "kubelet.yaml").write_text(json.dumps(kubelet))
         self.config = load(self.folder / "kubelet.yaml")
@@ -179,6 +182,7 @@ class Cluster:
         for uid in uids:
             resources.remove_cgroup(uid, "cgroupfs")
         asyncio.run(HostNetwork(self.bridge, self.cidr).remove())
+        subprocess.run(["ip", "addr", "del", f"{self.dns}/32", "dev", "lo"], check=False)
         self.engine.close()
 
     def log(self) -> str:
