@@ -40,6 +40,7 @@ from navarch.network.host import HostNetwork, HostNetworkError
 from navarch.network.overlay import make
 from navarch.network.overlay.base import OverlayError
 from navarch.network.overlay.follower import Follower
+from navarch.network.proxy.service import ServiceProxy
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,13 @@ class Kubelet:
         )
         self.services: Informer[ServiceView] = Informer(client, Service, view=ServiceView)
         self.dns = _dns(config, client, self.services)
+        self.proxy = ServiceProxy(
+            client,
+            config.node_name,
+            service_cidr=config.service_cidr,
+            cluster_cidr=config.cluster_cidr,
+            table=f"{self.host.table}_services",
+        )
         self.recorder = EventRecorder(client, "kubelet", host=config.node_name)
         self.poster = Poster(client)
         self.shared = Shared(
@@ -150,6 +158,8 @@ class Kubelet:
         )
         self._spawn(pods.run, "pod watch")
         self._spawn(self.services.run, "services watch")
+        if self.config.proxy:
+            self._spawn(self.proxy.run, "service proxy")
         if self.dns is not None:
             self._spawn(self.dns.run, "DNS")
         self._spawn(self._housekeeping, "housekeeping")

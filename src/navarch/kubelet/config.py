@@ -53,6 +53,10 @@ class KubeletConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cni_bin_dirs: list[str] = _factory("cniBinDirs", lambda: ["/opt/cni/bin", "/usr/lib/cni"])
     cni_conf_dir: str = _field("cniConfDir", "/etc/cni/net.d")
     cluster_cidr: str = _field("clusterCIDR", "10.244.0.0/16")
+    #: Addresses of services, as the master has it.
+    service_cidr: str = _field("serviceCIDR", "10.96.0.0/16")
+    #: Whether services' addresses lead to their endpoints on this node by our own rules.
+    proxy: bool = True
     bridge: str = "navarch0"
     overlay: str = "vxlan"
     vxlan: VxlanSettings = VxlanSettings()
@@ -96,6 +100,12 @@ def check(config: KubeletConfig) -> KubeletConfig:
         ipaddress.ip_network(config.cluster_cidr)
     except ValueError as error:
         raise ConfigError(f"clusterCIDR: {error}") from None
+    try:
+        services = ipaddress.IPv4Network(config.service_cidr)
+    except ValueError as error:
+        raise ConfigError(f"serviceCIDR: {error}") from None
+    if services.overlaps(ipaddress.ip_network(config.cluster_cidr)):
+        raise ConfigError(f"serviceCIDR: {services} overlaps clusterCIDR {config.cluster_cidr}")
     node_ip = config.node_ip or default_address()
     try:
         ipaddress.ip_address(node_ip)

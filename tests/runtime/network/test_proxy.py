@@ -23,7 +23,7 @@ from navarch.api.scheme import scheme
 from navarch.api.service import Service
 from navarch.client.local import LocalClient
 from navarch.network.netns import run_in
-from navarch.network.proxy.kernel import Nft
+from navarch.network.proxy.kernel import Kernel
 from navarch.network.proxy.service import ServiceProxy
 from navarch.registry.admission.standard import plugins
 from navarch.registry.context import User
@@ -63,8 +63,7 @@ class World:
             "here",
             service_cidr="10.96.0.0/16",
             cluster_cidr="10.244.0.0/16",
-            nft=Nft(("ip", "netns", "exec", land.node)),
-            in_namespace=lambda function: run_in(land.pid, function),
+            kernel=Kernel(("ip", "netns", "exec", land.node), lambda function: run_in(land.pid, function)),
             look=0.1,
         )
 

@@ -2,9 +2,9 @@
 """The proxy's nftables table: its fixed chains, and what one address of a service is in it.
 
 An address is a key in maps: `services` says into which chain (one for each number of endpoints), and that
-chain draws a number and finds the endpoint under key and number in `endpoints`. So a change of an endpoint
-is a change of an element. Session affinity alone has chains of its own, with a set of clients an endpoint.
-Loading is not known here.
+chain draws a number and finds the endpoint under address and number in `endpoints_PROTOCOL`. So a change of
+an endpoint is a change of an element. Session affinity alone has chains of its own, with a set of clients an
+endpoint. Loading is not known here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ _MASQUERADE = 0x4000
 #: The address as maps hold it, and as the first packet and conntrack know it.
 _VIP = "ip daddr . meta l4proto . th dport"
 _NODEPORT = "meta l4proto . th dport"
-_PORTS = "meta l4proto { tcp, udp, sctp }"
 
 
 class Element(NamedTuple):
@@ -66,7 +65,10 @@ def elements(address: Address, frontend: Frontend) -> dict[Element, str]:
     if not frontend.timeout:
         for backends, offset in scopes:
             for place, backend in enumerate(backends, offset):
-                found[Element(f"{prefix}endpoints", f"{key} . {place}")] = f"{backend.ip} . {backend.port}"
+                drawn = f"{address.ip} . {address.port} . {place}" if vip else f"{address.port} . {place}"
+                found[Element(f"{prefix}endpoints_{address.protocol}", drawn)] = (
+                    f"{backend.ip} . {backend.port}"
+                )
     return found
 
 
@@ -78,12 +80,23 @@ def pools(address: Address, frontend: Frontend) -> set[str]:
     return {_target(address, frontend, backends, offset) for backends, offset in scopes if backends}
 
 
+def first_pools(sizes: int) -> set[str]:
+    """Shared chains worth having from the start: those for up to so many endpoints."""
+    return {
+        f"{prefix}pool_{protocol}_{size}"
+        for prefix in ("", "node_")
+        for protocol in ("tcp", "udp")
+        for size in range(1, sizes + 1)
+    }
+
+
 def pool_rule(name: str) -> str:
-    """What stands in a shared chain."""
-    prefix, _, size = name.rpartition("_")
-    offset = f" offset {_OUTSIDE}" if prefix.endswith("outside") else ""
-    key, found = (_NODEPORT, "node_endpoints") if prefix.startswith("node_") else (_VIP, "endpoints")
-    return f"{_PORTS} dnat ip to {key} . numgen random mod {size}{offset} map @{found}"
+    """What stands in a shared chain, named `[node_]pool_PROTOCOL[_outside]_SIZE`."""
+    prefix, _, rest = name.partition("pool_")
+    protocol, *outside, size = rest.split("_")
+    offset = f" offset {_OUTSIDE}" if outside else ""
+    drawn = f"{'' if prefix else 'ip daddr . '}{protocol} dport . numgen random mod {size}{offset}"
+    return f"meta l4proto {protocol} dnat ip to {drawn} map @{prefix}endpoints_{protocol}"
 
 
 def sticky(address: Address, frontend: Frontend) -> Sticky:
@@ -113,7 +126,8 @@ def sticky(address: Address, frontend: Frontend) -> Sticky:
 def _target(address: Address, frontend: Frontend, backends: tuple[Backend, ...], offset: int) -> str:
     if frontend.timeout:
         return _sticky_name(frontend, backends)
-    return f"{'' if address.ip else 'node_'}pool_{'outside_' if offset else ''}{len(backends)}"
+    prefix = "" if address.ip else "node_"
+    return f"{prefix}pool_{address.protocol}{'_outside' if offset else ''}_{len(backends)}"
 
 
 def _sticky_name(frontend: Frontend, backends: tuple[Backend, ...]) -> str:
@@ -139,15 +153,20 @@ def frame(service_cidr: str, cluster_cidr: str) -> str:
     vip_key = "ipv4_addr . inet_proto . inet_service"
     node_key = "inet_proto . inet_service"
     number = "numgen random mod 131072"
+    # One a protocol: nft knows the type of `th dport` only while it makes a map, not when it meets it.
+    endpoints = "\n".join(
+        f"  map endpoints_{p} {{ typeof ip daddr . {p} dport . {number} : ip daddr . {p} dport; }}\n"
+        f"  map node_endpoints_{p} {{ typeof {p} dport . {number} : ip daddr . {p} dport; }}"
+        for p in ("tcp", "udp", "sctp")
+    )
     return f"""\
   map services {{ type {vip_key} : verdict; }}
   map outside {{ type {vip_key} : verdict; }}
-  map endpoints {{ typeof {_VIP} . {number} : ip daddr . th dport; }}
   set refused {{ type {vip_key}; }}
   map node_services {{ type {node_key} : verdict; }}
   map node_outside {{ type {node_key} : verdict; }}
-  map node_endpoints {{ typeof {_NODEPORT} . {number} : ip daddr . th dport; }}
   set node_refused {{ type {node_key}; }}
+{endpoints}
   set hairpin {{ type ipv4_addr . ipv4_addr; }}
 
   chain translate {{

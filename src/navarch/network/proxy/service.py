@@ -7,16 +7,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
 
 from navarch.api.endpointslice import SERVICE_NAME, EndpointSlice
 from navarch.api.service import Service
 from navarch.client.base import Client
 from navarch.client.informer import Informer
 from navarch.network.proxy import model
-from navarch.network.proxy.conntrack import forget
-from navarch.network.proxy.kernel import Nft, RulesError
+from navarch.network.proxy.kernel import Kernel, RulesError
 from navarch.network.proxy.model import NOTHING, Address, Backend, Frontend, Plan
 from navarch.network.proxy.table import ServiceKey, Table
 from navarch.network.proxy.views import ServiceView, SliceView
@@ -27,8 +25,6 @@ log = logging.getLogger(__name__)
 _LOOK = 10.0
 #: Seconds to wait after a failed load.
 _AGAIN = 2.0
-
-V = TypeVar("V")
 
 
 class ServiceProxy:
@@ -42,17 +38,15 @@ class ServiceProxy:
         service_cidr: str,
         cluster_cidr: str,
         table: str = "navarch_services",
-        nft: Nft | None = None,
-        in_namespace: Callable[[Callable[[], int]], int] | None = None,
+        kernel: Kernel | None = None,
         look: float = _LOOK,
     ) -> None:
-        """in_namespace: how a blocking function is run where nft works, when that is not here (tests)."""
+        """look: seconds between looks whether the table is still there."""
         self.node_name = node_name
         self.table = Table(table, service_cidr, cluster_cidr)
-        self.nft = nft if nft is not None else Nft()
+        self.kernel = kernel if kernel is not None else Kernel()
         #: Set while the kernel holds what has been heard of.
         self.settled = asyncio.Event()
-        self._in_namespace = in_namespace
         self._look = look
         self._client = client
         self._changed = asyncio.Event()
@@ -71,7 +65,7 @@ class ServiceProxy:
 
     async def remove(self) -> None:
         """Take the table off the host, after run() has ended. Raises RulesError."""
-        await self.nft.remove_table(self.table.name)
+        await self.kernel.remove_table(self.table.name)
 
     def _follow_anew(self) -> None:
         self.services: Informer[ServiceView] = Informer(self._client, Service, view=ServiceView)
@@ -111,7 +105,7 @@ class ServiceProxy:
                     await self._load()
                 elif time.monotonic() - looked >= self._look:
                     looked = time.monotonic()
-                    if not await self.nft.has_table(self.table.name):
+                    if not await self.kernel.has_table(self.table.name):
                         log.warning("the nftables table %s is gone: loading it again", self.table.name)
                         self._whole = True
                         continue
@@ -135,7 +129,7 @@ class ServiceProxy:
         if self._whole:
             rules = self.table.whole()
         if rules:
-            await self.nft.load(rules)
+            await self.kernel.load(rules)
         whole, self._whole = self._whole, False
         stale: dict[Address, frozenset[Backend]] = {}
         if whole:
@@ -149,7 +143,9 @@ class ServiceProxy:
                     if backends or address not in stale:
                         stale[address] = backends
         if stale:
-            await asyncio.to_thread(self._forget, stale)
+            gone = await self.kernel.forget(stale)
+            if gone:
+                log.info("%d UDP conversations with gone endpoints removed", gone)
         if not self._dirty:
             self.settled.set()
 
@@ -160,14 +156,6 @@ class ServiceProxy:
             return NOTHING
         slices = self.slices.by_index("service", f"{namespace}/{name}")
         return model.plan(service, slices, self.node_name, self.table.plans.get(key, NOTHING))
-
-    def _forget(self, stale: dict[Address, frozenset[Backend]]) -> None:
-        if self._in_namespace is not None:
-            gone = self._in_namespace(lambda: forget(stale))
-        else:
-            gone = forget(stale)
-        if gone:
-            log.info("%d UDP conversations with gone endpoints removed", gone)
 
 
 def _udp(frontends: Mapping[Address, Frontend]) -> dict[Address, frozenset[Backend]]:

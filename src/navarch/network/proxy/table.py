@@ -32,9 +32,7 @@ class Table:
         self._parts: dict[ServiceKey, dict[Element, str]] = {}
         self._sticky: dict[ServiceKey, Sticky] = {}
         self._local: Counter[str] = Counter()
-        self._pools = {
-            f"{prefix}_{size}" for prefix in ("pool", "node_pool") for size in range(1, _READY_POOLS + 1)
-        }
+        self._pools = ruleset.first_pools(_READY_POOLS)
 
     def taken(self, address: Address, service: ServiceKey) -> bool:
         """Whether an address is another service's."""
