@@ -178,7 +178,7 @@ class Hosts:
 
         with ThreadPoolExecutor(len(spots)) as pool:
             wrong = [line for lines in pool.map(ask, spots) for line in lines]
-        assert wrong == []
+        assert not wrong, "\n".join(wrong)
         return 3 * len(spots) * (len(spots) - 1)
 
 

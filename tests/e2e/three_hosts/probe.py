@@ -2,9 +2,9 @@
 """Run inside the network of a pod or a node, by the host's own Python; standard library only.
 
 `probe.py serve` answers TCP and UDP on port 7000 with the address it sees, and remembers who sent which ICMP
-echo (asked for by UDP: `icmp NUMBER`), until its input ends. `probe.py ask ADDRESS...` prints for each address
-what the other side saw, by protocol; "" where nothing came back. `probe.py flow ADDRESS SECONDS` asks by UDP
-every 10 ms and prints how many were asked, how many answered, and the longest silence.
+echo (asked for by UDP: `icmp NUMBER`), until its input ends. `probe.py ask ADDRESS...` prints for each
+address what the other side saw, by protocol; "" where nothing came back. `probe.py flow ADDRESS SECONDS`
+asks by UDP every 10 ms and prints how many were asked, how many answered, and the longest silence.
 """
 
 import json
@@ -17,6 +17,7 @@ import threading
 import time
 
 PORT = 7000
+IP_PKTINFO = 8
 WAIT = 1.0
 
 
@@ -46,11 +47,15 @@ def serve():
 
     def datagrams():
         while True:
-            data, seen = sock.recvfrom(2000)
-            answer = echoes.pop(data[5:], "") if data.startswith(b"icmp ") else seen[0]
-            sock.sendto(answer.encode(), seen)
+            # A node has several addresses: the answer must come from the one that was asked (ip(7)).
+            data, notes, _, seen = sock.recvmsg(2000, 100)
+            _, _, asked = struct.unpack("I4s4s", notes[0][2][:12])
+            answer = echoes.get(data[5:], "") if data.startswith(b"icmp ") else seen[0]
+            note = (socket.IPPROTO_IP, IP_PKTINFO, struct.pack("I4s4s", 0, asked, bytes(4)))
+            sock.sendmsg([answer.encode()], [note], 0, seen)
 
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
     sock.bind(("", PORT))
     for part in (watch, stream, datagrams):
         threading.Thread(target=part, daemon=True).start()
@@ -73,6 +78,15 @@ def tcp(address):
         return sock.recv(100).decode()
 
 
+def witness(address, mark):
+    """Whom the other side saw; it may hear of the echo a moment after it was answered."""
+    for _ in range(20):
+        if seen := udp(address, b"icmp " + mark):
+            return seen
+        time.sleep(0.02)
+    return ""
+
+
 def icmp(address):
     mark = os.urandom(4)
     body = mark + b"\0" * 32
@@ -85,7 +99,7 @@ def icmp(address):
         while (left := end - time.monotonic()) > 0 and select.select([sock], [], [], left)[0]:
             packet, seen = sock.recvfrom(65536)
             if packet[20] == 0 and packet[24:28] == mark and seen[0] == address:
-                return udp(address, b"icmp " + mark)
+                return witness(address, mark)
     return ""
 
 
