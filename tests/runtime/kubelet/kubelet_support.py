@@ -78,6 +78,7 @@ class Cluster:
         self.cidr = cidr
         # One for each of several kubelets that tests run at a time.
         self.dns = f"169.254.20.{10 + int(cidr.split('.')[2]) // 16}"
+        self.services = cidr.replace("10.99.", "10.100.")
         self.bridge = bridge
         self.engine: Any = docker.APIClient(version="auto")
         self.admin = folder / "admin.conf"
@@ -118,6 +119,7 @@ class Cluster:
             "kubeletClientKeyFile": str(pki / "kubelet-client.key"),
             "serviceAccountKeyFile": str(pki / "sa.key"),
             "clusterCIDR": self.cidr,
+            "serviceCIDR": self.services,
         }
         (self.folder / "master.yaml").write_text(json.dumps(master))
         self._master = self._spawn("master", "master", "--config", str(self.folder / "master.yaml"))
@@ -136,6 +138,7 @@ class Cluster:
             "port": 0,
             "cniConfDir": str(self.folder / "cni"),
             "clusterCIDR": self.cidr,
+            "serviceCIDR": self.services,
             "bridge": self.bridge,
             "nodeIP": "127.0.0.1",
             "clusterDNS": self.dns,
