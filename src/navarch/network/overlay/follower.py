@@ -179,8 +179,10 @@ class Follower:
         delay = 0.0
         try:
             while True:
+                # Not wait_for, which in Python 3.11 may lose a cancellation that comes with the wake-up.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _LOOK_EVERY)
+                    async with asyncio.timeout(_LOOK_EVERY):
+                        await self._wake.wait()
                 await asyncio.sleep(max(delay, _GATHER))
                 if not self._cidr:
                     self._wake.clear()
