@@ -146,7 +146,8 @@ class Agent:
 
 
 class Ground:
-    def __init__(self) -> None:
+    def __init__(self, bridge: str = "") -> None:
+        self.bridge = bridge
         self.node = f"nvp-{WORKER}-node"
         self.agents: dict[str, Agent] = {}
         self._namespaces = [self.node]
@@ -159,9 +160,25 @@ class Ground:
             self._in(self.node, f"sysctl -qw net.ipv4.conf.{name}.send_redirects=0")
         self._host("outside", OUTSIDE, "24", f"via {NODE}", f"{NODE}/24")
         self._in(self.node, f"ip route add default via {OUTSIDE}")
+        if self.bridge:
+            self._in(
+                self.node,
+                f"ip link add {self.bridge} type bridge",
+                f"ip addr add {GATEWAY}/24 dev {self.bridge}",
+                f"ip link set {self.bridge} up",
+            )
         for number in range(1, pods + 1):
-            self._host(f"pod{number}", f"10.244.1.{10 + number}", "32", f"via {GATEWAY}", f"{GATEWAY}/32")
-            self._in(self.node, f"ip route add 10.244.1.{10 + number} dev pod{number}")
+            name, ip = f"pod{number}", f"10.244.1.{10 + number}"
+            if self.bridge:
+                self._host(name, ip, "24", f"via {GATEWAY}", "")
+                self._in(
+                    self.node,
+                    f"ip link set {name} master {self.bridge}",
+                    f"bridge link set dev {name} hairpin on",
+                )
+            else:
+                self._host(name, ip, "32", f"via {GATEWAY}", f"{GATEWAY}/32")
+                self._in(self.node, f"ip route add {ip} dev {name}")
         self._in(self.node, "sysctl -qw net.ipv4.ip_forward=1")
         self.agents["node"] = Agent("node", self.node, NODE)
 
@@ -190,13 +207,15 @@ class Ground:
             *("ip", "link", "add", name, "netns", self.node, "type", "veth"),
             *("peer", "name", "eth0", "netns", namespace),
         )
-        self._in(self.node, f"ip addr add {gateway} dev {name}", f"ip link set {name} up")
+        if gateway:
+            self._in(self.node, f"ip addr add {gateway} dev {name}")
+        self._in(self.node, f"ip link set {name} up")
         self._in(
             namespace,
             "ip link set lo up",
             "ip link set eth0 up",
             f"ip addr add {ip}/{bits} dev eth0",
-            f"ip route replace {gateway.partition('/')[0]}/32 dev eth0",
+            f"ip route replace {via.split()[1]}/32 dev eth0",
             f"ip route add default {via} dev eth0",
         )
         self.agents[name] = Agent(name, namespace, ip)
@@ -210,8 +229,9 @@ class Ground:
 
 
 @contextlib.contextmanager
-def ground(pods: int = 4) -> Iterator[Ground]:
-    here = Ground()
+def ground(pods: int = 4, bridge: str = "") -> Iterator[Ground]:
+    """bridge: its name when the pods are on one, as the CNI plugin has them; else each has its own link."""
+    here = Ground(bridge)
     try:
         here.build(pods)
         yield here
