@@ -160,6 +160,8 @@ class Kubelet:
         self._spawn(self.services.run, "services watch")
         if self.config.proxy:
             self._spawn(self.proxy.run, "service proxy")
+        else:
+            self._spawn(self.proxy.retire, "service proxy")
         if self.dns is not None:
             self._spawn(self.dns.run, "DNS")
         self._spawn(self._housekeeping, "housekeeping")

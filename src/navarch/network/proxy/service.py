@@ -67,6 +67,13 @@ class ServiceProxy:
         """Take the table off the host, after run() has ended. Raises RulesError."""
         await self.kernel.remove_table(self.table.name)
 
+    async def retire(self) -> None:
+        """For a node whose proxy is switched off: what an earlier run left goes, if it can."""
+        try:
+            await self.remove()
+        except RulesError as error:
+            log.warning("service rules of before: %s", error)
+
     def _follow_anew(self) -> None:
         self.services: Informer[ServiceView] = Informer(self._client, Service, view=ServiceView)
         self.slices: Informer[SliceView] = Informer(
@@ -117,8 +124,10 @@ class ServiceProxy:
                 continue
             if not self._dirty:
                 self._changed.clear()
+                # Not wait_for: in Python 3.11 it may lose the cancellation.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), self._look)
+                    async with asyncio.timeout(self._look):
+                        await self._changed.wait()
 
     async def _load(self) -> None:
         """Bring the kernel to what the services are now. Raises RulesError."""
