@@ -31,6 +31,7 @@ from navarch.kubelet.poster import Poster
 from navarch.kubelet.runtime.base import RuntimeFault
 from navarch.kubelet.runtime.docker import DockerRuntime
 from navarch.kubelet.spec import read_resolver
+from navarch.kubelet.tokens import TokenSource
 from navarch.kubelet.worker import PodWorker
 from navarch.network import conf
 from navarch.network.cni import Cni, CniError
@@ -64,6 +65,7 @@ class Kubelet:
         self.containers = Containers(self.runtime, self.wake)
         self.images = Images(self.runtime, self.wake)
         self.objects = ObjectSource(client, self._content_changed)
+        self.tokens = TokenSource(client, self._content_changed)
         self.cni = Cni(config.cni_bin_dirs, config.cni_conf_dir, data / "cni" / "sandboxes")
         self.host = HostNetwork(config.bridge, config.cluster_cidr)
         self.overlay = Follower(
@@ -92,6 +94,8 @@ class Kubelet:
             containers=self.containers,
             images=self.images,
             objects=self.objects,
+            tokens=self.tokens,
+            services=self.services,
             cni=self.cni,
             host=self.host,
             recorder=self.recorder,
@@ -180,6 +184,7 @@ class Kubelet:
                 await task
         await self.images.close()
         await self.objects.close()
+        self.tokens.close()
         await self.runtime.close()
 
     async def _connect(self) -> None:

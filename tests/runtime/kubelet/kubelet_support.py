@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import ipaddress
 import json
 import os
 import signal
@@ -118,6 +119,8 @@ class Cluster:
             "kubeletClientCertFile": str(pki / "kubelet-client.crt"),
             "kubeletClientKeyFile": str(pki / "kubelet-client.key"),
             "serviceAccountKeyFile": str(pki / "sa.key"),
+            # Not the loopback, so that pods get what they need to speak to the API.
+            "advertiseAddress": str(ipaddress.ip_network(self.cidr)[1]),
             "clusterCIDR": self.cidr,
             "serviceCIDR": self.services,
         }
