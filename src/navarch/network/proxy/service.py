@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between looks whether somebody flushed our table.
 _LOOK = 10.0
-#: Seconds to wait after a failed load.
-_AGAIN = 2.0
+#: Seconds to wait after a failed load, doubling up to the second number.
+_AGAIN = (0.5, 30.0)
 
 
 class ServiceProxy:
@@ -106,10 +106,12 @@ class ServiceProxy:
         await self.services.synced.wait()
         await self.slices.synced.wait()
         looked = time.monotonic()
+        delay, longest = _AGAIN
         while True:
             try:
                 if self._whole or self._dirty:
                     await self._load()
+                    delay = _AGAIN[0]
                 elif time.monotonic() - looked >= self._look:
                     looked = time.monotonic()
                     if not await self.kernel.has_table(self.table.name):
@@ -120,7 +122,8 @@ class ServiceProxy:
                 # The book is ahead of the kernel now: only the whole brings them together again.
                 log.error("service rules: %s", error)
                 self._whole = True
-                await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, longest)
                 continue
             if not self._dirty:
                 self._changed.clear()
