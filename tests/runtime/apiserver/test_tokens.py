@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import jwt_support
@@ -14,7 +15,23 @@ import pytest
 from apiserver_support import Http, Standalone
 
 from navarch import pki
-from navarch.apiserver.tokens import Bound, Claims, Named, Signer
+from navarch.api.container import Container
+from navarch.api.errors import StatusError
+from navarch.api.meta import ObjectMeta
+from navarch.api.pod import Pod
+from navarch.api.podspec import PodSpec
+from navarch.api.scheme import scheme
+from navarch.api.serviceaccount import ServiceAccount
+from navarch.api.tokenreview import BoundObjectReference, TokenRequest, TokenRequestSpec
+from navarch.apiserver.authz import Attributes
+from navarch.apiserver.authz.node import NodeAuthorizer
+from navarch.apiserver.authz.pods import PodsOfNodes
+from navarch.apiserver.tokens import Bound, Claims, Issuer, Named, Signer
+from navarch.client.local import LocalClient
+from navarch.registry.admission.standard import plugins
+from navarch.registry.context import User
+from navarch.registry.registry import Registry
+from navarch.store.sqlite import SqliteStore
 
 
 def claims(**more: Any) -> Claims:
@@ -131,3 +148,39 @@ async def test_a_token_for_others_is_none_for_us_and_ends_with_its_account(http:
     await http("DELETE", f"/api/v1/namespaces/{account}/serviceaccounts/default")
     assert await asked_as(http, token, "/api/v1") == 401
     assert json.dumps(answer["spec"]["audiences"])
+
+
+async def test_a_kubelet_gets_tokens_of_its_own_pods_only(tmp_path: Path) -> None:
+    store = SqliteStore(str(tmp_path / "store.db"))
+    await store.start()
+    registry = Registry(store, scheme(), admission=plugins())
+    await registry.start()
+    try:
+        Issuer(registry, Signer(pki.new_key()))
+        admin = LocalClient(registry, User(name="admin", groups=("system:masters",)))
+        await admin.create(ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
+        for node in ("here", "there"):
+            spec = PodSpec(node_name=node, containers=[Container(name="c", image="x")])
+            await admin.create(Pod(metadata=ObjectMeta(name=node, namespace="default"), spec=spec))
+        user = User(name="system:node:here", groups=("system:nodes",))
+        kubelet = LocalClient(registry, user)
+
+        async def ask(ref: BoundObjectReference | None) -> str:
+            spec = TokenRequestSpec(bound_object_ref=ref)
+            request = TokenRequest(metadata=ObjectMeta(name="default", namespace="default"), spec=spec)
+            answer = await kubelet.create_token(request)
+            return answer.status.token if answer.status else ""
+
+        assert await ask(BoundObjectReference(kind="Pod", name="here"))
+        for ref in (BoundObjectReference(kind="Pod", name="there"), None):
+            with pytest.raises(StatusError) as refused:
+                await ask(ref)
+            assert refused.value.code == 403
+        authorizer = NodeAuthorizer(PodsOfNodes(registry))
+        wanted = Attributes(user, "create", "", "serviceaccounts", "token", "default", "default")
+        assert (await authorizer.authorize(wanted)).allowed
+        for other in (wanted._replace(name="another"), wanted._replace(verb="get", subresource="")):
+            assert not (await authorizer.authorize(other)).allowed
+    finally:
+        await registry.close()
+        await store.close()
