@@ -3,6 +3,7 @@
 # Hosts with systemd, sshd and an Engine of their own, as containers of this machine's Engine on a network of their own:
 #   tools/hosts.sh up 3       node1 to node3, and build/hosts/inventory.yml to reach them by
 #   tools/hosts.sh image      only the image (two minutes the first time)
+#   tools/hosts.sh inventory 3  only writes the inventory anew, when addresses changed
 #   tools/hosts.sh down       removes hosts and network; the image stays
 # HOSTS_NAME (navarch-hosts) names the network and begins the containers' names; HOSTS_SUBNET is its /24.
 set -euo pipefail
@@ -49,7 +50,7 @@ address() {
     docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$name-$1"
 }
 
-inventory() {
+print_inventory() {
     local count=$1 n
     printf 'all:\n  vars:\n    ansible_user: root\n    ansible_ssh_private_key_file: %s\n' "$work/key"
     printf '    ansible_ssh_common_args: -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR\n'
@@ -59,6 +60,10 @@ inventory() {
     for n in $(seq "$count"); do
         printf '        node%s:\n          ansible_host: %s\n          navarch_address: %s\n' "$n" "$(address "$n")" "$(address "$n")"
     done
+}
+
+inventory() {
+    print_inventory "${1:-3}" >"$work/inventory.yml"
 }
 
 up() {
@@ -83,7 +88,7 @@ up() {
             systemctl is-system-running --wait' >/dev/null ||
             fail "host $name-$n did not start: see docker logs $name-$n, and docker exec $name-$n systemctl --failed"
     done
-    inventory "$count" >"$work/inventory.yml"
+    inventory "$count"
     say "Hosts are up: ${work#"$ROOT"/}/inventory.yml"
 }
 
@@ -95,6 +100,6 @@ down() {
 }
 
 case ${1:-} in
-    image | up | down) "$@" ;;
-    *) fail "usage: tools/hosts.sh image|up [COUNT]|down" ;;
+    image | up | inventory | down) "$@" ;;
+    *) fail "usage: tools/hosts.sh image|up [COUNT]|inventory [COUNT]|down" ;;
 esac

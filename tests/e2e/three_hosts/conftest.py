@@ -24,6 +24,7 @@ SUBNET = "172.31.87.0/24"
 NODES = ("node1", "node2", "node3")
 IMAGE = "navarch-e2e/busybox:1"
 PROBE = "/run/probe.py"
+TOOLS = {"HOSTS_NAME": NAME, "HOSTS_SUBNET": SUBNET}
 
 Done = subprocess.CompletedProcess[str]
 
@@ -78,7 +79,8 @@ class Hosts:
         return done.stdout
 
     def address(self, node: str) -> str:
-        return self.on(node, "hostname", "-I").split()[0]
+        form = f'{{{{(index .NetworkSettings.Networks "{NAME}").IPAddress}}}}'
+        return run("docker", "inspect", "-f", form, f"{NAME}-{node[4:]}").stdout.strip()
 
     def playbook(self, name: str, *words: str, seconds: float = 900) -> str:
         done = run(
@@ -92,6 +94,11 @@ class Hosts:
         )
         assert done.returncode == 0, f"{name}: {done.stdout[-5000:]}{done.stderr[-2000:]}"
         return done.stdout
+
+    def write_inventory(self) -> None:
+        """Anew, as hosts may have changed their addresses."""
+        done = run(ROOT / "tools" / "hosts.sh", "inventory", "3", **TOOLS)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def kubectl(self, *words: str, stdin: str = "") -> str:
         done = run(BIN / "kubectl", "--kubeconfig", self.folder / "admin.conf", *words, stdin=stdin)
@@ -229,10 +236,9 @@ def pod(name: str, node: str) -> dict[str, Any]:
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     if os.geteuid() != 0:
         pytest.fail("hosts are containers with many capabilities: run these tests as root")
-    tools = {"HOSTS_NAME": NAME, "HOSTS_SUBNET": SUBNET}
     hosts = Hosts(tmp_path_factory.mktemp("hosts"))
     try:
-        made = run(ROOT / "tools" / "hosts.sh", "up", "3", seconds=900, **tools)
+        made = run(ROOT / "tools" / "hosts.sh", "up", "3", seconds=900, **TOOLS)
         assert made.returncode == 0, made.stdout + made.stderr
         hosts.playbook("site")
         config = hosts.on("node1", "cat", "/etc/navarch/admin.conf")
@@ -254,4 +260,4 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     finally:
         hosts.silence()
         if not os.environ.get("KEEP_HOSTS"):
-            run(ROOT / "tools" / "hosts.sh", "down", **tools)
+            run(ROOT / "tools" / "hosts.sh", "down", **TOOLS)
