@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("api", "scheduling", "node", "ansible")
+NAMES = ("api", "scheduling", "node", "dns", "proxy", "ansible")
 
 
 def main() -> int:

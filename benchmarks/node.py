@@ -38,6 +38,7 @@ from navarch.kubelet.runtime.base import LABEL_OWNER
 
 IMAGE = "navarch-bench:1"
 CLUSTER_CIDR = "10.98.0.0/16"
+SERVICE_CIDR = "10.101.0.0/16"
 BRIDGE = "nvbench0"
 CONTAINER = ["/bin/busybox", "sleep", "600"]
 RUNS = 10
@@ -111,6 +112,7 @@ def node() -> Iterator[tuple[Path, int, str]]:
             "kubeletClientKeyFile": str(pki / "kubelet-client.key"),
             "serviceAccountKeyFile": str(pki / "sa.key"),
             "clusterCIDR": CLUSTER_CIDR,
+            "serviceCIDR": SERVICE_CIDR,
         }
         kubelet: dict[str, Any] = {
             "nodeName": "bench",
@@ -124,6 +126,7 @@ def node() -> Iterator[tuple[Path, int, str]]:
             "bindAddress": "127.0.0.1",
             "cniConfDir": str(folder / "cni"),
             "clusterCIDR": CLUSTER_CIDR,
+            "serviceCIDR": SERVICE_CIDR,
             "bridge": BRIDGE,
         }
         owner = KubeletConfig(node_name="bench", data_dir=kubelet["dataDir"]).owner
@@ -183,6 +186,8 @@ def _remove_containers(owner: str) -> None:
 
 
 def _remove_network() -> None:
+    for table in (f"navarch_{BRIDGE}", f"navarch_{BRIDGE}_services"):
+        subprocess.run(["nft", "delete", "table", "ip", table], capture_output=True, check=False)
     subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True, check=False)
     subprocess.run(["ip", "route", "del", "blackhole", CLUSTER_CIDR], capture_output=True, check=False)
 

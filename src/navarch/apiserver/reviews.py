@@ -84,7 +84,7 @@ class Reviews:
         """The fixed roles' rules. What else a node may depends on its pods and cannot be listed."""
         rules = [
             {"verbs": sorted(r.verbs), "apiGroups": sorted(r.groups), "resources": sorted(r.resources)}
-            for r in roles.rules(ctx.user)
+            for r in roles.rules(ctx.user, (asked.get("spec") or {}).get("namespace") or "")
         ]
         paths = (
             ["*"]

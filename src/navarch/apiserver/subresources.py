@@ -5,9 +5,12 @@ which lead to the node.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from navarch.api import errors
 from navarch.api.binding import BINDING
 from navarch.api.eviction import EVICTION
+from navarch.api.tokenreview import TOKEN_REQUEST
 from navarch.apiserver.exchange import Exchange, Reply
 from navarch.apiserver.nodes import Nodes
 from navarch.apiserver.route import Options, Target
@@ -38,6 +41,8 @@ class Subresources:
                 return await self._nodes.log(x, target)
             if name in _STREAMS and verb in ("get", "create"):
                 return await self._nodes.stream(x, target)
+        if name == "token" and target.kind.resource == "serviceaccounts" and verb == "create":
+            return await self._token(x, target, options)
         if verb == "get":
             return await self._verbs.get(x, target, options)
         if verb == "update":
@@ -55,6 +60,17 @@ class Subresources:
         eviction = await self._verbs.object(x, EVICTION, options)
         await self._registry.evict(target.namespace, target.name, eviction, context(x, options))
         return x.reply(201, _CREATED)
+
+    async def _token(self, x: Exchange, target: Target, options: Options) -> Reply:
+        asked = await self._verbs.object(x, TOKEN_REQUEST, options)
+        given = asked.metadata.name
+        if given and given != target.name:
+            raise errors.bad_request(
+                f"the name of the object ({given}) is not that of the URL ({target.name})"
+            )
+        asked = replace(asked, metadata=replace(asked.metadata, name=target.name))
+        made = await self._registry.create(TOKEN_REQUEST, target.namespace, asked, context(x, options))
+        return x.reply(201, made.value)
 
 
 _CREATED = success({}).replace(b',"details":{}', b',"code":201')

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import ipaddress
 import logging
 import socket
 import ssl
@@ -21,13 +22,16 @@ import msgspec
 
 from navarch import pki
 from navarch.api.scheme import scheme
+from navarch.apiserver.authn import TokenMethod
 from navarch.apiserver.authn.bootstrap import SECRET_TYPE, BootstrapTokens
+from navarch.apiserver.authn.service_account import ServiceAccountTokens
 from navarch.apiserver.authn.token_file import TokenFile
 from navarch.apiserver.authz import Union
 from navarch.apiserver.authz.node import NodeAuthorizer
 from navarch.apiserver.authz.pods import PodsOfNodes
 from navarch.apiserver.authz.roles import Roles
 from navarch.apiserver.server import ApiServer
+from navarch.apiserver.tokens import Issuer, Signer
 from navarch.client.local import LocalClient
 from navarch.registry.admission.standard import plugins
 from navarch.registry.context import SYSTEM, Context, User
@@ -54,8 +58,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     service_cidr: str = "10.96.0.0/16"
     node_monitor_grace: float = 40.0
     toleration_seconds: int = 300
+    #: PEM of the key that signs service account tokens; None: there are none.
+    service_account_key: bytes | None = None
+    #: PEM of the CA that pods know the API by.
+    root_ca: bytes = b""
+    #: Where pods and nodes reach the API.
+    advertise_address: str = ""
     #: Simulated nodes.
     nodes: int = 0
+
+    @property
+    def serves_pods(self) -> bool:
+        """Whether pods can reach the API: then they get tokens and the CA, and there is the service
+        `kubernetes`. An API on the loopback is for the machine it runs on.
+        """
+        if self.service_account_key is None or not self.root_ca or not self.advertise_address:
+            return False
+        return not ipaddress.ip_address(self.advertise_address).is_loopback
 
 
 class ControlPlane:
@@ -64,6 +83,7 @@ class ControlPlane:
         self._store = SqliteStore(settings.store)
         self._registry: Registry | None = None
         self._server: ApiServer | None = None
+        self._port = 0
         self._parts: list[asyncio.Task[None]] = []
         #: Set with the failure of a part, or with None to stop.
         self.ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
@@ -76,16 +96,24 @@ class ControlPlane:
             self._store,
             scheme(),
             admission=plugins(
-                service_cidr=settings.service_cidr, toleration_seconds=settings.toleration_seconds
+                service_cidr=settings.service_cidr,
+                toleration_seconds=settings.toleration_seconds,
+                service_account_tokens=settings.serves_pods,
             ),
         )
         await registry.start()
         authorizer = Union([Roles(), NodeAuthorizer(PodsOfNodes(registry))])
+        tokens: list[TokenMethod] = [TokenFile(settings.tokens), BootstrapTokens(_secrets(registry))]
+        if settings.service_account_key is not None:
+            signer = Signer(settings.service_account_key)
+            Issuer(registry, signer)
+            tokens.append(ServiceAccountTokens(registry, signer))
+        self._port = sock.getsockname()[1]
         server = self._server = ApiServer(
             registry,
             tls=settings.tls,
             kubelet_tls=settings.kubelet_tls,
-            tokens=[TokenFile(settings.tokens), BootstrapTokens(_secrets(registry))],
+            tokens=tokens,
             authorizer=authorizer,
         )
         await ensure_namespaces(registry)
@@ -130,6 +158,10 @@ class ControlPlane:
             cluster_cidr=settings.cluster_cidr,
             node_cidr_mask_size=settings.node_cidr_mask_size,
             node_monitor_grace=settings.node_monitor_grace,
+            service_cidr=settings.service_cidr,
+            root_ca=settings.root_ca.decode() if settings.serves_pods else "",
+            advertise_address=settings.advertise_address if settings.serves_pods else "",
+            advertise_port=self._port,
             signer=_signer(settings.ca) if settings.ca is not None else None,
         )
         user = User(name="system:kube-controller-manager", groups=("system:masters",))

@@ -16,7 +16,7 @@ import msgspec
 from navarch import pki
 from navarch.cli import Failure
 from navarch.cli.config import ConfigError, duration, load
-from navarch.cli.serving import listen, load_http, logging_to_stderr, serve
+from navarch.cli.serving import default_address, listen, load_http, logging_to_stderr, serve
 
 T = TypeVar("T")
 
@@ -144,6 +144,16 @@ def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
             raise Failure(
                 f"{path}: kubeletClientCertFile, kubeletClientKeyFile: cannot be used: {error}", 2
             ) from None
+    account_key = None
+    if config.service_account_key_file:
+        from navarch.apiserver.tokens import Signer
+
+        account_key = _read(path, "serviceAccountKeyFile", config.service_account_key_file)
+        try:
+            Signer(account_key)
+        except ValueError as error:
+            name = config.service_account_key_file
+            raise Failure(f"{path}: serviceAccountKeyFile: {name}: {error}", 2) from None
     try:
         os.makedirs(config.data_dir, mode=0o700, exist_ok=True)
     except OSError as error:
@@ -159,8 +169,17 @@ def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
         service_cidr=config.service_cidr,
         node_monitor_grace=duration(config.node_monitor_grace_period),
         toleration_seconds=config.default_toleration_seconds,
+        service_account_key=account_key,
+        root_ca=_read(path, "clientCAFile", config.client_ca_file),
+        advertise_address=_advertised(config),
     )
     return serve(settings, sock, lambda: None)
+
+
+def _advertised(config: MasterConfig) -> str:
+    if config.advertise_address:
+        return config.advertise_address
+    return default_address() if config.bind_address in ("0.0.0.0", "::") else config.bind_address
 
 
 def _read(path: str, key: str, name: str) -> bytes:

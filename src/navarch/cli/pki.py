@@ -6,6 +6,7 @@ Idempotent.
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import json
 import os
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ RENEW = timedelta(days=30)
 #: Names by which pods and the master's own host reach the API server.
 _STANDARD = (
     "localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
-    "kubernetes.default.svc.cluster.local", "10.96.0.1",
+    "kubernetes.default.svc.cluster.local",
 )  # fmt: skip
 
 
@@ -37,6 +38,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--san", action="append", default=[], metavar="X", help="further name or address of the master"
     )
     init.add_argument(
+        "--service-cidr",
+        metavar="CIDR",
+        default="10.96.0.0/16",
+        help="the cluster's service range, whose first address is the master's for pods (10.96.0.0/16)",
+    )
+    init.add_argument(
         "--kubeconfig-dir", metavar="DIR", help="where admin.conf goes (default: the folder above DIR)"
     )
     init.add_argument("--server", metavar="URL", help="URL in admin.conf (https://NAME:6443)")
@@ -44,6 +51,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    try:
+        options.san.append(str(ipaddress.ip_network(options.service_cidr)[1]))
+    except (ValueError, IndexError) as error:
+        raise Failure(f"--service-cidr: {error}", 2) from None
     made = _Folder(options.dir, write=not options.check)
     try:
         init(made, options)

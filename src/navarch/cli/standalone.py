@@ -90,6 +90,9 @@ def _run(options: argparse.Namespace, folder: str, sock: socket.socket) -> int:
         tokens={token: User(name="admin", groups=("system:masters",))},
         ca=ca,
         nodes=options.nodes,
+        root_ca=ca.certificate,
+        service_account_key=_service_account_key(folder),
+        advertise_address=_advertised(address),
     )
     host = "127.0.0.1" if address == "0.0.0.0" else "::1" if address == "::" else address
     url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
@@ -116,6 +119,24 @@ def _authority(folder: str) -> pki.Pair:
         pki.write_file(key, made.key, 0o600)
         pki.write_file(certificate, made.certificate, 0o644)
         return made
+
+
+def _service_account_key(folder: str) -> bytes:
+    """The key that signs service account tokens, made when it is not there."""
+    path = os.path.join(folder, "sa.key")
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        made = pki.new_key()
+        pki.write_file(path, made, 0o600)
+        return made
+
+
+def _advertised(address: str) -> str:
+    from navarch.cli.serving import default_address
+
+    return default_address() if address in ("0.0.0.0", "::") else address
 
 
 def _put(folder: str, name: str, data: bytes) -> str:

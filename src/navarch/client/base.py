@@ -15,6 +15,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 import msgspec
 
 from navarch.api.meta import Object, Preconditions
+from navarch.api.tokenreview import TokenRequest
 
 T = TypeVar("T", bound=Object)
 V = TypeVar("V")
@@ -117,6 +118,9 @@ class Client(Protocol):
         preconditions: Preconditions | None = None,
         propagation: str | None = None,
     ) -> None: ...
+
+    async def create_token(self, request: TokenRequest) -> TokenRequest:
+        """A token of the service account that the request's metadata names (serviceaccounts/token)."""
 
     async def bind(self, name: str, namespace: str, node: str, *, uid: str | None = None) -> None:
         """Give a pod its node (pods/binding). 409 when it has one or the uid differs."""

@@ -17,6 +17,7 @@ from navarch import __version__
 from navarch.api.errors import StatusError, unavailable
 from navarch.api.meta import Object, Preconditions
 from navarch.api.scheme import Kind, Scheme, scheme
+from navarch.api.tokenreview import TokenRequest
 from navarch.client import kubeconfig
 from navarch.client.base import EventType, Listing, PatchType, WatchEvent
 
@@ -252,6 +253,11 @@ class HttpClient:
             options["propagationPolicy"] = propagation
         path = self.path(self.scheme.of(kind), namespace, name)
         await self.request("DELETE", path, body=_encode(options))
+
+    async def create_token(self, request: TokenRequest) -> TokenRequest:
+        kind, meta = self.scheme.of(TokenRequest), request.metadata
+        path = f"/api/v1/namespaces/{meta.namespace}/serviceaccounts/{meta.name}/token"
+        return kind.decode(await self.request("POST", path, body=_body(kind, request)))
 
     async def bind(self, name: str, namespace: str, node: str, *, uid: str | None = None) -> None:
         metadata = {"name": name, "namespace": namespace}

@@ -15,6 +15,7 @@ from navarch.api.errors import StatusError
 from navarch.api.meta import DeleteOptions, Preconditions
 from navarch.api.scheme import Kind
 from navarch.api.selectors import FieldSelector, Selector, parse_fields, parse_labels
+from navarch.api.tokenreview import TokenRequest
 from navarch.client.base import Listing, PatchType, WatchEvent
 from navarch.registry.context import Context, User
 from navarch.registry.reading import Bookmark, Watching
@@ -167,6 +168,10 @@ class LocalClient:
             grace_period_seconds=grace, preconditions=preconditions, propagation_policy=propagation
         )
         await self._registry.delete(self._kind(kind), namespace, name, options, self._context())
+
+    async def create_token(self, request: TokenRequest) -> TokenRequest:
+        asked: TokenRequest = await self.create(request)
+        return asked
 
     async def bind(self, name: str, namespace: str, node: str, *, uid: str | None = None) -> None:
         await self._registry.assign(namespace, name, node, self._context(), uid=uid)

@@ -12,25 +12,31 @@ from navarch.client.informer import Informers
 from navarch.controllers.base import Context, Controller, Options
 from navarch.controllers.certificates import Certificates
 from navarch.controllers.endpoints import EndpointsController
+from navarch.controllers.endpointslices import EndpointSlices
 from navarch.controllers.eviction import TaintEviction
 from navarch.controllers.expiry import Expiry
 from navarch.controllers.garbage import GarbageCollector
+from navarch.controllers.kubernetesservice import KubernetesService
 from navarch.controllers.namespaces import Namespaces
 from navarch.controllers.nodelifecycle import NodeLifecycle
 from navarch.controllers.podcidr import PodCIDRs
 from navarch.controllers.podgc import PodGC
 from navarch.controllers.replication import Replication
+from navarch.controllers.serviceaccounts import ServiceAccounts
 
 CONTROLLERS: tuple[type[Controller], ...] = (
     Certificates,
+    EndpointSlices,
     EndpointsController,
     Expiry,
     GarbageCollector,
+    KubernetesService,
     Namespaces,
     NodeLifecycle,
     PodCIDRs,
     PodGC,
     Replication,
+    ServiceAccounts,
     TaintEviction,
 )
 

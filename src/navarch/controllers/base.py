@@ -22,6 +22,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     node_cidr_mask_size: int = 24
     #: Seconds without a heartbeat after which a node counts as lost.
     node_monitor_grace: float = 40.0
+    service_cidr: str = "10.96.0.0/16"
+    #: PEM of the cluster's CA, for pods; empty: they get none.
+    root_ca: str = ""
+    #: Where pods and nodes reach the API; empty: there is no service `kubernetes`.
+    advertise_address: str = ""
+    advertise_port: int = 6443
     #: None: certificate requests are not signed here.
     signer: Signer | None = None
 

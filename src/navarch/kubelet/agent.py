@@ -16,6 +16,7 @@ from typing import Any
 
 from navarch.api.node import Node
 from navarch.api.pod import Pod
+from navarch.api.service import Service
 from navarch.client.base import Client, WatchEvent
 from navarch.client.events import EventRecorder
 from navarch.client.informer import Informer, Reflector
@@ -30,10 +31,17 @@ from navarch.kubelet.poster import Poster
 from navarch.kubelet.runtime.base import RuntimeFault
 from navarch.kubelet.runtime.docker import DockerRuntime
 from navarch.kubelet.spec import read_resolver
+from navarch.kubelet.tokens import TokenSource
 from navarch.kubelet.worker import PodWorker
 from navarch.network import conf
 from navarch.network.cni import Cni, CniError
+from navarch.network.dns.service import NodeDns
+from navarch.network.dns.views import ServiceView
 from navarch.network.host import HostNetwork, HostNetworkError
+from navarch.network.overlay import make
+from navarch.network.overlay.base import OverlayError
+from navarch.network.overlay.follower import Follower
+from navarch.network.proxy.service import ServiceProxy
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +65,26 @@ class Kubelet:
         self.containers = Containers(self.runtime, self.wake)
         self.images = Images(self.runtime, self.wake)
         self.objects = ObjectSource(client, self._content_changed)
+        self.tokens = TokenSource(client, self._content_changed)
         self.cni = Cni(config.cni_bin_dirs, config.cni_conf_dir, data / "cni" / "sandboxes")
         self.host = HostNetwork(config.bridge, config.cluster_cidr)
+        self.overlay = Follower(
+            make(config.overlay, config.vxlan),
+            client,
+            node=config.node_name,
+            address=config.node_ip,
+            bridge=config.bridge,
+            cluster_cidr=config.cluster_cidr,
+        )
+        self.services: Informer[ServiceView] = Informer(client, Service, view=ServiceView)
+        self.dns = _dns(config, client, self.services)
+        self.proxy = ServiceProxy(
+            client,
+            config.node_name,
+            service_cidr=config.service_cidr,
+            cluster_cidr=config.cluster_cidr,
+            table=f"{self.host.table}_services",
+        )
         self.recorder = EventRecorder(client, "kubelet", host=config.node_name)
         self.poster = Poster(client)
         self.shared = Shared(
@@ -68,6 +94,8 @@ class Kubelet:
             containers=self.containers,
             images=self.images,
             objects=self.objects,
+            tokens=self.tokens,
+            services=self.services,
             cni=self.cni,
             host=self.host,
             recorder=self.recorder,
@@ -127,10 +155,19 @@ class Kubelet:
         nodes: Informer[Node] = Informer(self.client, Node, fields=f"metadata.name={self.config.node_name}")
         nodes.listen(self._node_changed)
         self._spawn(nodes.run, "node watch")
+        self._spawn(self.overlay.watch, "watch of all nodes")
+        self._spawn(self.overlay.run, "overlay")
         pods: Reflector[Pod] = Reflector(
             self.client, Pod, self, fields=f"spec.nodeName={self.config.node_name}"
         )
         self._spawn(pods.run, "pod watch")
+        self._spawn(self.services.run, "services watch")
+        if self.config.proxy:
+            self._spawn(self.proxy.run, "service proxy")
+        else:
+            self._spawn(self.proxy.retire, "service proxy")
+        if self.dns is not None:
+            self._spawn(self.dns.run, "DNS")
         self._spawn(self._housekeeping, "housekeeping")
 
     def _problem(self) -> str:
@@ -147,6 +184,7 @@ class Kubelet:
                 await task
         await self.images.close()
         await self.objects.close()
+        self.tokens.close()
         await self.runtime.close()
 
     async def _connect(self) -> None:
@@ -245,19 +283,24 @@ class Kubelet:
         while True:
             try:
                 ipam = str(Path(self.config.data_dir) / "cni" / "ipam")
-                conf.write(self.config.cni_conf_dir, conf.bridge_network(cidrs, self.config.bridge, ipam))
+                mtu = await self.overlay.prepare()
+                network = conf.bridge_network(cidrs, self.config.bridge, ipam, mtu)
+                conf.write(self.config.cni_conf_dir, network)
                 self.cni.forget_network()
                 self.cni.check_plugins()
                 await self.host.apply(cidrs[0])
+                await self.overlay.apply(cidrs[0])
                 await self.cni.reconcile(self.containers.live_sandboxes())
                 break
-            except (HostNetworkError, CniError, OSError) as error:
+            except (HostNetworkError, OverlayError, CniError, OSError) as error:
                 self._network_problem = f"network is not ready: {error}"
                 log.warning("%s", self._network_problem)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 30.0)
         log.info("pod network %s on bridge %s", ", ".join(cidrs), self.config.bridge)
         self._cidr = cidrs[0]
+        if self.dns is not None:
+            self.dns.set_pods(cidrs)
         self._network_problem = ""
         self.shared.network_ready.set()
         if self.node is not None:
@@ -279,6 +322,19 @@ class Kubelet:
                 log.warning("node network: %s", error)
             busy = {s.id for uid in self.workers for s in self.containers.sandboxes(uid)}
             await self.cni.reconcile(self.containers.live_sandboxes() | busy)
+
+
+def _dns(config: KubeletConfig, client: Client, services: Informer[ServiceView]) -> NodeDns | None:
+    if not config.cluster_dns:
+        return None
+    return NodeDns(
+        client,
+        services,
+        address=config.cluster_dns,
+        domain=config.cluster_domain,
+        cluster_cidr=config.cluster_cidr,
+        node_ip=config.node_ip,
+    )
 
 
 async def _supervise(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:

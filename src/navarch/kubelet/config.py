@@ -16,6 +16,8 @@ from typing import Any
 import msgspec
 
 from navarch.api import names, quantity
+from navarch.network import overlay
+from navarch.network.overlay.vxlan import VxlanSettings
 
 
 class ConfigError(Exception):
@@ -51,13 +53,21 @@ class KubeletConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cni_bin_dirs: list[str] = _factory("cniBinDirs", lambda: ["/opt/cni/bin", "/usr/lib/cni"])
     cni_conf_dir: str = _field("cniConfDir", "/etc/cni/net.d")
     cluster_cidr: str = _field("clusterCIDR", "10.244.0.0/16")
+    #: Addresses of services, as the master has it.
+    service_cidr: str = _field("serviceCIDR", "10.96.0.0/16")
+    #: Whether services' addresses lead to their endpoints on this node by our own rules.
+    proxy: bool = True
     bridge: str = "navarch0"
+    overlay: str = "vxlan"
+    vxlan: VxlanSettings = VxlanSettings()
     node_labels: dict[str, str] = _factory("nodeLabels", dict)
     taints: list[TaintConfig] = _factory("taints", list)
     max_pods: int = _field("maxPods", 110)
     system_reserved: dict[str, str] = _factory("systemReserved", dict)
     kube_reserved: dict[str, str] = _factory("kubeReserved", dict)
     cluster_domain: str = _field("clusterDomain", "cluster.local")
+    #: Address of the node's DNS, on the loopback device; empty: pods get the node's resolver.
+    cluster_dns: str = _field("clusterDNS", "169.254.20.10")
     log_level: str = _field("logLevel", "info")
 
     @property
@@ -90,11 +100,24 @@ def check(config: KubeletConfig) -> KubeletConfig:
         ipaddress.ip_network(config.cluster_cidr)
     except ValueError as error:
         raise ConfigError(f"clusterCIDR: {error}") from None
+    try:
+        services = ipaddress.IPv4Network(config.service_cidr)
+    except ValueError as error:
+        raise ConfigError(f"serviceCIDR: {error}") from None
+    if services.overlaps(ipaddress.ip_network(config.cluster_cidr)):
+        raise ConfigError(f"serviceCIDR: {services} overlaps clusterCIDR {config.cluster_cidr}")
     node_ip = config.node_ip or default_address()
     try:
         ipaddress.ip_address(node_ip)
     except ValueError as error:
         raise ConfigError(f"nodeIP: {error}") from None
+    if line := overlay.wrong(config.overlay, config.vxlan, config.cluster_cidr, node_ip):
+        raise ConfigError(line)
+    if config.cluster_dns:
+        try:
+            ipaddress.IPv4Address(config.cluster_dns)
+        except ValueError as error:
+            raise ConfigError(f"clusterDNS: {error}") from None
     for key, reserve in (("systemReserved", config.system_reserved), ("kubeReserved", config.kube_reserved)):
         for resource, amount in reserve.items():
             try:

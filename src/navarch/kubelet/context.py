@@ -16,13 +16,16 @@ import msgspec
 from navarch.api.pod import Pod
 from navarch.client.base import Client
 from navarch.client.events import EventRecorder, Reference
+from navarch.client.informer import Informer
 from navarch.kubelet.config import KubeletConfig
 from navarch.kubelet.containers import Containers
 from navarch.kubelet.images import Images
 from navarch.kubelet.objects import ObjectSource
 from navarch.kubelet.runtime.base import Runtime
 from navarch.kubelet.spec import Resolver
+from navarch.kubelet.tokens import TokenSource
 from navarch.network.cni import Cni
+from navarch.network.dns.views import ServiceView
 from navarch.network.host import HostNetwork
 
 
@@ -33,6 +36,8 @@ class Shared(msgspec.Struct, kw_only=True):
     containers: Containers
     images: Images
     objects: ObjectSource
+    tokens: TokenSource
+    services: Informer[ServiceView]
     cni: Cni
     host: HostNetwork
     recorder: EventRecorder

@@ -155,6 +155,7 @@ async def remove(shared: Shared, uid: str) -> None:
             delay = min(delay * 2, 30.0)
     await asyncio.to_thread(resources.remove_cgroup, uid, shared.cgroup_driver)
     shared.objects.release(uid)
+    shared.tokens.release(uid)
     shared.images.forget(uid)
 
 

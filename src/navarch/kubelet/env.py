@@ -47,10 +47,11 @@ async def build(
     node_ip: str,
     pod_ip: str,
     allocatable: Mapping[str, int],
+    services: Mapping[str, str] = {},
 ) -> dict[str, str]:
-    """Name -> value, in order. Raises EnvError, ObjectUnavailable."""
+    """Name -> value, in order; services: what all others win over. Raises EnvError, ObjectUnavailable."""
     namespace = pod.metadata.namespace or ""
-    result: dict[str, str] = {}
+    result: dict[str, str] = dict(services)
     for source in container.env_from or ():
         prefix = source.prefix or ""
         found: dict[str, bytes] | None = {}

@@ -136,7 +136,7 @@ class Sandbox:
             if spec.subdomain
             else ""
         )
-        resolver = pod_resolver(pod, shared.resolver, "", shared.config.cluster_domain)
+        resolver = pod_resolver(pod, shared.resolver, shared.config.cluster_dns, shared.config.cluster_domain)
         (self._folder() / "resolv.conf").write_text(resolver.text())
         if not spec.host_network:
             text = hosts_file(pod, self.ips[0] if self.ips else "", hostname(pod), domain)

@@ -8,13 +8,14 @@ Which containers to start, and when, is the worker's decision.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from navarch.api.container import Container
 from navarch.api.pod import Pod
-from navarch.kubelet import env, resources
+from navarch.kubelet import env, resources, serviceenv
 from navarch.kubelet.context import Shared, tell
 from navarch.kubelet.images import credentials
 from navarch.kubelet.objects import ObjectUnavailable, PodObjects
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 #: How soon a refusal that no event will lift is tried again.
 _RETRY = 10.0
+_PATIENCE = 10.0
 
 
 class Starter:
@@ -53,6 +55,7 @@ class Starter:
                 pod,
                 root / volume.name,
                 self._objects,
+                self._shared.tokens,
                 self._shared.config.node_ip,
                 self._sandbox.ips[0] if self._sandbox.ips else "",
                 self._shared.allocatable,
@@ -95,6 +98,7 @@ class Starter:
                 node_ip=shared.config.node_ip,
                 pod_ip=self._sandbox.ips[0] if self._sandbox.ips else "",
                 allocatable=shared.allocatable,
+                services=await self._services(pod),
             )
             spec = container_spec(
                 pod,
@@ -132,6 +136,13 @@ class Starter:
         tell(shared, pod, "Normal", "Started", f"Container started: {container.name}", container.name)
         shared.post(self._uid, 0.01)
         return 0.0
+
+    async def _services(self, pod: Pod) -> dict[str, str]:
+        """Variables of the services there are; a pod does not wait long for the first list of them."""
+        services = self._shared.services
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(services.synced.wait(), _PATIENCE)
+        return serviceenv.variables(pod, services.items())
 
     def _refused(self, pod: Pod, container: Container, reason: str, message: str) -> float:
         if self._facts.waiting.get(container.name) != (reason, message):

@@ -19,8 +19,11 @@ class ConfError(Exception):
     """No usable configuration; the text says where it was looked for."""
 
 
-def bridge_network(pod_cidrs: list[str], bridge: str, ipam_dir: str) -> dict[str, Any]:
-    """A bridge with an address of each range as gateway. Masquerading is ours (`host`), not the plugin's."""
+def bridge_network(pod_cidrs: list[str], bridge: str, ipam_dir: str, mtu: int = 0) -> dict[str, Any]:
+    """A bridge with an address of each range as gateway. Masquerading is ours (`host`), not the plugin's.
+
+    mtu 0: the plugin's choice.
+    """
     ranges = [[{"subnet": cidr}] for cidr in pod_cidrs]
     routes = [{"dst": "::/0" if ":" in cidr else "0.0.0.0/0"} for cidr in pod_cidrs]
     return {
@@ -33,6 +36,7 @@ def bridge_network(pod_cidrs: list[str], bridge: str, ipam_dir: str) -> dict[str
                 "isGateway": True,
                 "ipMasq": False,
                 "hairpinMode": True,
+                **({"mtu": mtu} if mtu else {}),
                 "ipam": {"type": "host-local", "ranges": ranges, "routes": routes, "dataDir": ipam_dir},
             }
         ],

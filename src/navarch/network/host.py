@@ -49,6 +49,8 @@ class HostNetwork:
         self.table = (
             "navarch" if bridge == "navarch0" else f"navarch_{bridge.replace('-', '_').replace('.', '_')}"
         )
+        #: The service proxy's table of this kubelet.
+        self.services_table = f"{self.table}_services"
         self._pod_cidr = ""
         self._ports: dict[str, list[PortMapping]] = {}
         self._loaded = ""
@@ -81,9 +83,9 @@ class HostNetwork:
         """Take everything of ours off the host again, the bridge included (teardown, tests)."""
         for command in (
             ("nft", "delete", "table", "ip", self.table),
+            ("nft", "delete", "table", "ip", self.services_table),
             ("ip", "route", "del", "blackhole", self.cluster_cidr, "metric", _METRIC),
-            ("iptables", "-w", "-D", *self._forward_rule("-i")),
-            ("iptables", "-w", "-D", *self._forward_rule("-o")),
+            *(("iptables", "-w", "-D", *rule) for rule in self._forward_rules()),
             ("ip", "link", "del", self.bridge),
         ):
             try:
@@ -99,22 +101,17 @@ class HostNetwork:
         except OSError as error:
             log.warning("cannot set %s to %s: %s", name.replace("/", "."), value, error.strerror)
 
-    def _forward_rule(self, direction: str) -> list[str]:
+    def _forward_rules(self) -> list[list[str]]:
+        """What the bridge's pods say and hear, and what goes on from a service to another node's pod."""
+        pods = [["-i", self.bridge], ["-o", self.bridge]]
+        services = [[way, self.cluster_cidr, "-m", "conntrack", "--ctstate", "DNAT"] for way in ("-s", "-d")]
         return [
-            "FORWARD",
-            direction,
-            self.bridge,
-            "-m",
-            "comment",
-            "--comment",
-            "navarch pods",
-            "-j",
-            "ACCEPT",
+            *(["FORWARD", *rule, *_comment("navarch pods"), "-j", "ACCEPT"] for rule in pods),
+            *(["FORWARD", *rule, *_comment("navarch services"), "-j", "ACCEPT"] for rule in services),
         ]
 
     async def _accept_forwarding(self) -> None:
-        for direction in ("-i", "-o"):
-            rule = self._forward_rule(direction)
+        for rule in self._forward_rules():
             try:
                 await _run("iptables", "-w", "-C", *rule)
             except FileNotFoundError:
@@ -150,11 +147,23 @@ table ip {self.table} {{
   chain postrouting {{
     type nat hook postrouting priority 90; policy accept;
     ct status dnat ip saddr 127.0.0.0/8 oifname "{bridge}" masquerade
-    ct status dnat ip saddr {self._pod_cidr} oifname "{bridge}" masquerade
+    {self._same_bridge()}
     ip saddr {self._pod_cidr} ip daddr != {cluster} oifname != "{bridge}" masquerade
   }}
 }}
 """
+
+    def _same_bridge(self) -> str:
+        """Hide a pod from the pod of the same bridge that it reached by a port of the node, where needed.
+
+        The answer must come by the node to be translated back. It does when rules see bridged packets
+        (Docker and others turn that on); only who reached itself is hidden then.
+        """
+        where = f'oifname "{self.bridge}" masquerade'
+        if not _sees_bridged():
+            return f"ct status dnat ip saddr {self._pod_cidr} {where}"
+        pods = {port.pod_ip for ports in self._ports.values() for port in ports}
+        return "\n    ".join(f"ct status dnat ip saddr {ip} ip daddr {ip} {where}" for ip in sorted(pods))
 
     async def _load(self, *, check: bool) -> None:
         if not self._pod_cidr:
@@ -171,6 +180,17 @@ table ip {self.table} {{
             self._sysctl(f"net/ipv4/conf/{self.bridge}/route_localnet", "1")
         await _run("nft", "-f", "-", stdin=wanted)
         self._loaded = wanted
+
+
+def _sees_bridged() -> bool:
+    try:
+        return Path("/proc/sys/net/bridge/bridge-nf-call-iptables").read_text().strip() == "1"
+    except OSError:
+        return False
+
+
+def _comment(text: str) -> list[str]:
+    return ["-m", "comment", "--comment", text]
 
 
 async def _run(*command: str, stdin: str = "") -> str:

@@ -20,6 +20,7 @@ FILES = (
     "affinity",
     "container",
     "endpoints",
+    "endpointslice",
     "environment",
     "namespace",
     "node",
@@ -66,6 +67,8 @@ def structs() -> Iterator[type[Struct]]:
 
 def model(struct: type[Struct]) -> Any:
     name = struct.__name__
+    if name == "EndpointPort" and struct.__module__.endswith("endpointslice"):
+        return models.DiscoveryV1EndpointPort
     return getattr(models, RENAMED.get(name, f"V1{name}"))
 
 

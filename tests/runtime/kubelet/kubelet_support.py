@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import ipaddress
 import json
 import os
 import signal
@@ -76,6 +77,9 @@ class Cluster:
     def __init__(self, folder: Path, cidr: str, bridge: str) -> None:
         self.folder = folder
         self.cidr = cidr
+        # One for each of several kubelets that tests run at a time.
+        self.dns = f"169.254.20.{10 + int(cidr.split('.')[2]) // 16}"
+        self.services = cidr.replace("10.99.", "10.100.")
         self.bridge = bridge
         self.engine: Any = docker.APIClient(version="auto")
         self.admin = folder / "admin.conf"
@@ -115,7 +119,10 @@ class Cluster:
             "kubeletClientCertFile": str(pki / "kubelet-client.crt"),
             "kubeletClientKeyFile": str(pki / "kubelet-client.key"),
             "serviceAccountKeyFile": str(pki / "sa.key"),
+            # Not the loopback, so that pods get what they need to speak to the API.
+            "advertiseAddress": str(ipaddress.ip_network(self.cidr)[1]),
             "clusterCIDR": self.cidr,
+            "serviceCIDR": self.services,
         }
         (self.folder / "master.yaml").write_text(json.dumps(master))
         self._master = self._spawn("master", "master", "--config", str(self.folder / "master.yaml"))
@@ -134,8 +141,10 @@ class Cluster:
             "port": 0,
             "cniConfDir": str(self.folder / "cni"),
             "clusterCIDR": self.cidr,
+            "serviceCIDR": self.services,
             "bridge": self.bridge,
             "nodeIP": "127.0.0.1",
+            "clusterDNS": self.dns,
         }
         (self.folder / "kubelet.yaml").write_text(json.dumps(kubelet))
         self.config = load(self.folder / "kubelet.yaml")
@@ -179,6 +188,7 @@ class Cluster:
         for uid in uids:
             resources.remove_cgroup(uid, "cgroupfs")
         asyncio.run(HostNetwork(self.bridge, self.cidr).remove())
+        subprocess.run(["ip", "addr", "del", f"{self.dns}/32", "dev", "lo"], check=False)
         self.engine.close()
 
     def log(self) -> str:

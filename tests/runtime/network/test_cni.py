@@ -183,6 +183,7 @@ async def test_the_hosts_rules_are_ours_alone_and_go_again() -> None:
         assert "tcp dport 31234 dnat to 10.97.0.3:80" in table
         forward = await asyncio.to_thread(shown, "iptables", "-w", "-S", "FORWARD")
         assert forward.count(BRIDGE) == 2
+        assert forward.count(f"10.97.{NUMBER}.0/24") == 2
         routes = await asyncio.to_thread(shown, "ip", "route", "show", "type", "blackhole")
         assert f"10.97.{NUMBER}.0/24" in routes
         # Somebody flushes: the next look puts it back.
@@ -191,7 +192,9 @@ async def test_the_hosts_rules_are_ours_alone_and_go_again() -> None:
         assert "31234" in await asyncio.to_thread(shown, "nft", "list", "table", "ip", f"navarch_{BRIDGE}")
     finally:
         await host.remove()
-    assert BRIDGE not in await asyncio.to_thread(shown, "iptables", "-w", "-S", "FORWARD")
+    forward = await asyncio.to_thread(shown, "iptables", "-w", "-S", "FORWARD")
+    assert BRIDGE not in forward
+    assert f"10.97.{NUMBER}.0/24" not in forward
     assert await asyncio.to_thread(shown, "nft", "list", "table", "ip", f"navarch_{BRIDGE}") == ""
 
 

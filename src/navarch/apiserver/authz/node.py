@@ -69,9 +69,18 @@ class NodeAuthorizer:
                 return await self._named(node, a)
             case "services" | "endpoints" | "namespaces":
                 return _yes(a.verb in _READ and not a.subresource, f"a kubelet may only read {a.resource}")
+            case "serviceaccounts":
+                return await self._token(node, a)
             case "events":
                 return _yes(a.verb in ("create", "patch", "update"), "a kubelet may only write events")
         return NO_OPINION
+
+    async def _token(self, node: str, a: Attributes) -> Decision:
+        """For which of its pods a token may be is looked at when it is made."""
+        if a.verb != "create" or a.subresource != "token" or not a.name:
+            return Decision(None, "a kubelet may only create tokens of service accounts that its pods run as")
+        found = await self._pods.names_object(node, "serviceaccounts", a.namespace, a.name)
+        return _yes(found, f"no pod bound to node {node} runs as it")
 
     def _node(self, node: str, a: Attributes) -> Decision:
         if a.verb in _READ and not a.subresource:

@@ -42,8 +42,11 @@ class PodsOfNodes:
 
 
 def named(spec: Any, resource: str) -> set[str]:
-    """Names of the secrets or configmaps that a PodSpec names, wherever it does."""
+    """Names of the secrets, configmaps or service accounts that a PodSpec names, wherever it does."""
     found: set[str] = set()
+    if resource == "serviceaccounts":
+        _add(found, spec, "service_account_name")
+        return found
     key = "secret" if resource == "secrets" else "config_map"
     containers = [*(spec.init_containers or ()), *(spec.containers or ()), *(spec.ephemeral_containers or ())]
     for container in containers:

@@ -15,6 +15,7 @@ from navarch.apiserver.authz import ALLOWED, NO_OPINION, Attributes, Decision
 from navarch.registry.context import User
 
 MASTERS = "system:masters"
+SERVICE_ACCOUNTS = "system:serviceaccounts"
 
 
 class Rule(NamedTuple):
@@ -53,6 +54,15 @@ BY_GROUP: dict[str, tuple[Rule, ...]] = {
     BOOTSTRAPPERS: (rule("create get list watch", "certificates.k8s.io", "certificatesigningrequests"),),
 }
 
+#: What a service account may in its own namespace: see what runs there and how it is reached, no
+#: configuration and no secrets.
+OWN_NAMESPACE: tuple[Rule, ...] = (
+    rule(READ, "core", "pods services endpoints replicationcontrollers events"),
+    rule("get", "core", "pods/status serviceaccounts replicationcontrollers/status"),
+    rule(READ, "discovery.k8s.io", "endpointslices"),
+    rule(READ, "events.k8s.io", "events"),
+)
+
 #: The master's parts when they run as processes of their own.
 BY_USER: dict[str, tuple[Rule, ...]] = {
     "system:kube-scheduler": (
@@ -78,12 +88,14 @@ class Roles:
             return ALLOWED
         if not attributes.resource:
             return ALLOWED if attributes.verb in ("get", "head") and _open(attributes.path) else NO_OPINION
-        return ALLOWED if any(r.allows(attributes) for r in rules(user)) else NO_OPINION
+        return ALLOWED if any(r.allows(attributes) for r in rules(user, attributes.namespace)) else NO_OPINION
 
 
-def rules(user: User) -> list[Rule]:
-    """All rules that hold for a user."""
+def rules(user: User, namespace: str = "") -> list[Rule]:
+    """All rules that hold for a user, in a namespace when one is given."""
     found = [rule for group in user.groups for rule in BY_GROUP.get(group, ())]
+    if namespace and f"{SERVICE_ACCOUNTS}:{namespace}" in user.groups:
+        found += OWN_NAMESPACE
     return found + list(BY_USER.get(user.name, ()))
 
 

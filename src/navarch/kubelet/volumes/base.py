@@ -18,6 +18,7 @@ import msgspec
 from navarch.api.pod import Pod
 from navarch.api.volume import Volume
 from navarch.kubelet.objects import PodObjects
+from navarch.kubelet.tokens import TokenSource
 
 _DATA = "..data"
 
@@ -37,6 +38,7 @@ class Context(msgspec.Struct, frozen=True):
     pod: Pod
     folder: Path
     objects: PodObjects
+    tokens: TokenSource
     node_ip: str = ""
     pod_ip: str = ""
     allocatable: Mapping[str, int] = {}

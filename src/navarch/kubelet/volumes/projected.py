@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """projected.
 
-Several of ConfigMap, Secret and downward API in one folder, on a tmpfs since secrets may be among them.
+Several of ConfigMap, Secret, downward API and service account token in one folder, on a tmpfs since secrets
+may be among them.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from navarch.api.volume import Volume
+from navarch.api.volume import ServiceAccountTokenProjection, Volume
+from navarch.kubelet.tokens import TokenUnavailable
 from navarch.kubelet.volumes import config_map, downward, secret
 from navarch.kubelet.volumes.base import Context, File, VolumeError, mount_tmpfs, write_files
+from navarch.kubelet.volumes.payload import DEFAULT_MODE, safe
+
+_SECONDS = 3600
 
 
 class ProjectedVolume:
@@ -34,8 +39,22 @@ class ProjectedVolume:
                 )
             elif part.downward_api is not None:
                 shown |= downward.files(context, part.downward_api.items, source.default_mode)
+            elif part.service_account_token is not None:
+                shown |= await _token(context, part.service_account_token, source.default_mode)
             else:
                 raise VolumeError(f"projected volume {volume.name!r} has a source this kubelet does not know")
         await asyncio.to_thread(mount_tmpfs, context.folder, "mode=0755")
         write_files(context.folder, shown, context.fs_group)
         return context.folder
+
+
+async def _token(
+    context: Context, wanted: ServiceAccountTokenProjection, default_mode: int | None
+) -> dict[str, File]:
+    safe(wanted.path)
+    seconds = wanted.expiration_seconds or _SECONDS
+    try:
+        token = await context.tokens.get(context.pod, wanted.audience or "", seconds)
+    except TokenUnavailable as error:
+        raise VolumeError(str(error)) from None
+    return {wanted.path: File(token.encode(), DEFAULT_MODE if default_mode is None else default_mode)}

@@ -17,15 +17,17 @@ def plugins(
     service_cidr: str = "10.96.0.0/16",
     toleration_seconds: int = 300,
     node_ports: tuple[int, int] = (30000, 32767),
+    service_account_tokens: bool = False,
 ) -> list[Admission]:
     """service_cidr: where service addresses come from. node_ports: first and last port of services on nodes.
+    service_account_tokens: whether pods get a token of their service account.
 
     Raises ValueError for a range that is none.
     """
     return [
         NamespaceLifecycle(),
         NodeRestriction(),
-        ServiceAccount(),
+        ServiceAccount(tokens=service_account_tokens),
         CertificateRequests(),
         DefaultTolerations(toleration_seconds),
         ServiceAllocation(service_cidr, node_ports),

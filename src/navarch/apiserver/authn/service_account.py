@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Authentication by service account token: signed by us, for us, in time, and what it is bound to exists."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+
+from navarch.api import meta
+from navarch.api.errors import StatusError
+from navarch.apiserver import tokens
+from navarch.apiserver.authn import Known
+from navarch.apiserver.authz.roles import SERVICE_ACCOUNTS as GROUP
+from navarch.registry.context import User
+from navarch.registry.registry import Registry
+
+#: Seconds for which a pod that ends may still use its token.
+_LEEWAY = 60
+#: Tokens whose signature was verified; what they are bound to is looked at every time.
+_KEPT = 10_000
+
+
+class ServiceAccountTokens:
+    def __init__(
+        self, registry: Registry, signer: tokens.Signer, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._registry = registry
+        self._signer = signer
+        self._clock = clock
+        self._verified: dict[bytes, tokens.Claims] = {}
+
+    async def find(self, token: str) -> Known | None:
+        if token.count(".") != 2:
+            return None
+        digest = hashlib.sha256(token.encode(errors="surrogateescape")).digest()
+        claims = self._verified.get(digest)
+        if claims is None:
+            claims = self._signer.verify(token)
+            if claims is None:
+                return None
+            if len(self._verified) >= _KEPT:
+                self._verified.clear()
+            self._verified[digest] = claims
+        moment = self._clock()
+        if claims.iss != self._signer.issuer or not tokens.covers(claims.aud, [self._signer.issuer]):
+            return None
+        if not claims.nbf - 5 <= moment < claims.exp or not self._lives(claims, moment):
+            return None
+        return Known(_user(claims), lasting=False)
+
+    def _lives(self, claims: tokens.Claims, moment: float) -> bool:
+        """Whether the account, and the pod when there is one, are those that the token was made for."""
+        bound = claims.bound
+        wanted = [("serviceaccounts", bound.serviceaccount)]
+        if bound.pod is not None:
+            wanted.append(("pods", bound.pod))
+        for resource, named in wanted:
+            try:
+                found = tokens.find(self._registry, resource, bound.namespace, named.name)
+            except StatusError:
+                return False
+            if found.metadata.uid != named.uid:
+                return False
+            ends = found.metadata.deletion_timestamp
+            if ends and meta.parse_time(ends).timestamp() + _LEEWAY < moment:
+                return False
+        return True
+
+
+def _user(claims: tokens.Claims) -> User:
+    bound = claims.bound
+    extra = {"authentication.kubernetes.io/credential-id": [f"JTI={claims.jti}"]}
+    if bound.pod is not None:
+        extra["authentication.kubernetes.io/pod-name"] = [bound.pod.name]
+        extra["authentication.kubernetes.io/pod-uid"] = [bound.pod.uid]
+    if bound.node is not None:
+        extra["authentication.kubernetes.io/node-name"] = [bound.node.name]
+        extra["authentication.kubernetes.io/node-uid"] = [bound.node.uid]
+    return User(
+        name=claims.sub,
+        groups=(GROUP, f"{GROUP}:{bound.namespace}"),
+        uid=bound.serviceaccount.uid,
+        extra=extra,
+    )

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Service account tokens: JSON Web Tokens (RFC 7519) signed with ES256, bound to an audience, a time and,
+where asked, a pod. Made for TokenRequests here; read again by `authn.service_account`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from msgspec.structs import replace
+
+from navarch.api import errors
+from navarch.api.errors import StatusError
+from navarch.api.tokenreview import TOKEN_REQUEST, TokenRequest, TokenRequestStatus
+from navarch.registry.admission.node_restriction import node_of
+from navarch.registry.context import SYSTEM, Context
+from navarch.registry.registry import Registry
+
+ISSUER = "https://kubernetes.default.svc.cluster.local"
+_SECONDS = 3600
+_HASH = ec.ECDSA(hashes.SHA256())
+_HALF = 32  # bytes of each number of a P-256 signature
+
+
+class Named(msgspec.Struct, frozen=True):
+    name: str
+    uid: str
+
+
+class Bound(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The claim `kubernetes.io`."""
+
+    namespace: str
+    serviceaccount: Named
+    pod: Named | None = None
+    node: Named | None = None
+    secret: Named | None = None
+
+
+class Claims(msgspec.Struct, frozen=True):
+    iss: str
+    sub: str
+    aud: list[str]
+    exp: int
+    iat: int
+    nbf: int
+    jti: str
+    bound: Bound = msgspec.field(name="kubernetes.io")
+
+
+class Signer:
+    """Signs and verifies with one key."""
+
+    def __init__(self, key: bytes, issuer: str = ISSUER) -> None:
+        """key: PEM of a P-256 private key. Raises ValueError for another."""
+        loaded = serialization.load_pem_private_key(key, None)
+        if not isinstance(loaded, ec.EllipticCurvePrivateKey) or not isinstance(loaded.curve, ec.SECP256R1):
+            raise ValueError("not a P-256 private key")
+        self._private = loaded
+        self._public = loaded.public_key()
+        self.issuer = issuer
+        point = self._public.public_bytes(
+            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+        )
+        digest = hashes.Hash(hashes.SHA256())
+        digest.update(point)
+        id = _text(digest.finalize()[:16])
+        self._head = _text(msgspec.json.encode({"alg": "ES256", "kid": id, "typ": "JWT"}))
+
+    def sign(self, claims: Claims) -> str:
+        body = f"{self._head}.{_text(msgspec.json.encode(claims))}"
+        r, s = utils.decode_dss_signature(self._private.sign(body.encode(), _HASH))
+        return f"{body}.{_text(r.to_bytes(_HALF) + s.to_bytes(_HALF))}"
+
+    def verify(self, token: str) -> Claims | None:
+        """The claims of a token that this key signed, whatever they say; None for every other text."""
+        head, _, rest = token.partition(".")
+        if head != self._head:  # ours has one form only: no other algorithm is even looked at
+            return None
+        body, _, signature = rest.partition(".")
+        try:
+            raw = _bytes(signature)
+            if len(raw) != 2 * _HALF:
+                return None
+            encoded = utils.encode_dss_signature(int.from_bytes(raw[:_HALF]), int.from_bytes(raw[_HALF:]))
+            self._public.verify(encoded, f"{head}.{body}".encode(), _HASH)
+            return msgspec.json.decode(_bytes(body), type=Claims)
+        except (InvalidSignature, binascii.Error, ValueError, msgspec.MsgspecError):
+            return None
+
+
+class Issuer:
+    """Answers TokenRequests."""
+
+    def __init__(self, registry: Registry, signer: Signer, *, clock: Callable[[], float] = time.time) -> None:
+        self._registry = registry
+        self._signer = signer
+        self._clock = clock
+        registry.reviewers[TOKEN_REQUEST] = self.issue
+
+    async def issue(self, ctx: Context, asked: TokenRequest) -> TokenRequest:
+        """Raises StatusError 403, 404, 409, 422."""
+        meta, spec = asked.metadata, asked.spec
+        namespace, name = meta.namespace or "", meta.name or ""
+        account = self._find("serviceaccounts", namespace, name)
+        ref = spec.bound_object_ref
+        pod: Any = None
+        if ref is not None:
+            if ref.kind != "Pod" or ref.api_version not in (None, "", "v1"):
+                found = errors.invalid("spec.boundObjectRef.kind", ref.kind, "only pods (v1) are supported")
+                raise errors.invalid_object("TokenRequest", name, [found], "authentication.k8s.io")
+            pod = self._find("pods", namespace, ref.name or "")
+            if ref.uid and ref.uid != pod.metadata.uid:
+                why = f"the UID in the bound object reference ({ref.uid}) does not match the UID in record"
+                raise errors.conflict("pods", ref.name or "", why)
+            if (pod.spec.service_account_name or "default") != name:
+                why = f"cannot bind a token of service account {name!r} to a pod that runs as another"
+                raise errors.forbidden_request("serviceaccounts", name, why)
+        self._check_node(ctx, name, pod)
+        moment = int(self._clock())
+        ends = moment + (spec.expiration_seconds or _SECONDS)
+        claims = Claims(
+            iss=self._signer.issuer,
+            sub=f"system:serviceaccount:{namespace}:{name}",
+            aud=spec.audiences or [self._signer.issuer],
+            exp=ends,
+            iat=moment,
+            nbf=moment,
+            jti=str(uuid.uuid4()),
+            bound=Bound(
+                namespace, _named(account), _named(pod) if pod is not None else None, self._node(pod)
+            ),
+        )
+        status = TokenRequestStatus(
+            token=self._signer.sign(claims),
+            expiration_timestamp=datetime.fromtimestamp(ends, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )
+        full = replace(spec, audiences=claims.aud, expiration_seconds=ends - moment)
+        return replace(asked, spec=full, status=status)
+
+    def _check_node(self, ctx: Context, name: str, pod: Any) -> None:
+        """A kubelet gets tokens only for pods that are on its node."""
+        node = node_of(ctx.user)
+        if node is None:
+            return
+        if pod is None:
+            why = f'node "{node}" can only ask for tokens that are bound to one of its pods'
+        elif pod.spec.node_name != node:
+            why = f'node "{node}" can only ask for tokens of pods that are bound to it'
+        else:
+            return
+        raise errors.forbidden_request("serviceaccounts", name, why)
+
+    def _node(self, pod: Any) -> Named | None:
+        if pod is None or not pod.spec.node_name:
+            return None
+        try:
+            return _named(self._find("nodes", None, pod.spec.node_name))
+        except StatusError:
+            return None
+
+    def _find(self, resource: str, namespace: str | None, name: str) -> Any:
+        return find(self._registry, resource, namespace, name)
+
+
+def find(registry: Registry, resource: str, namespace: str | None, name: str) -> Any:
+    """An object of the core group. Raises StatusError 404."""
+    kind = registry.scheme.resource("", "v1", resource)
+    if kind is None:
+        raise errors.not_found(resource, name)
+    return kind.decode(registry.get(kind, namespace, name, Context(SYSTEM)).value)
+
+
+def _named(obj: Any) -> Named:
+    return Named(obj.metadata.name or "", obj.metadata.uid or "")
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+def covers(audiences: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether a token for these audiences is for one of the wanted."""
+    return any(audience in wanted for audience in audiences)

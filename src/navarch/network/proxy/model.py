@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which addresses a service has on this node, and which endpoints each of them leads to.
+
+Pure: from views to values. How that becomes rules is not known here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from navarch.network.proxy.views import (
+    OTHER_PROXY,
+    EndpointView,
+    PortView,
+    ServiceView,
+    SliceView,
+    SpecView,
+)
+
+#: Seconds of session affinity when the service does not say (API reference, ClientIPConfig).
+AFFINITY_SECONDS = 10800
+
+
+class Backend(NamedTuple):
+    ip: str
+    port: int
+
+
+class Address(NamedTuple):
+    """Where clients connect to. ip "" is every address of the node itself (a NodePort)."""
+
+    ip: str
+    protocol: str  # tcp, udp, sctp
+    port: int
+
+
+class Frontend(NamedTuple):
+    """What an address leads to."""
+
+    #: Names the service's port; addresses of one port share the memory of their clients.
+    port: str
+    #: For clients in the cluster, the node included. None: nothing answers.
+    inside: tuple[Backend, ...]
+    #: For clients outside, when they may only go to this node's endpoints; None: the same as inside.
+    outside: tuple[Backend, ...] | None = None
+    #: Not the cluster's own address: a NodePort, an external IP, a load balancer's.
+    external: bool = False
+    #: Session affinity in seconds, 0 for none.
+    timeout: int = 0
+
+
+class Plan(NamedTuple):
+    """A service on this node."""
+
+    frontends: dict[Address, Frontend]
+    #: Addresses of endpoints on this node: one may connect to itself through the service.
+    local: frozenset[str]
+
+
+NOTHING = Plan({}, frozenset())
+
+
+class _Pools(NamedTuple):
+    everywhere: list[Backend]
+    here: list[Backend]
+
+
+def plan(service: ServiceView, slices: Iterable[SliceView], node: str, before: Plan = NOTHING) -> Plan:
+    """before: the service's last plan; what stays keeps its place in the order of endpoints."""
+    spec = service.spec
+    if spec is None or not proxied(service):
+        return NOTHING
+    cluster_ips = [ip for ip in spec.cluster_ips or [spec.cluster_ip or ""] if _is_v4(ip)]
+    others = [ip for ip in (*(spec.external_ips or ()), *_ingress(service)) if _is_v4(ip)]
+    timeout = _timeout(spec)
+    known = list(slices)
+    frontends: dict[Address, Frontend] = {}
+    local: set[str] = set()
+    for port in spec.ports or ():
+        protocol = (port.protocol or "TCP").lower()
+        if protocol not in ("tcp", "udp", "sctp"):
+            continue
+        pools = _pools(port, known, node)
+        local.update(backend.ip for backend in pools.here)
+        label = f"{service.metadata.namespace}/{service.metadata.name}:{port.name or ''}/{protocol}"
+        for ip in cluster_ips:
+            address = Address(ip, protocol, port.port)
+            inside = pools.here if spec.internal_traffic_policy == "Local" else pools.everywhere
+            old = before.frontends.get(address)
+            frontends[address] = Frontend(label, arrange(old.inside if old else (), inside), timeout=timeout)
+        outer = [Address(ip, protocol, port.port) for ip in others]
+        if port.node_port:
+            outer.append(Address("", protocol, port.node_port))
+        for address in outer:
+            old = before.frontends.get(address)
+            outside = None
+            if spec.external_traffic_policy == "Local":
+                outside = arrange((old.outside or ()) if old else (), pools.here)
+            inside_now = arrange(old.inside if old else (), pools.everywhere)
+            frontends[address] = Frontend(label, inside_now, outside, external=True, timeout=timeout)
+    return Plan(frontends, frozenset(local))
+
+
+def proxied(service: ServiceView) -> bool:
+    """Headless services and those that are only a name have no address to lead anywhere."""
+    spec = service.spec
+    if spec is None or spec.type == "ExternalName" or not spec.cluster_ip or spec.cluster_ip == "None":
+        return False
+    return OTHER_PROXY not in (service.metadata.labels or {})
+
+
+def arrange(before: tuple[Backend, ...], wanted: list[Backend]) -> tuple[Backend, ...]:
+    """The wanted in an order that differs from the one before in as few places as can be."""
+    missing = set(wanted)
+    places: list[Backend | None] = []
+    for old in before[: len(wanted)]:
+        places.append(old if old in missing else None)
+        missing.discard(old)
+    places += [None] * (len(wanted) - len(places))
+    fill = (backend for backend in wanted if backend in missing)
+    return tuple(place if place is not None else next(fill) for place in places)
+
+
+def _pools(port: PortView, slices: list[SliceView], node: str) -> _Pools:
+    """Endpoints that are ready; when there are none, those that end but still serve (KEP-1669)."""
+    ready: dict[Backend, bool] = {}
+    ending: dict[Backend, bool] = {}
+    for one in slices:
+        if one.address_type != "IPv4":
+            continue
+        number = _number(port, one)
+        if not number:
+            continue
+        for endpoint in one.endpoints or ():
+            # All addresses of an endpoint are the same thing: the first is enough (API reference).
+            if not endpoint.addresses or not _is_v4(endpoint.addresses[0]):
+                continue
+            backend = Backend(endpoint.addresses[0], number)
+            if _ready(endpoint):
+                ready[backend] = endpoint.node_name == node
+            elif _ending(endpoint):
+                ending[backend] = endpoint.node_name == node
+    everywhere = sorted(ready or ending)
+    here = sorted(b for b, mine in ready.items() if mine) or sorted(b for b, mine in ending.items() if mine)
+    return _Pools(everywhere, here)
+
+
+def _number(port: PortView, one: SliceView) -> int:
+    for candidate in one.ports or ():
+        same = (candidate.protocol or "TCP") == (port.protocol or "TCP")
+        if same and (candidate.name or "") == (port.name or ""):
+            return candidate.port or 0
+    return 0
+
+
+def _ready(endpoint: EndpointView) -> bool:
+    return endpoint.conditions is None or endpoint.conditions.ready is not False
+
+
+def _ending(endpoint: EndpointView) -> bool:
+    conditions = endpoint.conditions
+    return conditions is not None and bool(conditions.terminating) and conditions.serving is not False
+
+
+def _ingress(service: ServiceView) -> list[str]:
+    balancer = service.status.load_balancer if service.status is not None else None
+    if service.spec is None or service.spec.type != "LoadBalancer" or balancer is None:
+        return []
+    return [i.ip for i in balancer.ingress or () if i.ip and i.ip_mode != "Proxy"]
+
+
+def _timeout(spec: SpecView) -> int:
+    if spec.session_affinity != "ClientIP":
+        return 0
+    config = spec.session_affinity_config
+    given = config.client_ip.timeout_seconds if config is not None and config.client_ip is not None else None
+    return given or AFFINITY_SECONDS
+
+
+def _is_v4(ip: str) -> bool:
+    """Addresses come from users: nothing else may reach the rules."""
+    try:
+        ipaddress.IPv4Address(ip)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Service account tokens: who gets one, what it may, and when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jwt_support
+import pytest
+from apiserver_support import Http, Standalone
+
+from navarch import pki
+from navarch.api.container import Container
+from navarch.api.errors import StatusError
+from navarch.api.meta import ObjectMeta
+from navarch.api.pod import Pod
+from navarch.api.podspec import PodSpec
+from navarch.api.scheme import scheme
+from navarch.api.serviceaccount import ServiceAccount
+from navarch.api.tokenreview import BoundObjectReference, TokenRequest, TokenRequestSpec
+from navarch.apiserver.authz import Attributes
+from navarch.apiserver.authz.node import NodeAuthorizer
+from navarch.apiserver.authz.pods import PodsOfNodes
+from navarch.apiserver.tokens import Bound, Claims, Issuer, Named, Signer
+from navarch.client.local import LocalClient
+from navarch.registry.admission.standard import plugins
+from navarch.registry.context import User
+from navarch.registry.registry import Registry
+from navarch.store.sqlite import SqliteStore
+
+
+def claims(**more: Any) -> Claims:
+    now = int(time.time())
+    bound = Bound("default", Named("default", "u"))
+    given = {"iss": "i", "sub": "s", "aud": ["i"], "exp": now + 60, "iat": now, "nbf": now, "jti": "j"}
+    return Claims(**{**given, "bound": bound, **more})
+
+
+def test_only_our_key_and_our_algorithm_count() -> None:
+    signer = Signer(pki.new_key(), "i")
+    token = signer.sign(claims())
+    assert signer.verify(token) == claims()
+    assert Signer(pki.new_key(), "i").verify(token) is None
+    head, body, signature = token.split(".")
+    none = base64.urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=").decode()
+    other = base64.urlsafe_b64encode(b'{"iss":"i"}').rstrip(b"=").decode()
+    for bad in (
+        f"{none}.{body}.",
+        f"{head}.{other}.{signature}",
+        f"{head}.{body}.{signature[:-4]}",
+        f"{head}.{body}.AAAA",
+        f"{head}.{body}",
+        "",
+        f"{head}..",
+        f"{head}.{body}.ü",
+    ):
+        assert signer.verify(bad) is None
+
+
+def test_tokens_are_as_others_read_them() -> None:
+    """An independent reading of the signature with the public key."""
+    key = pki.new_key()
+    assert jwt_support.claims(Signer(key).sign(claims()), pki.public_key(key))["sub"] == "s"
+
+
+async def made(http: Http, namespace: str, **spec: Any) -> tuple[int, Any]:
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/default/token"
+    body = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "spec": spec}
+    return await http("POST", path, json=body)
+
+
+@pytest.fixture
+def account(server: Standalone, namespace: str) -> str:
+    """A namespace whose service account is there."""
+    for _ in range(100):
+        if server.kubectl("get", "serviceaccount", "default", "-n", namespace, "-o", "name", check=False) == (
+            "serviceaccount/default\n"
+        ):
+            return namespace
+        time.sleep(0.05)
+    raise AssertionError("the namespace got no service account")
+
+
+async def asked_as(http: Http, token: str, path: str) -> int:
+    code, _ = await http("GET", path, headers={"Authorization": f"Bearer {token}"})
+    return code
+
+
+async def test_a_token_is_its_accounts_and_reads_its_own_namespace(http: Http, account: str) -> None:
+    code, answer = await made(http, account)
+    assert code == 201, answer
+    token = answer["status"]["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    review = {"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1"}
+    _, who = await http(
+        "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", json=review, headers=headers
+    )
+    user = who["status"]["userInfo"]
+    assert user["username"] == f"system:serviceaccount:{account}:default"
+    assert {"system:serviceaccounts", f"system:serviceaccounts:{account}"} <= set(user["groups"])
+    assert await asked_as(http, token, "/api/v1") == 200
+    assert await asked_as(http, token, f"/api/v1/namespaces/{account}/pods") == 200
+    for path in (
+        f"/api/v1/namespaces/{account}/secrets",
+        "/api/v1/namespaces/default/pods",
+        "/api/v1/pods",
+        "/api/v1/nodes",
+    ):
+        assert await asked_as(http, token, path) == 403
+    assert await asked_as(http, token[:-2], "/api/v1") == 401
+
+
+async def test_a_bound_token_ends_with_its_pod(http: Http, account: str) -> None:
+    pods = f"/api/v1/namespaces/{account}/pods"
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "x"}]}}
+    code, created = await http("POST", pods, json=pod)
+    assert code == 201
+    uid = created["metadata"]["uid"]
+    ref = {"kind": "Pod", "apiVersion": "v1", "name": "p", "uid": uid}
+    code, answer = await made(http, account, boundObjectRef=ref, expirationSeconds=600)
+    assert code == 201, answer
+    token = answer["status"]["token"]
+    assert await asked_as(http, token, pods) == 200
+    wrong = {**ref, "uid": "another"}
+    assert (await made(http, account, boundObjectRef=wrong))[0] == 409
+    assert (await made(http, account, boundObjectRef={**ref, "name": "none"}))[0] == 404
+    assert (await made(http, account, boundObjectRef={"kind": "Secret", "name": "s"}))[0] == 422
+    assert (await made(http, account, expirationSeconds=5))[0] == 422
+    await http("DELETE", f"{pods}/p?gracePeriodSeconds=0")
+    for _ in range(100):
+        if await asked_as(http, token, pods) == 401:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the token outlived its pod")
+
+
+async def test_a_token_for_others_is_none_for_us_and_ends_with_its_account(http: Http, account: str) -> None:
+    _, answer = await made(http, account, audiences=["vault"])
+    assert await asked_as(http, answer["status"]["token"], "/api/v1") == 401
+    _, answer = await made(http, account)
+    token = answer["status"]["token"]
+    assert await asked_as(http, token, "/api/v1") == 200
+    await http("DELETE", f"/api/v1/namespaces/{account}/serviceaccounts/default")
+    assert await asked_as(http, token, "/api/v1") == 401
+    assert json.dumps(answer["spec"]["audiences"])
+
+
+async def test_a_kubelet_gets_tokens_of_its_own_pods_only(tmp_path: Path) -> None:
+    store = SqliteStore(str(tmp_path / "store.db"))
+    await store.start()
+    registry = Registry(store, scheme(), admission=plugins())
+    await registry.start()
+    try:
+        Issuer(registry, Signer(pki.new_key()))
+        admin = LocalClient(registry, User(name="admin", groups=("system:masters",)))
+        await admin.create(ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
+        for node in ("here", "there"):
+            spec = PodSpec(node_name=node, containers=[Container(name="c", image="x")])
+            await admin.create(Pod(metadata=ObjectMeta(name=node, namespace="default"), spec=spec))
+        user = User(name="system:node:here", groups=("system:nodes",))
+        kubelet = LocalClient(registry, user)
+
+        async def ask(ref: BoundObjectReference | None) -> str:
+            spec = TokenRequestSpec(bound_object_ref=ref)
+            request = TokenRequest(metadata=ObjectMeta(name="default", namespace="default"), spec=spec)
+            answer = await kubelet.create_token(request)
+            return answer.status.token if answer.status else ""
+
+        assert await ask(BoundObjectReference(kind="Pod", name="here"))
+        for ref in (BoundObjectReference(kind="Pod", name="there"), None):
+            with pytest.raises(StatusError) as refused:
+                await ask(ref)
+            assert refused.value.code == 403
+        authorizer = NodeAuthorizer(PodsOfNodes(registry))
+        wanted = Attributes(user, "create", "", "serviceaccounts", "token", "default", "default")
+        assert (await authorizer.authorize(wanted)).allowed
+        for other in (wanted._replace(name="another"), wanted._replace(verb="get", subresource="")):
+            assert not (await authorizer.authorize(other)).allowed
+    finally:
+        await registry.close()
+        await store.close()

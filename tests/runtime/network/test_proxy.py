@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Services by real traffic: a real API in process, real nftables in a namespace, real TCP and UDP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from proxy_ground import NODE, Ground, ground
+
+from navarch.api.endpointslice import EndpointSlice
+from navarch.api.errors import StatusError
+from navarch.api.namespace import Namespace
+from navarch.api.scheme import scheme
+from navarch.api.service import Service
+from navarch.client.local import LocalClient
+from navarch.network.netns import run_in
+from navarch.network.proxy.kernel import Kernel
+from navarch.network.proxy.service import ServiceProxy
+from navarch.registry.admission.standard import plugins
+from navarch.registry.context import User
+from navarch.registry.registry import Registry
+from navarch.store.sqlite import SqliteStore
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(
+        os.geteuid() != 0 or shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin") is None,
+        reason="needs root and nftables",
+    ),
+]
+
+VIP = "10.96.0.10"
+EXTERNAL = "203.0.113.9"
+PODS = ("pod1", "pod2", "pod3")
+
+
+@pytest.fixture(scope="module")
+def land() -> Iterator[Ground]:
+    with ground() as here:
+        for name in ("pod1", "pod2", "pod3", "pod4"):
+            here[name].serve("tcp", 8080)
+            here[name].serve("udp", 8053)
+        yield here
+
+
+class World:
+    """The API and the proxy of one node."""
+
+    def __init__(self, land: Ground, client: LocalClient) -> None:
+        self.land = land
+        self.client = client
+        self.proxy = ServiceProxy(
+            client,
+            "here",
+            service_cidr="10.96.0.0/16",
+            cluster_cidr="10.244.0.0/16",
+            kernel=Kernel(("ip", "netns", "exec", land.node), lambda function: run_in(land.pid, function)),
+            look=0.1,
+        )
+
+    async def service(self, ports: list[dict[str, Any]], name: str = "web", **spec: Any) -> None:
+        body = {"metadata": {"name": name}, "spec": {"clusterIP": VIP, "ports": ports, **spec}}
+        await self.heard(await self.client.create(msgspec.convert(body, Service), "default"))
+
+    async def delete(self, name: str) -> None:
+        await self.client.delete(Service, name, "default")
+        async with asyncio.timeout(5):
+            while ("default", name) in self.proxy.table.plans:
+                await asyncio.sleep(0.005)
+            await self.proxy.settled.wait()
+
+    async def endpoints(
+        self, *pods: str | dict[str, Any], name: str = "web", **ports: tuple[str, int]
+    ) -> None:
+        """Write the slice. A pod is a name, or a dictionary with name, node and conditions."""
+        body = {
+            "metadata": {
+                "name": f"{name}-1",
+                "namespace": "default",
+                "labels": {"kubernetes.io/service-name": name},
+            },
+            "addressType": "IPv4",
+            "endpoints": [self._endpoint(pod) for pod in pods],
+            "ports": [
+                {"name": port, "protocol": protocol, "port": number}
+                for port, (protocol, number) in (ports or {"": ("TCP", 8080)}).items()
+            ],
+        }
+        one = msgspec.convert(body, EndpointSlice)
+        try:
+            stored = await self.client.create(one, "default")
+        except StatusError:
+            stored = await self.client.update(one)
+        await self.heard(stored)
+
+    def _endpoint(self, pod: str | dict[str, Any]) -> dict[str, Any]:
+        given = {"name": pod} if isinstance(pod, str) else pod
+        return {
+            "addresses": [self.land[given["name"]].ip],
+            "nodeName": given.get("node", "here"),
+            "conditions": given.get("conditions", {"ready": True}),
+        }
+
+    async def heard(self, stored: Service | EndpointSlice) -> None:
+        """Until the proxy has got an object and the kernel what it means."""
+        informer = self.proxy.services if isinstance(stored, Service) else self.proxy.slices
+        async with asyncio.timeout(5):
+            while True:
+                seen = informer.get(stored.metadata.name or "", "default")
+                if seen is not None and seen.metadata.resource_version == stored.metadata.resource_version:
+                    break
+                await asyncio.sleep(0.005)
+            await self.proxy.settled.wait()
+
+    async def tcp(self, who: str, ip: str = VIP, port: int = 80, times: int = 1) -> list[str]:
+        return await asyncio.to_thread(self.land[who].tcp, ip, port, times)
+
+    async def servers(self, who: str, ip: str = VIP, port: int = 80, times: int = 30) -> set[str]:
+        return {answer.split()[0] for answer in await self.tcp(who, ip, port, times)}
+
+
+@pytest.fixture
+async def world(land: Ground, tmp_path: Path) -> AsyncIterator[World]:
+    store = SqliteStore(str(tmp_path / "store.db"))
+    await store.start()
+    registry = Registry(store, scheme(), admission=plugins(service_cidr="10.96.0.0/16", toleration_seconds=1))
+    await registry.start()
+    client = LocalClient(registry, User(name="test", groups=("system:masters",)))
+    with contextlib.suppress(StatusError):
+        await client.create(msgspec.convert({"metadata": {"name": "default"}}, Namespace))
+    here = World(land, client)
+    task = asyncio.create_task(here.proxy.run())
+    try:
+        await asyncio.wait_for(here.proxy.settled.wait(), 10)
+        yield here
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await task
+        await here.proxy.remove()
+        assert "navarch" not in land.nft("list", "ruleset")
+        await registry.close()
+        await store.close()
+
+
+PORT80 = [{"port": 80, "targetPort": 8080}]
+
+
+async def test_connections_are_spread_and_keep_their_source(world: World) -> None:
+    await world.service(PORT80)
+    await world.endpoints(*PODS)
+    answers = await world.tcp("pod4", times=120)
+    counts = Counter(answers)
+    assert set(counts) == {f"{pod} {world.land['pod4'].ip}" for pod in PODS}
+    assert min(counts.values()) > 15
+    assert await world.servers("node") == set(PODS)
+
+
+async def test_a_pod_reaches_itself_through_its_service(world: World) -> None:
+    await world.service(PORT80)
+    await world.endpoints("pod1")
+    (answer,) = await world.tcp("pod1")
+    assert answer.startswith("pod1 ")
+
+
+async def test_without_endpoints_and_unknown_addresses_are_refused_at_once(world: World) -> None:
+    await world.service(
+        [{"port": 80, "nodePort": 30080}],
+        type="NodePort",
+        externalIPs=[EXTERNAL],
+    )
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for who, ip, port in (
+        *(("pod1", VIP, 80), ("node", VIP, 80), ("pod1", "10.96.7.7", 443), ("node", "10.96.7.7", 443)),
+        *(("outside", NODE, 30080), ("node", NODE, 30080), ("pod1", EXTERNAL, 80), ("outside", VIP, 80)),
+    ):
+        assert await world.tcp(who, ip, port) == ["ConnectionRefusedError"], (who, ip, port)
+    assert world.land["pod1"].udp("unknown", "10.96.7.7", 53) == "ConnectionRefusedError"
+    assert loop.time() - began < 1.0
+
+
+async def test_a_change_leaves_other_connections_alone(world: World) -> None:
+    await world.service(PORT80)
+    await world.endpoints("pod1", "pod2")
+    land = world.land
+    held = {f"c{number}": land["pod4"].open(f"c{number}", VIP, 80) for number in range(8)}
+    assert {answer.split()[0] for answer in held.values()} == {"pod1", "pod2"}
+    await world.endpoints("pod2", "pod3")
+    assert await world.servers("pod4") == {"pod2", "pod3"}
+    await world.endpoints("pod3")
+    assert await world.servers("pod4") == {"pod3"}
+    for key in held:
+        assert land["pod4"].say(key) == "hello"
+
+
+async def test_readiness_decides_and_ending_ones_serve_when_nothing_else_does(world: World) -> None:
+    ending = {"ready": False, "serving": True, "terminating": True}
+    await world.service(PORT80)
+    await world.endpoints(
+        "pod1", {"name": "pod2", "conditions": {"ready": False}}, {"name": "pod3", "conditions": ending}
+    )
+    assert await world.servers("pod4") == {"pod1"}
+    await world.endpoints(
+        {"name": "pod2", "conditions": {"ready": False}}, {"name": "pod3", "conditions": ending}
+    )
+    assert await world.servers("pod4") == {"pod3"}
+    await world.endpoints({"name": "pod2", "conditions": {"ready": False}})
+    assert await world.tcp("pod4") == ["ConnectionRefusedError"]
+
+
+async def test_a_client_with_affinity_stays_and_moves_only_when_its_endpoint_goes(world: World) -> None:
+    await world.service(
+        [{"port": 80, "targetPort": 8080, "nodePort": 30080}], type="NodePort", sessionAffinity="ClientIP"
+    )
+    await world.endpoints(*PODS)
+    (first,) = await world.servers("pod4")
+    assert await world.servers("pod4", NODE, 30080) == {first}
+    others = [pod for pod in PODS if pod != first]
+    await world.endpoints(first, "pod4")
+    assert await world.servers("pod4") == {first}
+    await world.endpoints(*others)
+    (second,) = await world.servers("pod4")
+    assert second in others
+    await world.endpoints(*PODS)
+    assert await world.servers("pod4") == {second}
+
+
+async def test_affinity_ends_with_its_time(world: World) -> None:
+    await world.service(
+        PORT80, sessionAffinity="ClientIP", sessionAffinityConfig={"clientIP": {"timeoutSeconds": 1}}
+    )
+    await world.endpoints(*PODS)
+    seen = set()
+    for _ in range(8):
+        seen |= await world.servers("pod4", times=2)
+        if len(seen) > 1:
+            return
+        await asyncio.sleep(1.3)
+    raise AssertionError(f"after eight pauses still {seen}")
+
+
+async def test_a_node_port_from_outside_and_external_addresses(world: World) -> None:
+    await world.service(
+        [{"port": 80, "targetPort": 8080, "nodePort": 30080}], type="NodePort", externalIPs=[EXTERNAL]
+    )
+    await world.endpoints(*PODS)
+    for who, ip, port in (
+        *(("outside", NODE, 30080), ("outside", EXTERNAL, 80), ("pod4", NODE, 30080)),
+        *(("node", NODE, 30080), ("pod4", EXTERNAL, 80), ("node", EXTERNAL, 80), ("pod1", NODE, 30080)),
+    ):
+        assert await world.servers(who, ip, port) == set(PODS), (who, ip, port)
+    # The answer has to come back by this node, wherever the endpoint is.
+    (answer, *_) = await world.tcp("outside", NODE, 30080)
+    assert answer.split()[1] != world.land["outside"].ip
+
+
+async def test_the_external_policy_local_keeps_the_source_and_the_node(world: World) -> None:
+    await world.service(
+        [{"port": 80, "targetPort": 8080, "nodePort": 30080}],
+        type="NodePort",
+        externalTrafficPolicy="Local",
+        externalIPs=[EXTERNAL],
+    )
+    await world.endpoints("pod1", {"name": "pod2", "node": "elsewhere"})
+    for ip, port in ((NODE, 30080), (EXTERNAL, 80)):
+        assert set(await world.tcp("outside", ip, port, 20)) == {f"pod1 {world.land['outside'].ip}"}
+        assert await world.servers("pod4", ip, port) == {"pod1", "pod2"}
+        assert await world.servers("node", ip, port) == {"pod1", "pod2"}
+    await world.endpoints({"name": "pod2", "node": "elsewhere"})
+    # Silence, so that a balancer goes to another node; the cluster itself is served.
+    assert await world.tcp("outside", NODE, 30080) == ["TimeoutError"]
+    assert await world.servers("pod4", NODE, 30080) == {"pod2"}
+
+
+async def test_the_internal_policy_local(world: World) -> None:
+    await world.service(PORT80, internalTrafficPolicy="Local")
+    await world.endpoints("pod1", {"name": "pod2", "node": "elsewhere"})
+    assert await world.servers("pod4") == {"pod1"}
+    await world.endpoints({"name": "pod2", "node": "elsewhere"})
+    assert await world.tcp("pod4") == ["ConnectionRefusedError"]
+
+
+async def test_several_named_ports_of_both_protocols(world: World) -> None:
+    await world.service(
+        [
+            {"name": "web", "port": 80, "targetPort": "http"},
+            {"name": "alt", "port": 81, "targetPort": "http"},
+            {"name": "dns", "port": 80, "protocol": "UDP", "targetPort": "dns"},
+        ]
+    )
+    await world.endpoints("pod1", web=("TCP", 8080), alt=("TCP", 8080), dns=("UDP", 8053))
+    assert await world.servers("pod4", port=80) == {"pod1"}
+    assert await world.servers("pod4", port=81) == {"pod1"}
+    assert world.land["pod4"].udp("both", VIP, 80) == f"pod1 {world.land['pod4'].ip}"
+    assert await world.tcp("pod4", port=82) == ["ConnectionRefusedError"]
+
+
+async def test_a_talk_by_udp_leaves_an_endpoint_that_is_gone(world: World) -> None:
+    await world.service([{"name": "dns", "port": 53, "protocol": "UDP", "nodePort": 30053}], type="NodePort")
+    client, outside = world.land["pod4"], world.land["outside"]
+    assert client.udp("early", NODE, 30053) == "ConnectionRefusedError"
+    await world.endpoints("pod1", dns=("UDP", 8053))
+    for _ in range(2):
+        assert client.udp("talk", VIP, 53).startswith("pod1")
+        assert outside.udp("talk", NODE, 30053).startswith("pod1")
+    assert client.udp("early", NODE, 30053).startswith("pod1")
+    await world.endpoints("pod2", dns=("UDP", 8053))
+    assert client.udp("talk", VIP, 53).startswith("pod2")
+    assert outside.udp("talk", NODE, 30053).startswith("pod2")
+    await world.endpoints("pod2", "pod3", dns=("UDP", 8053))
+    assert client.udp("talk", VIP, 53).startswith("pod2")
+
+
+async def test_headless_and_external_names_have_no_rules(world: World) -> None:
+    await world.service(PORT80, name="headless", clusterIP="None")
+    body = {"metadata": {"name": "away"}, "spec": {"type": "ExternalName", "externalName": "example.org"}}
+    await world.client.create(msgspec.convert(body, Service), "default")
+    await world.service(PORT80)
+    await world.endpoints("pod1")
+    assert set(world.proxy.table.plans) == {("default", "web")}
+
+
+async def test_a_service_that_is_deleted_takes_its_elements_along(world: World) -> None:
+    empty = world.land.nft("list", "table", "ip", "navarch_services")
+    await world.service(
+        [{"port": 80, "targetPort": 8080, "nodePort": 30080}], type="NodePort", sessionAffinity="ClientIP"
+    )
+    await world.endpoints(*PODS)
+    assert await world.servers("pod4", times=3) < set(PODS)
+    await world.delete("web")
+    assert world.land.nft("list", "table", "ip", "navarch_services") == empty
+
+
+async def test_two_services_with_one_external_address_do_not_share_it(world: World) -> None:
+    await world.service(PORT80, externalIPs=[EXTERNAL])
+    await world.endpoints("pod1")
+    await world.service(PORT80, name="second", clusterIP="10.96.0.11", externalIPs=[EXTERNAL])
+    await world.endpoints("pod2", name="second")
+    assert await world.servers("pod4", EXTERNAL) == {"pod1"}
+    await world.delete("web")
+    assert await world.servers("pod4", EXTERNAL) == {"pod2"}
+
+
+async def test_a_table_that_somebody_flushed_comes_back(world: World) -> None:
+    await world.service(PORT80)
+    await world.endpoints("pod1")
+    world.land.nft("flush", "ruleset")
+    await asyncio.sleep(0.5)
+    assert await world.servers("pod4") == {"pod1"}
+
+
+async def test_a_batch_that_the_kernel_refuses_leads_to_the_whole(world: World) -> None:
+    await world.service(PORT80)
+    await world.endpoints("pod1")
+    world.land.nft("delete", "element", "ip", "navarch_services", "services", f"{{ {VIP} . tcp . 80 }}")
+    await world.endpoints("pod1", "pod2")
+    assert await world.servers("pod4") == {"pod1", "pod2"}

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The proxy's rules together with the node's own, for pods on one bridge as the CNI plugin has them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from proxy_ground import NODE, Ground, ground
+
+from navarch.network.proxy.model import Address, Backend, Frontend, Plan
+from navarch.network.proxy.table import Table
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0 or shutil.which("nft") is None, reason="needs root and nftables"),
+]
+
+VIP = "10.96.0.10"
+SOURCE = Path(__file__).parents[3] / "src"
+
+_HOST = """
+import asyncio
+from navarch.network.host import HostNetwork, PortMapping
+async def main():
+    host = HostNetwork("navarch0", "10.244.0.0/16")
+    await host.apply("10.244.1.0/24")
+    await host.set_ports("u", [PortMapping(31000, "tcp", "", "10.244.1.11", 8080)])
+asyncio.run(main())
+"""
+
+
+def load(land: Ground, *pods: str) -> None:
+    """The node's rules by their own code, run there, and a service of the pods."""
+    subprocess.run(
+        ["ip", "netns", "exec", land.node, sys.executable, "-c", _HOST],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        check=True,
+        timeout=20,
+    )
+    backends = tuple(Backend(land[pod].ip, 8080) for pod in pods)
+    table = Table("navarch_services", "10.96.0.0/16", "10.244.0.0/16")
+    frontend = Frontend("default/web:/tcp", backends)
+    outer = frontend._replace(external=True)
+    frontends = {Address(VIP, "tcp", 80): frontend, Address("", "tcp", 30080): outer}
+    table.change({("default", "web"): Plan(frontends, frozenset(b.ip for b in backends))})
+    subprocess.run(
+        ["ip", "netns", "exec", land.node, "nft", "-f", "-"], input=table.whole(), text=True, check=True
+    )
+
+
+def test_pods_of_one_bridge_by_a_service_and_by_a_host_port() -> None:
+    with ground(pods=3, bridge="navarch0") as land:
+        for pod in ("pod1", "pod2"):
+            land[pod].serve("tcp", 8080)
+        load(land, "pod1", "pod2")
+        path = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+        sees = Path(path).exists() and Path(path).read_text().strip() == "1"
+        answers = set(land["pod3"].tcp(VIP, 80, 30))
+        assert {answer.split()[0] for answer in answers} == {"pod1", "pod2"}
+        if sees:
+            assert answers == {f"pod1 {land['pod3'].ip}", f"pod2 {land['pod3'].ip}"}
+        # Itself among others, by the service and by its host port.
+        assert {answer.split()[0] for answer in land["pod1"].tcp(VIP, 80, 30)} == {"pod1", "pod2"}
+        assert land["pod1"].tcp(NODE, 31000)[0].startswith("pod1")
+        assert land["pod3"].tcp(NODE, 31000)[0].startswith("pod1")
+        assert {answer.split()[0] for answer in land["outside"].tcp(NODE, 30080, 30)} == {"pod1", "pod2"}
+        assert land["outside"].tcp(NODE, 31000) == [f"pod1 {land['outside'].ip}"]
+        assert {answer.split()[0] for answer in land["node"].tcp(VIP, 80, 30)} == {"pod1", "pod2"}
+        assert land["pod3"].tcp("10.96.9.9", 80) == ["ConnectionRefusedError"]
