@@ -7,6 +7,7 @@ Registration, its status and conditions, the lease that says it lives. Measuring
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Callable
@@ -183,10 +184,10 @@ class NodeReporter:
         loop = asyncio.get_running_loop()
         posted, last = loop.time(), {t: c.status for t, c in self._conditions.items()}
         while True:
-            try:
-                await asyncio.wait_for(self._changed.wait(), _LOOK_EVERY)
-            except TimeoutError:
-                pass
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes with the wake-up.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await self._changed.wait()
             self._changed.clear()
             current = {c.type: c.status for c in self.conditions()}
             if current == last and loop.time() - posted < _STATUS_EVERY:

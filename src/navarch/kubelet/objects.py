@@ -53,7 +53,8 @@ class ObjectSource:
             informer.listen(lambda old, new: self._changed(key, old, new))
         informer, _ = self._informers[key]
         try:
-            await asyncio.wait_for(informer.synced.wait(), _PATIENCE)
+            async with asyncio.timeout(_PATIENCE):
+                await informer.synced.wait()
         except TimeoutError:
             raise ObjectUnavailable(
                 f"cannot read {kind.__name__} {namespace}/{name} from the master"

@@ -141,7 +141,8 @@ class Starter:
         """Variables of the services there are; a pod does not wait long for the first list of them."""
         services = self._shared.services
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(services.synced.wait(), _PATIENCE)
+            async with asyncio.timeout(_PATIENCE):
+                await services.synced.wait()
         return serviceenv.variables(pod, services.items())
 
     def _refused(self, pod: Pod, container: Container, reason: str, message: str) -> float:
