@@ -265,6 +265,8 @@ class Kubelet:
     # The node's network.
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
+        if new is not None and self.node is not None:
+            self.node.seen(new)
         spec = new.spec if new is not None else None
         if spec is None or not spec.pod_cidr:
             return

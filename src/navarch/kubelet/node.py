@@ -51,6 +51,7 @@ class NodeReporter:
         self._runtime = runtime
         self._problem = problem
         self._changed = asyncio.Event()
+        self._contradicted = False
         self._conditions: dict[str, NodeCondition] = {}
         self.port = config.port
         self.capacity = machine.capacity(config)
@@ -60,6 +61,14 @@ class NodeReporter:
     def changed(self) -> None:
         """Something that the conditions depend on has changed: tell now."""
         self._changed.set()
+
+    def seen(self, node: Node) -> None:
+        """The node as the master has it: conditions that are not what we told (it had given us up) are told
+        anew."""
+        theirs = {c.type: c.status for c in (node.status.conditions if node.status else None) or ()}
+        if any(theirs.get(type, ours.status) != ours.status for type, ours in self._conditions.items()):
+            self._contradicted = True
+            self._changed.set()
 
     # Registration.
 
@@ -180,7 +189,8 @@ class NodeReporter:
         )
 
     async def run_status(self) -> None:
-        """Post at once when a condition changes its status, otherwise every 5 minutes."""
+        """Post at once when a condition changes its status or the master has another, otherwise every 5
+        minutes."""
         loop = asyncio.get_running_loop()
         posted, last = loop.time(), {t: c.status for t, c in self._conditions.items()}
         while True:
@@ -190,13 +200,15 @@ class NodeReporter:
                     await self._changed.wait()
             self._changed.clear()
             current = {c.type: c.status for c in self.conditions()}
-            if current == last and loop.time() - posted < _STATUS_EVERY:
+            if current == last and not self._contradicted and loop.time() - posted < _STATUS_EVERY:
                 continue
+            self._contradicted = False
             try:
                 await self.post_status()
                 posted, last = loop.time(), current
             except StatusError as error:
                 log.debug("node status: %s", error)
+                self._contradicted = True
                 if error.code == 404:
                     await self.register()
                 await asyncio.sleep(0.5)
