@@ -69,7 +69,6 @@ VOLUME_SOURCES = frozenset({"host_path", "empty_dir", "secret", "config_map", "d
 PROJECTIONS = {
     "clusterTrustBundle": "cluster_trust_bundle",
     "podCertificate": "pod_certificate",
-    "serviceAccountToken": "service_account_token",
 }
 
 _WIRE = dict(zip(Volume.__struct_fields__, Volume.__struct_encode_fields__, strict=True))

@@ -36,7 +36,16 @@ class Shape:
     """Immutable; compared by identity. `requests` are amounts by resource name: cpu in millicores, the rest
     in units."""
 
-    __slots__ = ("affinity", "host_ports", "node_name", "nonzero", "requests", "selector", "tolerations")
+    __slots__ = (
+        "affinity",
+        "host_ports",
+        "node_name",
+        "nonzero",
+        "preferred",
+        "requests",
+        "selector",
+        "tolerations",
+    )
 
     def __init__(
         self,
@@ -44,6 +53,7 @@ class Shape:
         nonzero: tuple[int, int],
         selector: dict[str, str],
         affinity: dict[str, Any] | None,
+        preferred: tuple[dict[str, Any], ...],
         tolerations: tuple[Toleration, ...],
         host_ports: tuple[HostPort, ...],
         node_name: str,
@@ -51,7 +61,8 @@ class Shape:
         self.requests = requests
         self.nonzero = nonzero
         self.selector = selector
-        self.affinity = affinity
+        self.affinity = affinity  # the required node selector
+        self.preferred = preferred  # weighted terms of preferred node affinity
         self.tolerations = tolerations
         self.host_ports = host_ports
         self.node_name = node_name
@@ -157,11 +168,13 @@ def make_shape(spec: PodRowSpec, node_name: str = "") -> Shape:
     )
     affinity = _affinity.decode(spec.affinity).node_affinity if bytes(spec.affinity) else None
     required = (affinity or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+    preferred = (affinity or {}).get("preferredDuringSchedulingIgnoredDuringExecution") or ()
     return Shape(
         requests={name: number for name, number in requests.items() if number},
         nonzero=(counted.get("cpu", 0), counted.get("memory", 0)),
         selector=_labels.decode(spec.node_selector) if bytes(spec.node_selector) else {},
         affinity=required,
+        preferred=tuple(preferred),
         tolerations=tuple(_tolerations.decode(spec.tolerations)) if bytes(spec.tolerations) else (),
         host_ports=ports,
         node_name=node_name,

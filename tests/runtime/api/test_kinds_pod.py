@@ -585,7 +585,7 @@ def test_what_is_not_acted_on_is_said() -> None:
             "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}},
             "volumes": [
                 {"name": "a", "rbd": {"monitors": ["m"]}},
-                {"name": "b", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}},
+                {"name": "b", "projected": {"sources": [{"podCertificate": {"signerName": "a/b"}}]}},
             ],
         },
         livenessProbe={"grpc": {"port": 1}},
@@ -598,7 +598,7 @@ def test_what_is_not_acted_on_is_said() -> None:
         "spec.containers[0].restartPolicyRules",
         "spec.containers[0].livenessProbe.grpc",
         "spec.volumes[0].rbd",
-        "spec.volumes[1].projected.sources[0].serviceAccountToken",
+        "spec.volumes[1].projected.sources[0].podCertificate",
     }
 
 
@@ -609,8 +609,13 @@ def test_a_priority_class_is_not_looked_up_and_that_is_said() -> None:
 
 
 def test_a_pod_of_things_that_are_done_is_quiet() -> None:
+    token = {"projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}
     quiet = pod(
-        {"volumes": [{"name": "a"}], "securityContext": {"fsGroup": 1}, "nodeSelector": {"a": "b"}},
+        {
+            "volumes": [{"name": "a"}, {"name": "t", **token}],
+            "securityContext": {"fsGroup": 1},
+            "nodeSelector": {"a": "b"},
+        },
         readinessProbe={"httpGet": {"port": 1}},
         securityContext={"runAsUser": 1},
         volumeMounts=[{"name": "a", "mountPath": "/a"}],

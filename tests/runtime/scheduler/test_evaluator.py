@@ -130,6 +130,16 @@ def test_node_selector_and_required_affinity() -> None:
     )
 
 
+def test_preferred_affinity_only_prefers() -> None:
+    snapshot, evaluator = cluster(node("a", labels={"disk": "hdd"}), node("b", labels={"disk": "ssd"}))
+    ssd = {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}
+    wishes = [{"weight": 10, "preference": ssd}]
+    shape = pod(affinity={"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": wishes}})
+    assert snapshot.names[evaluator.pick(shape)] == "b"
+    snapshot.remove_node("b")
+    assert snapshot.names[evaluator.pick(shape)] == "a"
+
+
 def test_host_ports_conflict_by_protocol_and_address() -> None:
     snapshot, evaluator = cluster(node("a"))
     snapshot.take("a", pod(ports=[{"hostPort": 80, "hostIP": "10.0.0.1"}]))

@@ -8,7 +8,7 @@ import asyncio
 from navarch.scheduler.queue import Pending, SchedulingQueue
 from navarch.scheduler.shape import Shape
 
-_SHAPE = Shape({}, (0, 0), {}, None, (), (), "")
+_SHAPE = Shape({}, (0, 0), {}, None, (), (), (), "")
 
 
 class Clock:

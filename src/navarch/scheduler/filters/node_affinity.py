@@ -41,17 +41,19 @@ def _matches(shape: Shape, name: str, labels: dict[str, str]) -> bool:
         return False
     if shape.affinity is None:
         return True
+    terms = shape.affinity.get("nodeSelectorTerms") or []
+    return any(term_matches(term, name, labels) for term in terms)
+
+
+def term_matches(term: dict[str, Any], name: str, labels: dict[str, str]) -> bool:
+    """Whether a node meets a NodeSelectorTerm; one without requirements matches nothing (API reference)."""
+    by_label, by_field = term.get("matchExpressions") or [], term.get("matchFields") or []
     fields = {"metadata.name": name}
-    for term in shape.affinity.get("nodeSelectorTerms") or []:
-        by_label, by_field = term.get("matchExpressions") or [], term.get("matchFields") or []
-        # A term without requirements matches nothing (API reference, NodeSelectorTerm).
-        if (
-            (by_label or by_field)
-            and all(_holds(e, labels) for e in by_label)
-            and all(_holds(e, fields) for e in by_field)
-        ):
-            return True
-    return False
+    return (
+        bool(by_label or by_field)
+        and all(_holds(expression, labels) for expression in by_label)
+        and all(_holds(expression, fields) for expression in by_field)
+    )
 
 
 class NodeAffinity:

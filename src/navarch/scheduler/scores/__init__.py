@@ -7,5 +7,6 @@ from navarch.scheduler.framework import Score
 from navarch.scheduler.scores.balanced_allocation import BalancedAllocation
 from navarch.scheduler.scores.least_allocated import LeastAllocated
 from navarch.scheduler.scores.prefer_untainted import PreferUntainted
+from navarch.scheduler.scores.preferred_affinity import PreferredAffinity
 
-SCORES: tuple[Score, ...] = (LeastAllocated(), BalancedAllocation(), PreferUntainted())
+SCORES: tuple[Score, ...] = (LeastAllocated(), BalancedAllocation(), PreferUntainted(), PreferredAffinity())
