@@ -150,15 +150,16 @@ async def run(target: Target, requests: Iterator[bytes], connections: int) -> Re
 
 
 class Counter(asyncio.Protocol):
-    """One watch: counts lines that end in a bare newline (events; chunk sizes end in CR LF) and notes when
-    they came."""
+    """One watch: counts additions (what began to match its selector) and notes when they came."""
+
+    MARK = b'{"type":"ADDED"'
 
     def __init__(self, request: bytes) -> None:
         self._request = request
-        self._last = b""
+        self._tail = b""
         self.opened = asyncio.Event()
         self.count = 0
-        self.times: list[tuple[int, float]] = []  # (events so far, when)
+        self.times: list[tuple[int, float]] = []  # (additions so far, when)
         self._wanted = 0
         self._reached: asyncio.Event | None = None
 
@@ -168,14 +169,12 @@ class Counter(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         moment = time.perf_counter()
-        joined = self._last + data
-        new = joined.count(b"\n") - joined.count(b"\r\n")
-        # What was the tail of the piece before is not counted twice.
-        new -= self._last.count(b"\n")
-        self._last = data[-1:] if data[-1:] == b"\r" else b""
+        # A mark may be cut in two; the tail is too short to hold a whole one, which would count twice.
+        new = (self._tail + data).count(self.MARK)
+        self._tail = data[1 - len(self.MARK) :]
         if not self.opened.is_set():
             self.opened.set()
-        if new > 0:
+        if new:
             self.count += new
             self.times.append((self.count, moment))
             if self._reached is not None and self.count >= self._wanted:
