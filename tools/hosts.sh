@@ -15,16 +15,18 @@ name=${HOSTS_NAME:-navarch-hosts}
 subnet=${HOSTS_SUBNET:-172.31.86.0/24}
 image=navarch-host:1
 work=$ROOT/build/hosts/$name
-suite=bookworm
+# The hosts are of this machine's own release, from where its packages come.
+suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 packages=systemd,systemd-sysv,dbus,openssh-server,python3,python3-venv,python3-apt,iproute2,iptables,nftables,procps
 packages+=,ca-certificates,sudo,docker.io,containernetworking-plugins,busybox-static,iperf3
 
 base() {
-    local paths=() path
+    local paths=() path mirror
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $suite" | head -n 1)
     for path in doc man locale info; do
         paths+=("--dpkgopt=path-exclude=/usr/share/$path/*")
     done
-    mmdebstrap --quiet --variant=minbase --include="$packages" "${paths[@]}" "$suite" - http://deb.debian.org/debian |
+    mmdebstrap --quiet --variant=minbase --include="$packages" "${paths[@]}" "$suite" - "$mirror" |
         docker import - navarch-host-base:1
 }
 
