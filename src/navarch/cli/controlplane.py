@@ -116,7 +116,6 @@ class ControlPlane:
             tokens=tokens,
             authorizer=authorizer,
         )
-        await ensure_namespaces(registry)
         await server.start(sock)
         self._start_parts(registry)
         server.set_ready(True)
@@ -248,20 +247,6 @@ def _secrets(registry: Registry) -> Any:
         return data if isinstance(data, dict) else None
 
     return read
-
-
-async def ensure_namespaces(registry: Registry) -> None:
-    """The namespaces that are always there."""
-    from navarch.api.errors import StatusError
-    from navarch.api.meta import ObjectMeta
-
-    kind = registry.scheme.resource("", "v1", "namespaces")
-    assert kind is not None
-    for name in ("default", "kube-system", "kube-public", "kube-node-lease"):
-        try:
-            registry.get(kind, None, name, Context(SYSTEM))
-        except StatusError:
-            await registry.create(kind, None, kind.type(metadata=ObjectMeta(name=name)), Context(SYSTEM))
 
 
 def tune_collector() -> None:

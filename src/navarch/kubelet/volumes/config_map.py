@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from navarch.api.volume import KeyToPath, Volume
-from navarch.kubelet.volumes.base import Context, File, VolumeError, write_files
+from navarch.kubelet.volumes.base import Context, File, write_files
 from navarch.kubelet.volumes.payload import select
 
 
@@ -19,12 +19,7 @@ async def files(
     *,
     optional: bool,
 ) -> dict[str, File]:
-    namespace = context.pod.metadata.namespace or ""
-    found = await context.objects.config_map(namespace, name)
-    if found is None:
-        if optional:
-            return {}
-        raise VolumeError(f'configmap "{name}" not found')
+    found = await context.objects.config_map(context.pod.metadata.namespace or "", name)
     return select(f'configmap "{name}"', found, items, default_mode, optional=optional)
 
 

@@ -16,7 +16,7 @@ DEFAULT_MODE = 0o644
 
 def select(
     what: str,
-    data: Mapping[str, bytes],
+    data: Mapping[str, bytes] | None,
     items: Sequence[KeyToPath] | None,
     default_mode: int | None,
     *,
@@ -24,8 +24,13 @@ def select(
 ) -> dict[str, File]:
     """Path -> file.
 
-    what: for the error, e.g. `configmap "x"`. Raises VolumeError for a key that is asked for and not there.
+    what: for the error, e.g. `configmap "x"`. data: None when there is no such object. Raises VolumeError for
+    an object or a key that is asked for and not there, unless that is optional.
     """
+    if data is None:
+        if optional:
+            return {}
+        raise VolumeError(f"{what} not found")
     mode = DEFAULT_MODE if default_mode is None else default_mode
     if items is None:
         return {key: File(value, mode) for key, value in data.items()}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from navarch.api.volume import KeyToPath, Volume
-from navarch.kubelet.volumes.base import Context, File, VolumeError, mount_tmpfs, write_files
+from navarch.kubelet.volumes.base import Context, File, mount_tmpfs, write_files
 from navarch.kubelet.volumes.payload import select
 
 
@@ -20,12 +20,7 @@ async def files(
     *,
     optional: bool,
 ) -> dict[str, File]:
-    namespace = context.pod.metadata.namespace or ""
-    found = await context.objects.secret(namespace, name)
-    if found is None:
-        if optional:
-            return {}
-        raise VolumeError(f'secret "{name}" not found')
+    found = await context.objects.secret(context.pod.metadata.namespace or "", name)
     return select(f'secret "{name}"', found, items, default_mode, optional=optional)
 
 
