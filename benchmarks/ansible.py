@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible: milliseconds a task of `navarch.cluster.pod_info` beside `ansible.builtin.ping`, on the
-controller itself.
+"""Ansible: what a task of this collection costs beside `ansible.builtin.ping`, in Ansible's own process and
+as a module, and what one `manifest` task of 500 objects takes.
 
 A play of many tasks less a play of few, divided by the difference: what starting ansible-playbook costs does
-not count.
+not count. Ratios are of one run, so that a slow machine slows both.
 """
 
 from __future__ import annotations
@@ -14,42 +14,101 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks.cluster import ROOT, master, report
 
 FEW, MANY = 2, 22
+OBJECTS = 500
+ROUNDS = 3
 
 
-def _play(folder: Path, task: dict[str, Any], count: int) -> float:
-    play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [task] * count}]
-    path = folder / "play.yml"
-    path.write_text(json.dumps(play))
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", str(path)]
-    environment = os.environ | {"ANSIBLE_PYTHON_INTERPRETER": sys.executable}
-    configuration = ROOT / ".venv" / "ansible.cfg"
-    if configuration.exists():
-        environment["ANSIBLE_CONFIG"] = str(configuration)
-    started = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        raise RuntimeError(done.stdout + done.stderr)
-    return time.perf_counter() - started
+@contextmanager
+def _controller() -> Iterator[dict[str, str]]:
+    """An environment in which ansible-playbook has this collection as it stands in the tree."""
+    with tempfile.TemporaryDirectory() as home:
+        tree = Path(home, "ansible_collections", "navarch")
+        tree.mkdir(parents=True)
+        (tree / "cluster").symlink_to(ROOT)
+        kept = {
+            key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "K8S_AUTH_"))
+        }
+        yield kept | {
+            "ANSIBLE_COLLECTIONS_PATH": home,
+            "ANSIBLE_HOME": str(Path(home, ".ansible")),
+            "ANSIBLE_PIPELINING": "true",
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+            "HOME": home,
+        }
 
 
-def _per_task(folder: Path, task: dict[str, Any]) -> float:
-    """Milliseconds, the best of three: what disturbs only adds."""
-    few = min(_play(folder, task, FEW) for _ in range(3))
-    many = min(_play(folder, task, MANY) for _ in range(3))
-    return (many - few) / (MANY - FEW) * 1000
+class Plays:
+    """Plays on the controller itself, timed."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self._path = folder / "play.yml"
+        self._environment = environment
+
+    def seconds(self, *tasks: dict[str, Any]) -> float:
+        play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": list(tasks)}
+        self._path.write_text(json.dumps([play]))
+        command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", str(self._path)]
+        started = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, env=self._environment, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stdout + done.stderr)
+        return time.perf_counter() - started
+
+    def per_task(self, task: dict[str, Any]) -> float:
+        """Milliseconds, the best of some rounds: what disturbs only adds."""
+        few = min(self.seconds(*[task] * FEW) for _ in range(ROUNDS))
+        many = min(self.seconds(*[task] * MANY) for _ in range(ROUNDS))
+        return (many - few) / (MANY - FEW) * 1000
+
+
+def _config_map(number: int) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": f"bench-{number}", "labels": {"app": "bench"}},
+        "data": {"page.html": "<h1>Hello</h1>" * 20, "number": str(number)},
+    }
 
 
 def main() -> None:
-    with master("--nodes", "1") as here, tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        ping = _per_task(folder, {"ansible.builtin.ping": {}})
-        ours = _per_task(
-            folder, {"navarch.cluster.pod_info": {"kubeconfig": str(here.kubeconfig), "namespace": "default"}}
-        )
+    with master("--nodes", "1") as here, tempfile.TemporaryDirectory() as name, _controller() as environment:
+        kubeconfig, plays = str(here.kubeconfig), Plays(Path(name), environment)
+        nothing = {"ansible.builtin.meta": "noop"}
+        look = {"navarch.cluster.pod_info": {"kubeconfig": kubeconfig, "namespace": "default"}}
+        ping = plays.per_task({"ansible.builtin.ping": {}})
+        ours = plays.per_task(look)
         report("ansible_pod_info", ours, "ms/task", ping_ms=ping, ratio=ours / ping)
+        module = plays.per_task(look | {"environment": {"BENCH": "1"}})
+        report("ansible_pod_info_as_module", module, "ms/task", ping_ms=ping, ratio=module / ping)
+
+        source = Path(name, "manifests.json")
+        source.write_text(json.dumps({"kind": "List", "items": [_config_map(n) for n in range(OBJECTS)]}))
+        task = {"kubeconfig": kubeconfig, "src": [str(source)]}
+        present = {"navarch.cluster.manifest": task}
+        absent = {"navarch.cluster.manifest": task | {"state": "absent"}}
+        made, again, gone = [], [], []
+        for _round in range(ROUNDS):
+            idle = plays.seconds(nothing)
+            made.append(plays.seconds(present) - idle)
+            again.append(plays.seconds(present) - idle)
+            gone.append(plays.seconds(absent) - idle)
+        report(
+            "ansible_manifest_500",
+            min(made),
+            "s",
+            unchanged_s=min(again),
+            absent_s=min(gone),
+            objects=OBJECTS,
+        )
+
+
+if __name__ == "__main__":
+    main()
