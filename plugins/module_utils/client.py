@@ -70,7 +70,7 @@ class Client:
         self.connection = connection
         self.dry_run = dry_run
         self.known: dict[str, t.Any] = {}  # what others learned about this cluster (discovery)
-        self._session = make_session(connection)
+        self.session = make_session(connection)
 
     @classmethod
     def from_params(cls, params: t.Mapping[str, t.Any], dry_run: bool = False) -> Client:
@@ -78,7 +78,7 @@ class Client:
         return cls(connect_params(params), dry_run)
 
     def close(self) -> None:
-        self._session.close()
+        self.session.close()
 
     # -- verbs
 
@@ -245,7 +245,7 @@ class Client:
         for attempt in range(TRIES):
             last = attempt == TRIES - 1
             try:
-                answer = self._session.request(
+                answer = self.session.request(
                     verb,
                     self.connection.server + path,
                     params=query,

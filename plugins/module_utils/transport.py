@@ -40,6 +40,11 @@ class PinnedAdapter(HTTPAdapter):
     """
 
     def __init__(self, context: ssl.SSLContext, server_name: str | None) -> None:
+        self.context = context
+        self.server_name = server_name
+        self.tls_session: ssl.SSLSession | None = (
+            None  # of the last stream: the next one need not shake hands anew
+        )
         self._tls: dict[str, t.Any] = {"ssl_context": context}
         if server_name:
             self._tls.update(server_hostname=server_name, assert_hostname=server_name)

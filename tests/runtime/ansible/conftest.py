@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from ansible_support import ROOT, request, tool
+from pods_support import Live, able, make_live
 
 Result = dict[str, Any]
 Play = Callable[..., list[Result]]
@@ -66,6 +67,20 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             master.kill()
             master.wait()
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A cluster of one node that runs real containers; a module's ``kubeconfig`` can be its ``admin``."""
+    if not able():
+        pytest.skip("needs root, a running Docker Engine and busybox-static")
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    cluster = make_live(tmp_path_factory.mktemp("live"), worker)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 @pytest.fixture

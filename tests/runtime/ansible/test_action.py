@@ -85,6 +85,13 @@ TASKS: dict[str, list[tuple[Options, Options]]] = {
         ({"name": 7, "labels": {1: True, "b": None}, "containers": CONTAINERS}, {"check_mode": True}),
         ({"name": "same", "containers": [{"name": "c"}]}, {}),
     ],
+    "pod_exec": [
+        ({"name": "none", "command": "true"}, {"check_mode": True}),
+        ({"name": "none", "command": "true", "creates": "/x"}, {}),
+        ({"name": "none", "command": "'"}, {}),
+        ({"name": "none"}, {}),
+        ({"name": "none", "argv": ["true"], "timeout": 0}, {}),
+    ],
     "pod_logs": [({"name": "none"}, {}), ({"name": "none", "since": "once"}, {}), ({}, {})],
     "replication_controller": [
         (
