@@ -26,6 +26,7 @@ from navarch.client.base import Client, Listing, WatchEvent
 from navarch.network.netns import run_in
 from navarch.network.proxy.kernel import Kernel
 from navarch.network.proxy.service import ServiceProxy
+from navarch.network.services import Services
 
 SERVICES = 5_000
 ENDPOINTS = 10
@@ -215,8 +216,9 @@ def processor() -> float:
 async def measure(node: int, client_pid: int) -> None:
     api = Api()
     client: Client = api  # type: ignore[assignment]  # only list and watch are used
+    services = Services(client)
     proxy = ServiceProxy(
-        client,
+        services,
         "node-0",
         service_cidr="10.96.0.0/16",
         cluster_cidr="10.244.0.0/16",
@@ -224,7 +226,7 @@ async def measure(node: int, client_pid: int) -> None:
     )
     began = time.perf_counter()
     cpu = processor()
-    task = asyncio.create_task(proxy.run())
+    tasks = [asyncio.create_task(services.run()), asyncio.create_task(proxy.run())]
     try:
         await proxy.settled.wait()
         report("proxy_first_sync", time.perf_counter() - began, "s", cpu_s=processor() - cpu)
@@ -262,9 +264,9 @@ async def measure(node: int, client_pid: int) -> None:
         one, other = percentile(sorted(direct), 0.5), percentile(sorted(through), 0.5)
         report("proxy_connect_ratio", other / one, "x", direct_us=one * 1e3, through_us=other * 1e3)
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def main() -> None:

@@ -16,7 +16,6 @@ from typing import Any
 
 from navarch.api.node import Node
 from navarch.api.pod import Pod
-from navarch.api.service import Service
 from navarch.client.base import Client, WatchEvent
 from navarch.client.events import EventRecorder
 from navarch.client.informer import Informer, Reflector
@@ -36,12 +35,13 @@ from navarch.kubelet.worker import PodWorker
 from navarch.network import conf
 from navarch.network.cni import Cni, CniError
 from navarch.network.dns.service import NodeDns
-from navarch.network.dns.views import ServiceView
+from navarch.network.dns.sockets import Store
 from navarch.network.host import HostNetwork, HostNetworkError
 from navarch.network.overlay import make
 from navarch.network.overlay.base import OverlayError
 from navarch.network.overlay.follower import Follower
 from navarch.network.proxy.service import ServiceProxy
+from navarch.network.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -76,13 +76,14 @@ class Kubelet:
             bridge=config.bridge,
             cluster_cidr=config.cluster_cidr,
         )
-        self.services: Informer[ServiceView] = Informer(client, Service, view=ServiceView)
-        self.dns = _dns(config, client, self.services)
+        self.services = Services(client)
+        self.dns = _dns(config, self.services)
         self.proxy = ServiceProxy(
-            client,
+            self.services,
             config.node_name,
             service_cidr=config.service_cidr,
             cluster_cidr=config.cluster_cidr,
+            dns=config.cluster_dns,
             table=f"{self.host.table}_services",
         )
         self.recorder = EventRecorder(client, "kubelet", host=config.node_name)
@@ -132,6 +133,14 @@ class Kubelet:
         data = Path(self.config.data_dir)
         for folder in (data, data / "pods"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        # First of all what pods that run use all the time, whatever the engine is doing.
+        self._spawn(self.services.run, "services")
+        if self.dns is not None:
+            self._spawn(self.dns.run, "DNS")
+        if self.config.proxy:
+            self._spawn(self.proxy.run, "service proxy")
+        else:
+            self._spawn(self.proxy.retire, "service proxy")
         await self._connect()
         self.shared.cgroup_driver = self.runtime.cgroup_driver
         self.cni.load()
@@ -161,13 +170,6 @@ class Kubelet:
             self.client, Pod, self, fields=f"spec.nodeName={self.config.node_name}"
         )
         self._spawn(pods.run, "pod watch")
-        self._spawn(self.services.run, "services watch")
-        if self.config.proxy:
-            self._spawn(self.proxy.run, "service proxy")
-        else:
-            self._spawn(self.proxy.retire, "service proxy")
-        if self.dns is not None:
-            self._spawn(self.dns.run, "DNS")
         self._spawn(self._housekeeping, "housekeeping")
 
     def _problem(self) -> str:
@@ -326,17 +328,21 @@ class Kubelet:
             await self.cni.reconcile(self.containers.live_sandboxes() | busy)
 
 
-def _dns(config: KubeletConfig, client: Client, services: Informer[ServiceView]) -> NodeDns | None:
+def _dns(config: KubeletConfig, services: Services) -> NodeDns | None:
     if not config.cluster_dns:
         return None
-    return NodeDns(
-        client,
+    dns = NodeDns(
         services,
         address=config.cluster_dns,
         domain=config.cluster_domain,
         cluster_cidr=config.cluster_cidr,
+        service_cidr=config.service_cidr,
         node_ip=config.node_ip,
+        store=Store(),
     )
+    # Those of before, until the master tells: the pods that run may ask at once.
+    dns.set_pods(conf.pod_cidrs(config.cni_conf_dir))
+    return dns
 
 
 async def _supervise(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:

@@ -16,7 +16,6 @@ import msgspec
 from navarch.api.pod import Pod
 from navarch.client.base import Client
 from navarch.client.events import EventRecorder, Reference
-from navarch.client.informer import Informer
 from navarch.kubelet.config import KubeletConfig
 from navarch.kubelet.containers import Containers
 from navarch.kubelet.images import Images
@@ -25,8 +24,8 @@ from navarch.kubelet.runtime.base import Runtime
 from navarch.kubelet.spec import Resolver
 from navarch.kubelet.tokens import TokenSource
 from navarch.network.cni import Cni
-from navarch.network.dns.views import ServiceView
 from navarch.network.host import HostNetwork
+from navarch.network.services import Services
 
 
 class Shared(msgspec.Struct, kw_only=True):
@@ -37,7 +36,7 @@ class Shared(msgspec.Struct, kw_only=True):
     images: Images
     objects: ObjectSource
     tokens: TokenSource
-    services: Informer[ServiceView]
+    services: Services
     cni: Cni
     host: HostNetwork
     recorder: EventRecorder

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from navarch.api.pod import Pod
-from navarch.network.dns.views import ServiceView
+from navarch.network.serviceviews import ServiceView
 
 _API = ("default", "kubernetes")
 
@@ -19,7 +19,7 @@ def variables(pod: Pod, services: Iterable[ServiceView]) -> dict[str, str]:
     chosen: dict[str, ServiceView] = {}
     for service in services:
         meta = service.metadata
-        name = meta.name or ""
+        name = meta.name
         if (meta.namespace, name) == _API:
             chosen.setdefault(name, service)
         elif links and meta.namespace == namespace:

@@ -142,7 +142,7 @@ class Starter:
         services = self._shared.services
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
-                await services.synced.wait()
+                await services.services.synced.wait()
         return serviceenv.variables(pod, services.items())
 
     def _refused(self, pod: Pod, container: Container, reason: str, message: str) -> float:

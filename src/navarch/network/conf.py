@@ -59,6 +59,15 @@ def write(folder: str, network: dict[str, Any]) -> bool:
     return True
 
 
+def pod_cidrs(folder: str) -> list[str]:
+    """The ranges in the file that an earlier run wrote; none when there is none."""
+    try:
+        plugin = json.loads((Path(folder) / FILE).read_text())["plugins"][0]
+        return [one["subnet"] for ranges in plugin["ipam"]["ranges"] for one in ranges]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+
+
 def first(folder: str) -> dict[str, Any]:
     """The network list of the first file by name, a single plugin made into a list. Raises ConfError."""
     try:

@@ -3,11 +3,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dns.message
+import dns.rcode
 import pytest
-from kubelet_support import Cluster, Pods
+from kubelet_support import Cluster, Pods, eventually, host_pid, sleeper
+from service_manager import ServiceManager
 
 from navarch.api.meta import ObjectMeta
 from navarch.api.service import Service, ServicePort, ServiceSpec
+from navarch.network.netns import run_in
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 
@@ -30,3 +43,125 @@ async def test_a_pod_finds_services_by_their_short_names(cluster: Cluster, pods:
     assert f"search {pods.namespace}.svc.cluster.local svc.cluster.local cluster.local" in text
     assert "options ndots:5" in text
     assert service.spec.cluster_ip in text.split()
+
+
+class Asker:
+    """A client in a pod's network that asks all the time, each question once, patiently."""
+
+    def __init__(self, pid: int, server: str, name: str) -> None:
+        self.took: list[float] = []
+        self.failed: list[str] = []
+        self._ended = threading.Event()
+        self._query = dns.message.make_query(name, "A")
+        self._server = server
+        self._thread = threading.Thread(target=lambda: run_in(pid, self._ask))
+
+    def _ask(self) -> None:
+        while not self._ended.is_set():
+            began = time.monotonic()
+            try:
+                self._once(tcp=len(self.took) % 5 == 0)
+                self.took.append(time.monotonic() - began)
+            except (OSError, AssertionError) as error:
+                self.failed.append(f"{type(error).__name__} {error}")
+            time.sleep(0.02)
+
+    def _once(self, *, tcp: bool) -> None:
+        data = self._query.to_wire()
+        kind = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
+        with socket.socket(socket.AF_INET, kind) as sock:
+            sock.settimeout(10.0)
+            sock.connect((self._server, 53))
+            if tcp:
+                sock.sendall(len(data).to_bytes(2) + data)
+                answer = sock.recv(4096)[2:]
+            else:
+                sock.send(data)
+                answer = sock.recv(4096)
+        assert answer, "the connection ended"
+        parsed = dns.message.from_wire(answer)
+        assert parsed.rcode() == dns.rcode.NOERROR and parsed.answer, parsed
+
+    def __enter__(self) -> Asker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+@pytest.fixture
+def kept(cluster: Cluster, tmp_path: Path) -> Iterator[ServiceManager]:
+    """The kubelet run by a service manager that keeps sockets; an ordinary one again afterwards."""
+    with ServiceManager(tmp_path) as manager:
+        cluster.kill_kubelet(signal.SIGTERM)
+        start_by(manager, cluster)
+        try:
+            yield manager
+        finally:
+            cluster.kill_kubelet(signal.SIGTERM)
+            cluster.start_kubelet()
+
+
+def start_by(manager: ServiceManager, cluster: Cluster) -> None:
+    cluster._kubelet = manager.start(
+        *(sys.executable, "-m", "navarch", "kubelet", "--config", str(cluster.folder / "kubelet.yaml")),
+        log=cluster.folder / "kubelet.log",
+    )
+
+
+async def test_no_question_of_a_pod_fails_while_the_kubelet_restarts(
+    cluster: Cluster, pods: Pods, kept: ServiceManager
+) -> None:
+    await pods.client.create(
+        Service(
+            metadata=ObjectMeta(name="web", namespace=pods.namespace),
+            spec=ServiceSpec(ports=[ServicePort(port=80)]),
+        )
+    )
+    await pods.create("asker", {"name": "a", "command": sleeper()})
+    await pods.running("asker")
+    await eventually(kept.ready.is_set)
+    assert set(kept.kept) == {"dns-udp", "dns-tcp"}
+    pid = host_pid(cluster.engine, cluster.sandbox("asker"))
+    with Asker(pid, cluster.dns, f"web.{pods.namespace}.svc.cluster.local") as asker:
+        await eventually(lambda: len(asker.took) > 20)
+        before = len(asker.took)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            cluster.kill_kubelet(number)
+            await asyncio.sleep(0.2)
+            start_by(kept, cluster)
+            await eventually(kept.ready.is_set)
+            so_far = len(asker.took)
+            await eventually(lambda so_far=so_far: len(asker.took) > so_far + 10)
+    assert asker.failed == []
+    assert len(asker.took) > before + 20
+    # Waited for, not asked again: the answer came by the socket that was there all the time.
+    assert 0.2 < max(asker.took) < 9.9
+    print(f"longest wait {max(asker.took):.2f} s")
+
+
+async def test_a_question_is_not_refused_while_there_is_no_server(cluster: Cluster, pods: Pods) -> None:
+    """Where nobody keeps the sockets: silence, after which clients ask again, and no error."""
+    await pods.create("asker", {"name": "a", "command": sleeper()})
+    await pods.running("asker")
+    pid = host_pid(cluster.engine, cluster.sandbox("asker"))
+    cluster.kill_kubelet(signal.SIGKILL)
+
+    def ask() -> str:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(0.5)
+            sock.connect((cluster.dns, 53))
+            try:
+                sock.send(dns.message.make_query("web.default.svc.cluster.local", "A").to_wire())
+                sock.recv(512)
+            except OSError as error:
+                return type(error).__name__
+        return "answered"
+
+    try:
+        assert await asyncio.to_thread(run_in, pid, ask) == "TimeoutError"
+    finally:
+        cluster.start_kubelet()
+    await eventually(lambda: run_in(pid, ask) == "answered")

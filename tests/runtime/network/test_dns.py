@@ -24,12 +24,12 @@ from navarch.api.endpointslice import (
 from navarch.api.meta import ObjectMeta
 from navarch.api.scheme import scheme
 from navarch.api.service import Service, ServicePort, ServiceSpec
-from navarch.client.informer import Informer
 from navarch.client.local import LocalClient
 from navarch.network.dns.server import DnsServer, allow
 from navarch.network.dns.service import NodeDns
+from navarch.network.dns.sockets import Store
 from navarch.network.dns.upstream import Upstream
-from navarch.network.dns.views import ServiceView
+from navarch.network.services import Services
 from navarch.registry.admission.standard import plugins
 from navarch.registry.context import User
 from navarch.registry.registry import Registry
@@ -125,27 +125,24 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     client = LocalClient(registry, User(name="test", groups=("system:masters",)))
     others = Others()
     upstream = DnsServer(others, allow(["127.0.0.0/8"]))  # type: ignore[arg-type]  # stands for a resolver
-    await upstream.start("127.0.0.1", 0)
+    await upstream.start(*Store({}).sockets("127.0.0.1", 0))
     file = tmp_path / "resolv.conf"
     file.write_text("nameserver 127.0.0.1\n")
-    services: Informer[ServiceView] = Informer(client, Service, view=ServiceView)
+    services = Services(client)
     served = NodeDns(
-        client,
         services,
-        address="127.0.0.53",
+        address="127.0.0.1",
         domain=DOMAIN,
         cluster_cidr="10.244.0.0/16",
+        service_cidr="10.96.0.0/24",
         node_ip="127.0.0.1",
         port=0,
-        servers=str(file),
+        upstream=Upstream("127.0.0.53", str(file), port=upstream.port),
     )
-    served.address = "127.0.0.1"
-    served.upstream = Upstream("127.0.0.53", str(file), port=upstream.port)
-    served.resolver._ask = served.upstream.ask
     tasks = [asyncio.create_task(services.run()), asyncio.create_task(served.run())]
     try:
         async with asyncio.timeout(5):
-            while not served.resolver.ready or not served.server.port:
+            while not served.resolver.ready.is_set() or not served.server.port:
                 await asyncio.sleep(0.01)
         yield Site(client, served, others)
     finally:
@@ -295,7 +292,8 @@ async def test_strangers_and_nonsense_get_no_answer(site: Site) -> None:
 
 
 async def test_nothing_is_denied_before_it_is_known(site: Site) -> None:
-    site.dns.resolver.ready = False
+    site.dns.resolver.ready.clear()
+    site.dns.resolver._first = 0.1
     assert (await site.ask(f"web.default.svc.{DOMAIN}.")).rcode() == dns.rcode.SERVFAIL
 
 

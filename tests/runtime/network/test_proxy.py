@@ -25,6 +25,7 @@ from navarch.client.local import LocalClient
 from navarch.network.netns import run_in
 from navarch.network.proxy.kernel import Kernel
 from navarch.network.proxy.service import ServiceProxy
+from navarch.network.services import Services
 from navarch.registry.admission.standard import plugins
 from navarch.registry.context import User
 from navarch.registry.registry import Registry
@@ -58,8 +59,9 @@ class World:
     def __init__(self, land: Ground, client: LocalClient) -> None:
         self.land = land
         self.client = client
+        self.services = Services(client)
         self.proxy = ServiceProxy(
-            client,
+            self.services,
             "here",
             service_cidr="10.96.0.0/16",
             cluster_cidr="10.244.0.0/16",
@@ -112,7 +114,7 @@ class World:
 
     async def heard(self, stored: Service | EndpointSlice) -> None:
         """Until the proxy has got an object and the kernel what it means."""
-        informer = self.proxy.services if isinstance(stored, Service) else self.proxy.slices
+        informer: Any = self.services.services if isinstance(stored, Service) else self.services.slices
         async with asyncio.timeout(5):
             while True:
                 seen = informer.get(stored.metadata.name or "", "default")
@@ -138,15 +140,15 @@ async def world(land: Ground, tmp_path: Path) -> AsyncIterator[World]:
     with contextlib.suppress(StatusError):
         await client.create(msgspec.convert({"metadata": {"name": "default"}}, Namespace))
     here = World(land, client)
-    task = asyncio.create_task(here.proxy.run())
+    tasks = [asyncio.create_task(here.services.run()), asyncio.create_task(here.proxy.run())]
     try:
         await asyncio.wait_for(here.proxy.settled.wait(), 10)
         yield here
-        assert not task.done(), task.exception()
+        assert not any(task.done() for task in tasks)
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await here.proxy.remove()
         assert "navarch" not in land.nft("list", "ruleset")
         await registry.close()

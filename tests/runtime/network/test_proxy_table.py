@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from navarch.network.proxy import model
 from navarch.network.proxy.model import NOTHING, Address, Backend, Frontend, Plan, arrange
 from navarch.network.proxy.table import Table
-from navarch.network.proxy.views import ServiceView, SliceView
+from navarch.network.serviceviews import ServiceView, SliceView
 
 SPACE = f"nvp-{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')}-table"
 

@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from navarch.network.dns.views import EndpointView, PortView, ServiceView, SliceView
+from navarch.network.serviceviews import EndpointView, PortView, ServiceView, SlicePortView, SliceView
 
 
 class Record(NamedTuple):
@@ -63,7 +63,7 @@ def _ready(endpoint: EndpointView) -> bool:
     return bool(endpoint.addresses) and ready is not False
 
 
-def _services(name: str, port: PortView, target: str) -> list[Record]:
+def _services(name: str, port: PortView | SlicePortView, target: str) -> list[Record]:
     number = port.port or 0
     found = [Record(name, "SRV", target, number)]
     if port.name:

@@ -16,8 +16,10 @@ from navarch.network.dns.answer import Resolver
 log = logging.getLogger(__name__)
 
 #: Questions answered at once that wait for others.
-_MOST = 1000
+_MOST = 4000
 _CONNECTIONS = 200
+#: Connections that wait in the kernel, while we are restarted for one.
+BACKLOG = 1024
 _IDLE = 10.0
 
 Allowed = Callable[[str], bool]
@@ -50,21 +52,14 @@ class DnsServer:
         self._connections = 0
         self.port = 0
 
-    async def start(self, address: str, port: int = 53) -> None:
-        """Raises OSError."""
+    async def start(self, udp: socket.socket, tcp: socket.socket) -> None:
+        """Serve by these bound sockets, which are closed at the end. Raises OSError."""
         loop = asyncio.get_running_loop()
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-            sock.bind((address, port))
+        for sock in (udp, tcp):
             sock.setblocking(False)
-            self.port = sock.getsockname()[1]
-            self._server = await asyncio.start_server(self._connected, address, self.port)
-        except OSError:
-            sock.close()
-            raise
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=sock)
+        self.port = udp.getsockname()[1]
+        self._server = await asyncio.start_server(self._connected, sock=tcp, backlog=BACKLOG)
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp)
 
     async def close(self) -> None:
         if self._transport is not None:
@@ -80,9 +75,9 @@ class DnsServer:
         if not self.allowed(sender[0]):
             return
         answer = self._resolver.quick(query, False)
-        if answer is not None:
+        if answer:
             transport.sendto(answer, sender)
-        elif len(self._tasks) < _MOST:
+        elif answer is None and len(self._tasks) < _MOST:
             self._spawn(self._answer(transport, query, sender))
 
     def _spawn(self, work: Any) -> None:
@@ -96,7 +91,7 @@ class DnsServer:
         except Exception:
             log.exception("a DNS query of %s", sender[0])
             return
-        if answer is not None and not transport.is_closing():
+        if not transport.is_closing():
             transport.sendto(answer, sender)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -116,7 +111,7 @@ class DnsServer:
                     answer = self._resolver.quick(query, True)
                     if answer is None:
                         answer = await self._resolver.answer(query, True)
-                    if answer is None:
+                    if not answer:
                         return
                     writer.write(len(answer).to_bytes(2) + answer)
                     async with asyncio.timeout(_IDLE):

@@ -7,16 +7,14 @@ import asyncio
 import ipaddress
 import logging
 
-from navarch.api.endpointslice import EndpointSlice
-from navarch.client.base import Client
-from navarch.client.informer import Informer
 from navarch.network import process
 from navarch.network.dns.answer import Resolver
 from navarch.network.dns.records import of_service
 from navarch.network.dns.server import DnsServer, allow
+from navarch.network.dns.sockets import Store
 from navarch.network.dns.upstream import Upstream, servers_file
-from navarch.network.dns.views import SERVICE_NAME, ServiceView, SliceView
-from navarch.network.dns.zone import Key, Zone
+from navarch.network.dns.zone import Zone
+from navarch.network.services import ServiceKey, Services
 
 log = logging.getLogger(__name__)
 
@@ -26,32 +24,28 @@ _AGAIN = 5.0
 class NodeDns:
     def __init__(
         self,
-        client: Client,
-        services: Informer[ServiceView],
+        services: Services,
         *,
         address: str,
         domain: str,
         cluster_cidr: str,
+        service_cidr: str,
         node_ip: str,
         port: int = 53,
-        servers: str | None = None,
+        upstream: Upstream | None = None,
+        store: Store | None = None,
     ) -> None:
-        """services: an informer of all services, run by its owner. servers: a resolv.conf with the servers to
-        ask."""
+        """services: run by its owner. store: where sockets outlive us."""
         self.address = address
         self._port = port
         self._node_ip = node_ip
         self._services = services
-        self._slices: Informer[SliceView] = Informer(
-            client, EndpointSlice, view=SliceView, labels=SERVICE_NAME
-        )
-        self._slices.index("service", lambda s: [_place(_service(s))])
-        self.zone = Zone(domain, ipaddress.ip_network(cluster_cidr), address)
-        self.upstream = Upstream(address, servers or servers_file())
+        self._store = store or Store({})
+        self.zone = Zone(domain, [cluster_cidr, service_cidr], address)
+        self.upstream = upstream or Upstream(address, servers_file())
         self.resolver = Resolver(self.zone, self.upstream.ask)
         self.server = DnsServer(self.resolver, allow(self._own()))
-        services.listen(lambda old, new: self._look(_key(new or old)))
-        self._slices.listen(lambda old, new: self._look(_service(new or old)))
+        services.listen(self._look)
 
     def _own(self) -> list[str]:
         return ["127.0.0.0/8", "::1/128", self.address, self._node_ip]
@@ -63,18 +57,17 @@ class NodeDns:
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._slices.run(), name="endpoint slices watch of DNS")
             group.create_task(self._serve(), name="DNS server")
-            await self._services.synced.wait()
-            await self._slices.synced.wait()
-            self.resolver.ready = True
+            await self._services.synced()
+            self.resolver.ready.set()
 
     async def _serve(self) -> None:
         try:
             while True:
                 try:
                     await self._hold_address()
-                    await self.server.start(self.address, self._port)
+                    udp, tcp = self._store.sockets(self.address, self._port)
+                    await self.server.start(udp, tcp)
                     break
                 except (OSError, TimeoutError) as error:
                     log.warning("DNS cannot listen on %s port %d: %s", self.address, self._port, error)
@@ -100,24 +93,7 @@ class NodeDns:
         if not ipaddress.ip_address(self.address).is_loopback:
             await process.run("ip", "addr", "del", f"{self.address}/32", "dev", "lo")
 
-    def _look(self, key: Key) -> None:
-        namespace, name = key
-        service = self._services.get(name, namespace)
-        slices = sorted(
-            self._slices.by_index("service", _place(key)), key=lambda slice: slice.metadata.name or ""
-        )
-        self.zone.put(key, of_service(service, slices, self.zone.domain) if service is not None else [])
-
-
-def _key(obj: ServiceView | None) -> Key:
-    assert obj is not None
-    return obj.metadata.namespace or "", obj.metadata.name or ""
-
-
-def _service(slice: SliceView | None) -> Key:
-    assert slice is not None
-    return slice.metadata.namespace or "", (slice.metadata.labels or {}).get(SERVICE_NAME, "")
-
-
-def _place(key: Key) -> str:
-    return f"{key[0]}/{key[1]}"
+    def _look(self, key: ServiceKey) -> None:
+        service = self._services.get(key)
+        found = of_service(service, self._services.slices_of(key), self.zone.domain) if service else []
+        self.zone.put(key, found)

@@ -14,9 +14,13 @@ from pathlib import Path
 
 from navarch.network.dns import wire
 
-_PATIENCE = 2.0
+#: Seconds for one server, and for a question in all: less than a client waits before it asks again.
+_PATIENCE = 1.5
+_IN_ALL = 4.5
 _ROUNDS = 2
 _LOOK = 5.0
+#: Seconds that a server which did not answer is asked last.
+_BENCHED = 15.0
 
 
 class Upstream:
@@ -35,6 +39,7 @@ class Upstream:
         self._clock = clock
         self._servers: list[str] = []
         self._looked = float("-inf")
+        self._failed: dict[str, float] = {}
         self._under_way: dict[tuple[bool, bytes], asyncio.Task[bytes]] = {}
 
     async def ask(self, query: bytes, tcp: bool) -> bytes:
@@ -71,16 +76,29 @@ class Upstream:
         end = wire.question_end(query)
         fresh = secrets.token_bytes(2) + query[2:]
         failure: Exception = OSError(f"{self._path} names no DNS server")
-        for _ in range(_ROUNDS):
-            for server in self.servers():
-                try:
-                    async with asyncio.timeout(_PATIENCE):
-                        if tcp:
-                            return await self._by_tcp(server, fresh, end)
-                        return await self._by_udp(server, fresh, end)
-                except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-                    failure = error
+        refused: bytes | None = None
+        async with asyncio.timeout(_IN_ALL):
+            for _ in range(_ROUNDS):
+                for server in self._in_order():
+                    try:
+                        async with asyncio.timeout(_PATIENCE):
+                            by = self._by_tcp if tcp else self._by_udp
+                            answer = await by(server, fresh, end)
+                        self._failed.pop(server, None)
+                        if answer[3] & 0x0F not in (wire.SERVFAIL, wire.REFUSED):
+                            return answer
+                        refused = answer  # another may know better
+                    except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+                        self._failed[server] = self._clock()
+                        failure = error
+                if refused is not None:
+                    return refused
         raise failure if isinstance(failure, OSError | TimeoutError) else OSError(str(failure))
+
+    def _in_order(self) -> list[str]:
+        """Those that failed lately last, so that one dead server does not slow every question."""
+        moment = self._clock()
+        return sorted(self.servers(), key=lambda s: moment - self._failed.get(s, -_BENCHED) < _BENCHED)
 
     async def _by_udp(self, server: str, query: bytes, end: int) -> bytes:
         loop = asyncio.get_running_loop()

@@ -9,9 +9,7 @@ _HEADER = struct.Struct("!HHHHHH")
 _RECORD = struct.Struct("!HHIH")
 _OPT = 41
 
-#: A header's bits.
-ANSWER, TRUNCATED = 0x8000, 0x0200
-SERVFAIL, REFUSED = 2, 5
+SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 2, 3, 4, 5, 16
 
 
 class Malformed(Exception):
@@ -61,26 +59,11 @@ def lifetimes(message: bytes) -> list[tuple[int, int]]:
     return found
 
 
-def aged(message: bytes, places: list[tuple[int, int]], seconds: int) -> bytes:
-    """The message when some seconds have gone by."""
+def aged(message: bytes, places: list[tuple[int, int]], seconds: int, least: int = 0) -> bytes:
+    """The message when some seconds have gone by. least: no lifetime becomes less."""
     if seconds <= 0:
         return message
     fresh = bytearray(message)
     for at, ttl in places:
-        struct.pack_into("!I", fresh, at, max(0, ttl - seconds))
+        struct.pack_into("!I", fresh, at, max(least, ttl - seconds))
     return bytes(fresh)
-
-
-def failure(query: bytes, code: int) -> bytes:
-    """An answer without content: the query's header and question, and why not."""
-    end = question_end(query)
-    flags = _HEADER.unpack_from(query)[1]
-    kept = flags & 0x7900  # opcode and recursion desired
-    return query[:2] + _HEADER.pack(0, ANSWER | kept | 0x80 | code, 1, 0, 0, 0)[2:] + query[12:end]
-
-
-def cut(response: bytes) -> bytes:
-    """The answer for a datagram that it does not fit into: TC set, ask again by TCP (RFC 2181, 9)."""
-    end = question_end(response)
-    flags = _HEADER.unpack_from(response)[1] | TRUNCATED
-    return response[:2] + _HEADER.pack(0, flags, 1, 0, 0, 0)[2:] + response[12:end]

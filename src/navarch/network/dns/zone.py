@@ -8,8 +8,7 @@ import re
 from collections.abc import Sequence
 
 from navarch.network.dns.records import Record
-
-Key = tuple[str, str]  # (namespace, name) of a service
+from navarch.network.services import ServiceKey
 
 #: Seconds that answers may be kept by who asked.
 TTL = 5
@@ -18,24 +17,19 @@ _POD = re.compile(r"(\d{1,3})-(\d{1,3})-(\d{1,3})-(\d{1,3})\.[a-z0-9-]+")
 
 
 class Zone:
-    """The cluster's domain and the reverse names of its pods."""
+    """The cluster's domain and the reverse names of its pods and services."""
 
-    def __init__(
-        self,
-        domain: str,
-        pods: ipaddress.IPv4Network | ipaddress.IPv6Network | None = None,
-        server: str = "127.0.0.1",
-    ) -> None:
-        """pods: the range all pods of the cluster are in. server: the address of the DNS itself."""
+    def __init__(self, domain: str, ranges: Sequence[str] = (), server: str = "127.0.0.1") -> None:
+        """ranges: of all pods of the cluster, and of its services. server: the address of the DNS itself."""
         self.domain = domain.strip(".").lower()
         self._dotted = f".{self.domain}"
-        self._pods = pods
+        self._ranges = [ipaddress.ip_network(one) for one in ranges]
         #: Counts changes.
         self.version = 0
         self._names: dict[str, list[Record]] = {}
         #: Names that exist because something is below them, and how often.
         self._above: dict[str, int] = {}
-        self._of: dict[Key, tuple[Record, ...]] = {}
+        self._of: dict[ServiceKey, tuple[Record, ...]] = {}
         always = [
             Record(f"dns-version.{self.domain}", "TXT", "1.1.0"),
             Record(f"ns.dns.{self.domain}", "A", server),
@@ -45,7 +39,7 @@ class Zone:
         for name in (self.domain, f"svc.{self.domain}", f"pod.{self.domain}"):
             self._above[name] = self._above.get(name, 0) + 1
 
-    def put(self, key: Key, records: Sequence[Record]) -> bool:
+    def put(self, key: ServiceKey, records: Sequence[Record]) -> bool:
         """What a service makes of names now, nothing when it is gone. Returns whether that is a change."""
         fresh = tuple(records)
         old = self._of.get(key, ())
@@ -66,13 +60,13 @@ class Zone:
         """Whether the name is ours to answer: below the domain, or an address of a pod or a service."""
         if name == self.domain or name.endswith(self._dotted) or name in self._names:
             return True
-        if self._pods is None or not name.endswith(".in-addr.arpa"):
+        if not name.endswith(".in-addr.arpa"):
             return False
         try:
             address = ipaddress.ip_address(".".join(reversed(name.removesuffix(".in-addr.arpa").split("."))))
         except ValueError:
             return False
-        return address in self._pods
+        return any(address in one for one in self._ranges)
 
     def find(self, name: str) -> list[Record] | None:
         """All records of a name; [] when it has none but exists; None when there is no such name."""
@@ -95,7 +89,7 @@ class Zone:
             address = ipaddress.ip_address(".".join(match.groups()))
         except ValueError:
             return None
-        if self._pods is not None and address not in self._pods:
+        if self._ranges and address not in self._ranges[0]:
             return None
         return [Record(name, "A", str(address))]
 

@@ -13,9 +13,6 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, NFCTSocket
-
 from navarch.network.proxy.model import Address, Backend
 
 log = logging.getLogger(__name__)
@@ -29,6 +26,9 @@ def forget(current: Mapping[Address, frozenset[Backend]]) -> int:
 
     An address without backends loses all of its entries. Returns how many went; failures are logged.
     """
+    from pyroute2.netlink.exceptions import NetlinkError  # 0.3 s to import, which a start has no time for
+    from pyroute2.netlink.nfnetlink.nfctsocket import NFCTSocket
+
     gone = 0
     try:
         with NFCTSocket() as conntrack:
@@ -48,6 +48,8 @@ def forget(current: Mapping[Address, frozenset[Backend]]) -> int:
 
 
 def _entries(conntrack: Any, addresses: list[Address]) -> Iterable[Any]:
+    from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple
+
     if len(addresses) > _MANY:
         yield from conntrack.dump(tuple_orig=NFCTAttrTuple(proto=socket.IPPROTO_UDP))
         return
@@ -82,6 +84,8 @@ def _is_own(ip: str) -> bool:
 
 def _tuple(entry: Any, name: str) -> Any:
     """An entry's direction as pyroute2 takes it back; None when it lacks what UDP over IPv4 has."""
+    from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple
+
     direction = entry.get_attr(name)
     ip = direction.get_attr("CTA_TUPLE_IP") if direction is not None else None
     ports = direction.get_attr("CTA_TUPLE_PROTO") if direction is not None else None

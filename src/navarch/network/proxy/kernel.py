@@ -12,9 +12,6 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.nftables.main import NFTables
-
 from navarch.network import process
 from navarch.network.proxy import conntrack
 from navarch.network.proxy.model import Address, Backend
@@ -42,10 +39,7 @@ class Kernel:
 
     async def has_table(self, name: str) -> bool:
         """By netlink: nft reads all elements of all tables before it names a table. Raises RulesError."""
-        try:
-            return name in await self._call(_tables)
-        except (NetlinkError, OSError) as error:
-            raise RulesError(f"cannot list nftables tables: {error}") from None
+        return name in await self._call(_tables)
 
     async def forget(self, stale: Mapping[Address, frozenset[Backend]]) -> int:
         """See `conntrack`."""
@@ -75,5 +69,12 @@ class Kernel:
 
 
 def _tables() -> set[str]:
-    with NFTables(nfgen_family=socket.AF_INET) as tables:
-        return {table.get_attr("NFTA_TABLE_NAME") for table in tables.get_tables()}
+    """Raises RulesError."""
+    from pyroute2.netlink.exceptions import NetlinkError  # 0.3 s to import, which a start has no time for
+    from pyroute2.nftables.main import NFTables
+
+    try:
+        with NFTables(nfgen_family=socket.AF_INET) as tables:
+            return {table.get_attr("NFTA_TABLE_NAME") for table in tables.get_tables()}
+    except (NetlinkError, OSError) as error:
+        raise RulesError(f"cannot list nftables tables: {error}") from None

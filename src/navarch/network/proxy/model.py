@@ -10,8 +10,7 @@ import ipaddress
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from navarch.network.proxy.views import (
-    OTHER_PROXY,
+from navarch.network.serviceviews import (
     EndpointView,
     PortView,
     ServiceView,
@@ -108,7 +107,8 @@ def proxied(service: ServiceView) -> bool:
     spec = service.spec
     if spec is None or spec.type == "ExternalName" or not spec.cluster_ip or spec.cluster_ip == "None":
         return False
-    return OTHER_PROXY not in (service.metadata.labels or {})
+    labels = service.metadata.labels
+    return labels is None or labels.other_proxy is None
 
 
 def arrange(before: tuple[Backend, ...], wanted: list[Backend]) -> tuple[Backend, ...]:

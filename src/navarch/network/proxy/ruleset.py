@@ -142,14 +142,20 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def frame(service_cidr: str, cluster_cidr: str) -> str:
+def frame(service_cidr: str, cluster_cidr: str, dns: str = "") -> str:
     """Maps, sets and fixed chains: the inside of the table's braces, without elements.
 
     Addresses are translated just before Docker does (-100) and after host ports (-110). What is still on its
     way to a service's address when it is forwarded or sent has no endpoint, and is refused before any other
     filter (0) can drop it silently; an address of the node itself in that range is its owner's business.
     Who is no pod gets the address of the node that translated, as answers must come back by it.
+    dns: the node's own server. While it is started anew it is silent, so that clients ask again.
     """
+    silence = ""
+    if dns:
+        silence = f"""
+    ip saddr {dns} icmp type destination-unreachable drop
+    ip saddr {dns} tcp sport 53 tcp flags & (syn | rst | ack) == rst | ack drop"""
     vip_key = "ipv4_addr . inet_proto . inet_service"
     node_key = "inet_proto . inet_service"
     number = "numgen random mod 131072"
@@ -212,7 +218,7 @@ def frame(service_cidr: str, cluster_cidr: str) -> str:
     ct state new {_NODEPORT} @node_refused goto refuse
   }}
   chain refuse_output {{
-    type filter hook output priority -20; policy accept;
+    type filter hook output priority -20; policy accept;{silence}
     oifname != "lo" ip daddr {service_cidr} goto refuse
     ct state new oifname != "lo" {_VIP} @refused goto refuse
   }}

@@ -7,17 +7,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from navarch.api.endpointslice import SERVICE_NAME, EndpointSlice
-from navarch.api.service import Service
-from navarch.client.base import Client
-from navarch.client.informer import Informer
 from navarch.network.proxy import model
 from navarch.network.proxy.kernel import Kernel, RulesError
 from navarch.network.proxy.model import NOTHING, Address, Backend, Frontend, Plan
-from navarch.network.proxy.table import ServiceKey, Table
-from navarch.network.proxy.views import ServiceView, SliceView
+from navarch.network.proxy.table import Table
+from navarch.network.services import ServiceKey, Services
 
 log = logging.getLogger(__name__)
 
@@ -32,36 +28,42 @@ class ServiceProxy:
 
     def __init__(
         self,
-        client: Client,
+        services: Services,
         node_name: str,
         *,
         service_cidr: str,
         cluster_cidr: str,
+        dns: str = "",
         table: str = "navarch_services",
         kernel: Kernel | None = None,
         look: float = _LOOK,
     ) -> None:
-        """look: seconds between looks whether the table is still there."""
+        """services: run by its owner. dns: the node's own server, silent while it restarts. look: seconds
+        between looks whether the table is still there."""
         self.node_name = node_name
-        self.table = Table(table, service_cidr, cluster_cidr)
+        self.table = Table(table, service_cidr, cluster_cidr, dns)
         self.kernel = kernel if kernel is not None else Kernel()
         #: Set while the kernel holds what has been heard of.
         self.settled = asyncio.Event()
         self._look = look
-        self._client = client
+        self._services = services
         self._changed = asyncio.Event()
-        self._follow_anew()
+        self._dirty: set[ServiceKey] = set()
+        self._whole = True
+        self._listening = False
 
     async def run(self) -> None:
         """Until cancelled. The rules stay: connections live on while nobody looks after them.
 
         May be called again after it failed.
         """
-        self._follow_anew()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.services.run(), name="services watch")
-            tasks.create_task(self.slices.run(), name="endpoint slices watch")
-            tasks.create_task(self._follow(), name="service rules")
+        # A batch that failed half-way is done again, and what the kernel holds is not known.
+        self._dirty |= {*self.table.plans, *self._services.keys()}
+        self._whole = True
+        if not self._listening:
+            self._listening = True
+            self._services.listen(self._mark)
+        await self._follow()
 
     async def remove(self) -> None:
         """Take the table off the host, after run() has ended. Raises RulesError."""
@@ -74,37 +76,13 @@ class ServiceProxy:
         except RulesError as error:
             log.warning("service rules of before: %s", error)
 
-    def _follow_anew(self) -> None:
-        self.services: Informer[ServiceView] = Informer(self._client, Service, view=ServiceView)
-        self.slices: Informer[SliceView] = Informer(
-            self._client, EndpointSlice, view=SliceView, labels=SERVICE_NAME
-        )
-        self.slices.index("service", _services_of)
-        self.services.listen(self._service_changed)
-        self.slices.listen(self._slice_changed)
-        # What went meanwhile is told by nobody.
-        self._dirty = set(self.table.plans)
-        self._whole = True
-
-    def _service_changed(self, old: ServiceView | None, new: ServiceView | None) -> None:
-        one = new or old
-        if one is not None:
-            self._mark((one.metadata.namespace or "", one.metadata.name or ""))
-
-    def _slice_changed(self, old: SliceView | None, new: SliceView | None) -> None:
-        for one in (old, new):
-            for key in _services_of(one) if one is not None else ():
-                namespace, _, name = key.partition("/")
-                self._mark((namespace, name))
-
     def _mark(self, key: ServiceKey) -> None:
         self._dirty.add(key)
         self._changed.set()
         self.settled.clear()
 
     async def _follow(self) -> None:
-        await self.services.synced.wait()
-        await self.slices.synced.wait()
+        await self._services.synced()
         looked = time.monotonic()
         delay, longest = _AGAIN
         while True:
@@ -162,12 +140,11 @@ class ServiceProxy:
             self.settled.set()
 
     def _plan(self, key: ServiceKey) -> Plan:
-        namespace, name = key
-        service = self.services.get(name, namespace)
+        service = self._services.get(key)
         if service is None:
             return NOTHING
-        slices = self.slices.by_index("service", f"{namespace}/{name}")
-        return model.plan(service, slices, self.node_name, self.table.plans.get(key, NOTHING))
+        before = self.table.plans.get(key, NOTHING)
+        return model.plan(service, self._services.slices_of(key), self.node_name, before)
 
 
 def _udp(frontends: Mapping[Address, Frontend]) -> dict[Address, frozenset[Backend]]:
@@ -192,9 +169,3 @@ def _lost(
         if had - backends or (backends and not had):
             found[address] = backends
     return found
-
-
-def _services_of(one: SliceView) -> Iterable[str]:
-    meta = one.metadata
-    name = (meta.labels or {}).get(SERVICE_NAME)
-    return [f"{meta.namespace or ''}/{name}"] if name else []

@@ -12,20 +12,20 @@ from collections.abc import Iterable, Mapping
 from navarch.network.proxy import ruleset
 from navarch.network.proxy.model import NOTHING, Address, Frontend, Plan
 from navarch.network.proxy.ruleset import Element, Sticky
+from navarch.network.services import ServiceKey
 
 #: Chains for this many endpoints are there from the start.
 _READY_POOLS = 32
 #: Elements a command: short enough to read in a trace.
 _CHUNK = 500
 
-ServiceKey = tuple[str, str]
-
 
 class Table:
-    def __init__(self, name: str, service_cidr: str, cluster_cidr: str) -> None:
+    def __init__(self, name: str, service_cidr: str, cluster_cidr: str, dns: str = "") -> None:
         self.name = name
         self.service_cidr = service_cidr
         self.cluster_cidr = cluster_cidr
+        self.dns = dns
         self.plans: dict[ServiceKey, Plan] = {}
         self._owners: dict[Address, ServiceKey] = {}
         self._waiting: dict[Address, set[ServiceKey]] = {}
@@ -112,7 +112,7 @@ class Table:
         commands = [
             f"table ip {self.name} {{}}",
             f"delete table ip {self.name}",
-            f"table ip {self.name} {{\n{ruleset.frame(self.service_cidr, self.cluster_cidr)}}}",
+            f"table ip {self.name} {{\n{ruleset.frame(self.service_cidr, self.cluster_cidr, self.dns)}}}",
             *self._chains(self._pools, everything),
             *self._elements("add", found, with_values=True),
         ]
