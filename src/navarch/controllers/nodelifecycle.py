@@ -57,6 +57,8 @@ class NodeLifecycle:
         self._client = context.client
         self._events = context.events
         self._grace = context.options.node_monitor_grace
+        # When the grace is over, services have already been told: that takes a part of it.
+        self._patience = self._grace - min(1.0, self._grace / 10)
         self._nodes = views.nodes(context.informers)
         self._pods = views.pods(context.informers)
         self._leases = context.informers.of(Lease, view=_LeaseView, namespace=LEASES)
@@ -95,12 +97,17 @@ class NodeLifecycle:
 
     def _lost(self, name: str) -> bool:
         heard = self._heard.get(name)
-        return heard is not None and asyncio.get_running_loop().time() - heard > self._grace
+        return heard is not None and asyncio.get_running_loop().time() - heard >= self._patience
 
     async def _watch_clock(self) -> None:
+        """Wakes when the first node's time is up; the one that is new meanwhile has longer."""
         period = min(5.0, self._grace / 8)
+        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(period)
+            ends = [
+                left for heard in self._heard.values() if (left := heard + self._patience - loop.time()) > 0
+            ]
+            await asyncio.sleep(min([period, *ends]) + 0.01)
             for node in self._nodes.items():
                 ready = node.condition("Ready")
                 if (ready is None or ready.status != "Unknown") and self._lost(node.metadata.name):
