@@ -22,6 +22,7 @@ class NodeSelectorRequirement(Struct):
 class NodeSelectorTerm(Struct):
     """Conditions that must all hold; an empty term matches nothing."""
 
+    atomic = True
     match_expressions: Annotated[
         list[NodeSelectorRequirement] | None, wire(1, "Conditions on labels.", list_type="atomic")
     ] = field("matchExpressions", None)
@@ -34,6 +35,7 @@ class NodeSelectorTerm(Struct):
 class NodeSelector(Struct):
     """Terms of which one must match."""
 
+    atomic = True
     node_selector_terms: Annotated[
         list[NodeSelectorTerm], wire(1, "The terms.", list_type="atomic", required=True)
     ] = needed("nodeSelectorTerms", [])

@@ -19,6 +19,7 @@ from navarch.api.scheme import Column, Kind, Strategy
 class EndpointAddress(Struct):
     """One address."""
 
+    atomic = True
     ip: Annotated[str, wire(1, "The address.", required=True)] = needed("ip", "")
     hostname: Annotated[str | None, wire(3, "Host name of the address.")] = field("hostname", None)
     node_name: Annotated[str | None, wire(4, "Node the address is on.")] = field("nodeName", None)

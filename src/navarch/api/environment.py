@@ -11,6 +11,7 @@ from navarch.api.reference import LocalObjectReference
 class ObjectFieldSelector(Struct):
     """A field of the pod itself."""
 
+    atomic = True
     api_version: Annotated[str | None, wire(1, "Version the path is written in, v1 when absent.")] = field(
         "apiVersion", None
     )
@@ -22,6 +23,7 @@ class ObjectFieldSelector(Struct):
 class ResourceFieldSelector(Struct):
     """A resource figure of a container."""
 
+    atomic = True
     container_name: Annotated[
         str | None, wire(1, "Container whose resource is meant; required in volumes.")
     ] = field("containerName", None)
@@ -56,6 +58,7 @@ class SecretKeySelector(LocalObjectReference):
 class FileKeySelector(Struct):
     """One key of an environment file in a volume."""
 
+    atomic = True
     volume_name: Annotated[str, wire(1, "Volume that holds the file.", required=True)] = needed(
         "volumeName", ""
     )
@@ -100,6 +103,7 @@ class ConfigMapEnvSource(LocalObjectReference):
     """All keys of a ConfigMap as variables."""
 
     embedded = (1, LocalObjectReference)
+    atomic = False
     optional: Annotated[bool | None, wire(2, "Whether the ConfigMap may be missing.")] = field(
         "optional", None
     )
@@ -109,6 +113,7 @@ class SecretEnvSource(LocalObjectReference):
     """All keys of a Secret as variables."""
 
     embedded = (1, LocalObjectReference)
+    atomic = False
     optional: Annotated[bool | None, wire(2, "Whether the Secret may be missing.")] = field("optional", None)
 
 

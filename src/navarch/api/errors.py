@@ -145,6 +145,27 @@ def conflict(resource: str, name: str, why: str, group: str = "") -> StatusError
     return StatusError(409, "Conflict", message, _details(resource, group, name))
 
 
+def conflict_of_fields(clashes: Sequence[tuple[str, str]]) -> StatusError:
+    """409 of server-side apply. clashes: (manager, path of a field it owns), by manager."""
+    causes = [
+        {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": path}
+        for manager, path in clashes
+    ]
+    if len(clashes) == 1:
+        (manager, path) = clashes[0]
+        message = f"Apply failed with 1 conflict: conflict with {manager}: {path}"
+    else:
+        lines = [f"Apply failed with {len(clashes)} conflicts:"]
+        told = ""
+        for manager, path in clashes:
+            if manager != told:
+                lines.append(f"conflicts with {manager}:")
+                told = manager
+            lines.append(f"- {path}")
+        message = " ".join(lines[:2]) + "\n" + "\n".join(lines[2:])
+    return StatusError(409, "Conflict", message, {"causes": causes})
+
+
 def invalid_object(kind: str, name: str, errors: Sequence[FieldError], group: str = "") -> StatusError:
     """422 with every cause; `kind` is the CamelCase kind, as the reference has it for Invalid."""
     texts = [f"{e.path}: {e.message()}" for e in errors]

@@ -42,6 +42,8 @@ class Struct(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     """
 
     embedded: ClassVar[tuple[int, type[Struct]] | None] = None
+    #: Whether server-side apply takes it as one value (x-kubernetes-map-type: atomic), not field by field.
+    atomic: ClassVar[bool] = False
 
 
 def wire(
@@ -60,7 +62,7 @@ def wire(
     description: one sentence of our own for OpenAPI and `kubectl explain`.
     merge_key: wire name(s) that identify a list's elements (x-kubernetes-list-map-keys; the first is the
     patch merge key).
-    list_type: x-kubernetes-list-type.
+    list_type: x-kubernetes-list-type; "atomic" on a map is its x-kubernetes-map-type.
     strategy: x-kubernetes-patch-strategy.
     format: OpenAPI format where the type does not say it (int32, int64, byte, date-time, int-or-string,
     quantity).

@@ -40,6 +40,7 @@ def parse_time(text: str) -> datetime:
 
 
 class OwnerReference(Struct):
+    atomic = True
     api_version: Annotated[str, wire(5, "API version of the owner.", required=True)] = field("apiVersion", "")
     kind: Annotated[str, wire(1, "Kind of the owner.", required=True)] = field("kind", "")
     name: Annotated[str, wire(3, "Name of the owner.", required=True)] = field("name", "")
@@ -153,6 +154,7 @@ class LabelSelectorRequirement(Struct):
 class LabelSelector(Struct):
     """An empty selector matches everything; an absent one nothing."""
 
+    atomic = True
     match_labels: Annotated[dict[str, str] | None, wire(1, "Labels that must be equal.")] = field(
         "matchLabels", None
     )

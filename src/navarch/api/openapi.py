@@ -131,6 +131,8 @@ class _Definitions:
         made["type"] = "object"
         if fields:
             made["properties"] = {name: self._property(f) for name, f in sorted(fields.items())}
+        if getattr(struct, "atomic", False):
+            made["x-kubernetes-map-type"] = "atomic"
         kind = self._kinds.get(struct)
         if kind is not None:
             made["x-kubernetes-group-version-kind"] = [_gvk(kind.group, kind.version, kind.kind)]
@@ -143,7 +145,8 @@ class _Definitions:
     def _property(self, field: shapes.Field) -> Schema:
         made = self._value(field.shape, field.format, field.description)
         if field.list_type:
-            made["x-kubernetes-list-type"] = field.list_type
+            of = "map" if field.shape.form == "map" else "list"
+            made[f"x-kubernetes-{of}-type"] = field.list_type
         if field.merge_key:
             if field.list_type == "map":
                 made["x-kubernetes-list-map-keys"] = list(field.merge_key)

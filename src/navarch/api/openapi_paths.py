@@ -20,6 +20,7 @@ TypeName = Callable[[type[msgspec.Struct]], str]
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _JSON = "application/json"
 _PATCHES = (
+    "application/apply-patch+yaml",
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",

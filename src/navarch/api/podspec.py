@@ -147,9 +147,9 @@ class PodSpec(Struct):
     dns_policy: Annotated[str | None, wire(6, "ClusterFirst, ClusterFirstWithHostNet, Default or None.")] = (
         field("dnsPolicy", None)
     )
-    node_selector: Annotated[dict[str, str] | None, wire(7, "Labels a node must have.")] = field(
-        "nodeSelector", None
-    )
+    node_selector: Annotated[
+        dict[str, str] | None, wire(7, "Labels a node must have.", list_type="atomic")
+    ] = field("nodeSelector", None)
     service_account_name: Annotated[str | None, wire(8, "Service account the pod runs as.")] = field(
         "serviceAccountName", None
     )

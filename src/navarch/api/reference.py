@@ -9,12 +9,14 @@ from navarch.api.fields import Struct, field, needed, wire
 class LocalObjectReference(Struct):
     """An object in the same namespace, by name."""
 
+    atomic = True
     name: Annotated[str | None, wire(1, "Name of the object.")] = field("name", None)
 
 
 class ObjectReference(Struct):
     """Any object, in as much detail as the writer knows."""
 
+    atomic = True
     kind: Annotated[str | None, wire(1, "Kind of the object.")] = field("kind", None)
     namespace: Annotated[str | None, wire(2, "Namespace of the object.")] = field("namespace", None)
     name: Annotated[str | None, wire(3, "Name of the object.")] = field("name", None)
@@ -31,6 +33,7 @@ class ObjectReference(Struct):
 class TypedLocalObjectReference(Struct):
     """An object of a given kind in the same namespace."""
 
+    atomic = True
     api_group: Annotated[str | None, wire(1, "Group of the kind; absent for the core group.")] = field(
         "apiGroup", None
     )

@@ -24,9 +24,9 @@ class ReplicationControllerSpec(Struct):
     min_ready_seconds: Annotated[
         int | None, wire(4, "Seconds a pod must be ready to count as available.", format="int32")
     ] = field("minReadySeconds", None)
-    selector: Annotated[dict[str, str] | None, wire(2, "Labels of the pods; the template's when absent.")] = (
-        field("selector", None)
-    )
+    selector: Annotated[
+        dict[str, str] | None, wire(2, "Labels of the pods; the template's when absent.", list_type="atomic")
+    ] = field("selector", None)
     template: Annotated[PodTemplateSpec | None, wire(3, "How the pods are made.")] = field("template", None)
 
 

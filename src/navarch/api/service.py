@@ -53,7 +53,9 @@ class ServiceSpec(Struct):
     ] = field("ports", None)
     selector: Annotated[
         dict[str, str] | None,
-        wire(2, "Labels of the pods that serve; absent means endpoints are made by others."),
+        wire(
+            2, "Labels of the pods that serve; absent means endpoints are made by others.", list_type="atomic"
+        ),
     ] = field("selector", None)
     cluster_ip: Annotated[
         str | None, wire(3, "Address of the service; None for no address, given by the server when absent.")

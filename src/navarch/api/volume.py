@@ -84,6 +84,7 @@ class ConfigMapVolumeSource(LocalObjectReference):
     """Files made of a ConfigMap."""
 
     embedded = (1, LocalObjectReference)
+    atomic = False
     items: Annotated[
         list[KeyToPath] | None, wire(2, "Keys to project; all when absent.", list_type="atomic")
     ] = field("items", None)
@@ -147,6 +148,7 @@ class SecretProjection(LocalObjectReference):
     """Keys of a Secret, within a projected volume."""
 
     embedded = (1, LocalObjectReference)
+    atomic = False
     items: Annotated[
         list[KeyToPath] | None, wire(2, "Keys to project; all when absent.", list_type="atomic")
     ] = field("items", None)
@@ -157,6 +159,7 @@ class ConfigMapProjection(LocalObjectReference):
     """Keys of a ConfigMap, within a projected volume."""
 
     embedded = (1, LocalObjectReference)
+    atomic = False
     items: Annotated[
         list[KeyToPath] | None, wire(2, "Keys to project; all when absent.", list_type="atomic")
     ] = field("items", None)

@@ -14,7 +14,7 @@ from navarch.api.scheme import Kind
 from navarch.apiserver.bodies import Scale, ScaleSpec, ScaleStatus
 from navarch.apiserver.exchange import Exchange, Reply
 from navarch.apiserver.route import Options, Target
-from navarch.apiserver.verbs import context, patch_body
+from navarch.apiserver.verbs import patch_body, writing
 from navarch.registry.context import Stored
 from navarch.registry.registry import Registry
 
@@ -51,7 +51,7 @@ class Scales:
 
     async def handle(self, x: Exchange, target: Target, options: Options, verb: str) -> Reply:
         kind = target.kind
-        ctx = context(x, options)
+        ctx = writing(x, options)
         namespace = target.namespace or None
         if verb == "get":
             stored = self._registry.get(kind, namespace, target.name, ctx)
@@ -80,6 +80,10 @@ class Scales:
         """A patch of the Scale; strategic is merge here: a Scale has no lists."""
         type, body = await patch_body(x)
         document: Any = msgspec.to_builtins(scale)
+        if type == "apply":
+            raise errors.unsupported_media_type(
+                "a Scale cannot be applied: apply the object itself, or patch its scale"
+            )
         if type == "json":
             from navarch.api import patch
 

@@ -9,11 +9,13 @@ server asked before).
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
 from navarch.api import decode, errors, selectors, strict
+from navarch.api.errors import forbidden, required
 from navarch.api.meta import DeleteOptions
 from navarch.api.scheme import Kind
 from navarch.apiserver import negotiate, streams, tables
@@ -32,7 +34,10 @@ _ANSWERS_DELETED = frozenset(
     }
 )  # fmt: skip
 
+#: The one patch in YAML (which JSON is too).
+_APPLY = "application/apply-patch+yaml"
 _PATCH_TYPES = {
+    _APPLY: "apply",
     "application/merge-patch+json": "merge",
     "application/json-patch+json": "json",
     "application/strategic-merge-patch+json": "strategic",
@@ -49,9 +54,14 @@ def context(x: Exchange, options: Options) -> Context:
     return ctx
 
 
+#: May this request's user do that verb too? Raises StatusError 403.
+May = Callable[[Exchange, str, Target, Options], Awaitable[None]]
+
+
 class Verbs:
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, may: May) -> None:
         self._registry = registry
+        self._may = may
 
     # Reading
 
@@ -134,7 +144,7 @@ class Verbs:
 
     async def update(self, x: Exchange, target: Target, options: Options) -> Reply:
         kind = target.kind
-        ctx = context(x, options)
+        ctx = writing(x, options)
         obj = await self.object(x, kind, options)
         stored = await self._registry.update(
             kind, target.namespace or None, target.name, obj, ctx, subresource=target.subresource
@@ -143,14 +153,39 @@ class Verbs:
 
     async def patch(self, x: Exchange, target: Target, options: Options) -> Reply:
         kind = target.kind
-        ctx = context(x, options)
+        ctx = writing(x, options)
         type, body = await patch_body(x)
+        if type == "apply":
+            return await self._apply(x, target, options, body)
+        if options.force:
+            raise _bad_options(forbidden("force", "may not be specified for non-apply patch"))
         if type != "json":
             checked(x, kind, strict.problems_of_document(kind, _without_directives(body)), options)
         stored = await self._registry.patch(
             kind, target.namespace or None, target.name, body, type, ctx, subresource=target.subresource
         )
         return await self.one(x, kind, stored, options)
+
+    async def _apply(self, x: Exchange, target: Target, options: Options, body: dict[str, Any]) -> Reply:
+        """Server-side apply: a manager's whole intent; the object is made where there is none."""
+        kind = target.kind
+        if not options.field_manager:
+            raise _bad_options(required("fieldManager", "is required for apply patch"))
+        checked(x, kind, strict.problems_of_document(kind, body), options)
+        _names(kind, target, body)
+        namespace = target.namespace or None
+        if not target.subresource and not self._registry.exists(kind, namespace, target.name):
+            await self._may(x, "create", target, options)
+        stored, new = await self._registry.apply(
+            kind,
+            namespace,
+            target.name,
+            body,
+            context(x, options),
+            force=options.force,
+            subresource=target.subresource,
+        )
+        return await self.one(x, kind, stored, options, 201 if new else 200)
 
     async def object(self, x: Exchange, kind: Kind[Any], options: Options) -> Any:
         """The typed object in the body. Raises StatusError 400, 413, 415; warns of unknown fields."""
@@ -238,20 +273,44 @@ async def patch_body(x: Exchange) -> tuple[Any, Any]:
     type = _PATCH_TYPES.get(media)
     if type is None:
         accepted = ", ".join(_PATCH_TYPES)
-        if media.startswith("application/apply-patch"):
-            raise errors.unsupported_media_type(
-                f"server-side apply ({media}) is not supported; use client-side apply or one of: {accepted}"
-            )
         raise errors.unsupported_media_type(
             f"the body of the request was in an unknown format - accepted media types include: {accepted}"
         )
     body = await x.body()
-    document = decode.document(body)
+    document = decode.document(body, decode.YAML if type == "apply" else decode.JSON)
     if type == "json" and not isinstance(document, list):
         raise errors.bad_request("a JSON patch is a list of operations")
     if type != "json" and not isinstance(document, dict):
         raise errors.bad_request("the patch is not an object")
     return type, document
+
+
+def writing(x: Exchange, options: Options) -> Context:
+    """The context of a plain write: who names no field manager is known by the program's name."""
+    ctx = context(x, options)
+    ctx.field_manager = options.field_manager or x.header("User-Agent").partition("/")[0] or "unknown"
+    return ctx
+
+
+def _names(kind: Kind[Any], target: Target, body: dict[str, Any]) -> None:
+    """What an apply says of itself must be what the URL says. Raises StatusError 400."""
+    for field, want in (("apiVersion", kind.api_version), ("kind", kind.kind)):
+        if body.get(field) != want:
+            raise errors.bad_request(
+                f"the {field} of an applied object must be set: want {want!r}, got {body.get(field)!r}"
+            )
+    meta = body.get("metadata") or {}
+    wanted = (("name", target.name), ("namespace", target.namespace))
+    for field, want in wanted if isinstance(meta, dict) else ():
+        if meta.get(field) not in (None, want):
+            raise errors.bad_request(
+                f"the {field} of the object ({meta.get(field)}) does not match "
+                f"the {field} on the URL ({want})"
+            )
+
+
+def _bad_options(error: errors.FieldError) -> errors.StatusError:
+    return errors.invalid_object("PatchOptions", "", [error], "meta.k8s.io")
 
 
 def _without_directives(value: Any) -> Any:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from navarch.api import names
 from navarch.api.errors import FieldError, bad_request, forbidden, invalid, required
 from navarch.api.meta import ObjectMeta, OwnerReference
-from navarch.registry import stamps
+from navarch.registry import managers, stamps
 
 NameRule = Callable[[str], str | None]
 
@@ -84,7 +84,7 @@ def for_update(new: ObjectMeta, old: ObjectMeta) -> ObjectMeta:
             if new.deletion_grace_period_seconds is None
             else new.deletion_grace_period_seconds
         ),
-        managed_fields=None,
+        managed_fields=managers.carried(new, old),
     )
 
 

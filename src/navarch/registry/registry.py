@@ -72,6 +72,9 @@ class Registry:
         entry = self._core.resource(kind).entry(namespace, name)
         return Stored(entry.value, entry.revision, entry.hint)
 
+    def exists(self, kind: Kind[Any], namespace: str | None, name: str) -> bool:
+        return self._core.resource(kind).cache.get(kind.key(namespace, name)) is not None
+
     def object(self, kind: Kind[Any], entry: Entry) -> Any:
         """The object of an entry, with its resourceVersion; shared, frozen."""
         return self._core.resource(kind).object(entry)
@@ -167,6 +170,25 @@ class Registry:
     ) -> Stored:
         """type: "merge", "json" or "strategic"; body: the generic document of the patch."""
         return await self._writing.patch(kind, namespace, name, body, type, ctx, subresource=subresource)
+
+    async def apply(
+        self,
+        kind: Kind[Any],
+        namespace: str | None,
+        name: str,
+        body: dict[str, Any],
+        ctx: Context,
+        *,
+        force: bool = False,
+        subresource: str = "",
+    ) -> tuple[Stored, bool]:
+        """Server-side apply of `ctx.field_manager`'s whole intent. Returns the object and whether it is new.
+
+        Raises StatusError 400, 403, 404, 409 (fields of others would change; another version), 422.
+        """
+        return await self._writing.apply(
+            kind, namespace, name, body, ctx, force=force, subresource=subresource
+        )
 
     async def delete(
         self, kind: Kind[Any], namespace: str | None, name: str, options: DeleteOptions | None, ctx: Context

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from navarch.api.errors import (
+    StatusError,
     already_exists,
     bad_request,
     conflict,
@@ -22,8 +23,9 @@ from navarch.api.errors import (
     method_not_allowed,
     not_found,
 )
+from navarch.api.meta import ManagedFieldsEntry
 from navarch.api.scheme import Kind
-from navarch.registry import metadata
+from navarch.registry import managers, metadata
 from navarch.registry.admission import Request
 from navarch.registry.context import Context, Stored, versioned
 from navarch.registry.core import Core, Resource, refused
@@ -51,7 +53,16 @@ class Writing:
 
     # Create
 
-    async def create(self, kind: Kind[Any], namespace: str | None, obj: Any, ctx: Context) -> Stored:
+    async def create(
+        self,
+        kind: Kind[Any],
+        namespace: str | None,
+        obj: Any,
+        ctx: Context,
+        *,
+        managed: list[ManagedFieldsEntry] | None = None,
+    ) -> Stored:
+        """managed: who manages which fields from the start (an apply); a plain create leaves that open."""
         if not kind.stored:
             return await self._review(kind, namespace, obj, ctx)
         sent = obj.metadata
@@ -70,6 +81,8 @@ class Writing:
         try:
             obj = strategy.prepare_create(res.mutate(request))
             meta = metadata.for_create(obj.metadata, namespace, name, 1 if res.counts else None)
+            if managed:
+                meta = replace(meta, managed_fields=managed)
             obj = replace(obj, kind=kind.kind, api_version=kind.api_version, metadata=meta)
             errors = metadata.validate(meta, res.name_rule)
             errors += strategy.validate(obj)
@@ -170,6 +183,39 @@ class Writing:
 
         return await self.modify(res, namespace, name, change, ctx, subresource=subresource)
 
+    async def apply(
+        self,
+        kind: Kind[Any],
+        namespace: str | None,
+        name: str,
+        body: dict[str, Any],
+        ctx: Context,
+        *,
+        force: bool = False,
+        subresource: str = "",
+    ) -> tuple[Stored, bool]:
+        """Server-side apply. Returns the object and whether it is new."""
+        res = self._core.resource(kind)
+        manager = ctx.field_manager
+
+        def change(old: Any, entry: Entry) -> Any:
+            made = managers.apply_to(kind, old, body, manager, force=force, subresource=subresource)
+            return managers.stamped(made.obj, made.entries)
+
+        while True:
+            if subresource or res.cache.get(kind.key(namespace, name)) is not None:
+                stored = await self.modify(
+                    res, namespace, name, change, ctx, subresource=subresource, applies=True
+                )
+                return stored, False
+            made = managers.apply_to(kind, None, body, manager)
+            try:
+                return await self.create(kind, namespace, made.obj, ctx, managed=made.entries), True
+            except StatusError as error:
+                # Another writer was first: it is theirs that the intent is laid over now.
+                if error.reason != "AlreadyExists" or res.cache.get(kind.key(namespace, name)) is None:
+                    raise
+
     async def modify(
         self,
         res: Resource,
@@ -179,8 +225,11 @@ class Writing:
         ctx: Context,
         *,
         subresource: str = "",
+        applies: bool = False,
     ) -> Stored:
         """Apply `change` to the stored object until it meets no other writer.
+
+        applies: the changed object says itself who manages its fields.
 
         When the changed object carries a resourceVersion, it must be that of the stored one: another writer
         then means 409.
@@ -201,7 +250,7 @@ class Writing:
                 raise conflict(kind.resource, name, why, kind.group)
             request = Request("UPDATE", kind, namespace, name, subresource, new, old, ctx)
             try:
-                return await self._replace(res, entry, request)
+                return await self._replace(res, entry, request, applies)
             except (store.Conflict, store.Missing):
                 continue  # The cache has the winner's state by now: the next round sees it.
             except store.Unavailable as exc:
@@ -209,9 +258,12 @@ class Writing:
             finally:
                 request.close()
 
-    async def _replace(self, res: Resource, entry: Entry, request: Request) -> Stored:
+    async def _replace(self, res: Resource, entry: Entry, request: Request, applies: bool) -> Stored:
         kind, old = res.kind, request.old
         new = _status(res, request) if request.subresource else _main(res, request)
+        if new.metadata.managed_fields and not applies:
+            by = request.ctx.field_manager
+            new = managers.stamped(new, managers.after_update(kind, old, new, by, request.subresource))
         request.obj = new
         res.validate(request)
         if not request.subresource and (told := res.strategy.warnings(new)):
@@ -265,7 +317,8 @@ def _main(res: Resource, request: Request) -> Any:
 def _status(res: Resource, request: Request) -> Any:
     """The object that a write of a subresource leads to: metadata and the rest of it stay as they are."""
     kind, strategy, old = res.kind, res.strategy, request.old
-    meta = replace(old.metadata, resource_version="")
+    managed = managers.carried(request.obj.metadata, old.metadata)
+    meta = replace(old.metadata, resource_version="", managed_fields=managed)
     if request.subresource == "finalize":
         # Namespaces: only the list of what still holds them (API reference, Namespace finalize).
         spec = replace(old.spec, finalizers=request.obj.spec.finalizers if request.obj.spec else None)

@@ -89,9 +89,9 @@ async def test_unknown_kinds_objects_and_namespaces(http: Http, namespace: str) 
             data=b"a: b",
             headers={"Content-Type": "application/apply-patch+yaml"},
         ),
-        415,
-        "UnsupportedMediaType",
-        "server-side apply",
+        422,
+        "Invalid",
+        "fieldManager: Required value: is required for apply patch",
     )
 
 

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who manages which fields of an object (metadata.managedFields), and server-side apply with it (KEP-555).
+
+Kept from an object's first apply on: until then nobody has asked who owns what, and plain writes do not pay
+for the answer. What was there before that belongs to a manager of its own, `before-first-apply`.
+
+Not here: the sets (`api.fieldset`), the merging of documents (`api.apply`), storing (`writing`).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from navarch.api import apply, decode, fieldset, shapes
+from navarch.api.errors import StatusError, bad_request, conflict_of_fields
+from navarch.api.fieldset import Tree
+from navarch.api.meta import ManagedFieldsEntry, ObjectMeta
+from navarch.api.scheme import Kind
+from navarch.registry import stamps
+
+APPLY = "Apply"
+UPDATE = "Update"
+_BEFORE = "before-first-apply"
+#: Where client-side apply keeps what was applied; kubectl may take that over from itself.
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_KUBECTL = "kubectl"
+
+#: The server's own fields, and those that name the object: nobody's.
+_NOBODYS = ("apiVersion", "kind")
+_NOBODYS_META = (
+    "name", "namespace", "generateName", "creationTimestamp", "deletionTimestamp",
+    "deletionGracePeriodSeconds", "selfLink", "uid", "generation", "managedFields", "resourceVersion",
+)  # fmt: skip
+
+
+class Manager(NamedTuple):
+    """One entry's identity."""
+
+    name: str
+    operation: str
+    version: str
+    subresource: str = ""
+
+    def __str__(self) -> str:
+        by = f" with subresource {json.dumps(self.subresource)}" if self.subresource else ""
+        return f"{json.dumps(self.name)}{by} using {self.version}"
+
+
+class Applied(NamedTuple):
+    """What an apply leads to: the wanted object, whose metadata says who manages what."""
+
+    obj: Any
+    entries: list[ManagedFieldsEntry]
+
+
+def apply_to(
+    kind: Kind[Any],
+    live: Any,
+    body: dict[str, Any],
+    manager: str,
+    *,
+    force: bool = False,
+    subresource: str = "",
+) -> Applied:
+    """Apply a manager's whole intent to an object; `live` is None where there is none yet.
+
+    Raises StatusError 400, and 409 with a cause for each field that another manager owns and that would
+    change.
+    """
+    struct: type[msgspec.Struct] = kind.type
+    shape = shapes.shape(struct)
+    intent = decode.drop_nulls(body)
+    if (intent.get("metadata") or {}).get("managedFields") is not None:
+        raise bad_request("metadata.managedFields must be nil")
+    me = Manager(manager, APPLY, kind.api_version, subresource)
+    mine = _owned(kind, shape, intent, subresource)
+    if live is None:
+        obj = decode.from_document(kind, intent)
+        return Applied(obj, [_entry(me, mine)])
+    document: dict[str, Any] = msgspec.to_builtins(live)
+    others = _sets(live.metadata)
+    if not others:
+        others = _before(kind, shape, document, manager)
+    before = others.pop(me, {})
+    wanted = apply.merged(shape, document, _part(intent, subresource))
+    # As they will be stored: 1000m is no change of 1.
+    typed = kind.strategy.default(decode.from_document(kind, decode.drop_nulls(wanted)))
+    changed, _ = fieldset.compare(shape, _ownable(document), _ownable(msgspec.to_builtins(typed)))
+    found = ((who, fieldset.intersection(theirs, changed)) for who, theirs in others.items())
+    clashes = {who: both for who, both in found if both}
+    if clashes and not force:
+        raise _conflict(clashes)
+    for who, both in clashes.items():
+        others[who] = fieldset.difference(others[who], both)
+    kept = fieldset.with_ancestors(mine)
+    for theirs in others.values():
+        kept = fieldset.union(kept, fieldset.with_ancestors(theirs))
+    gone = fieldset.difference(fieldset.with_ancestors(before), kept)
+    if "f:metadata" in gone:
+        # The server's own part of it stays.
+        gone = {**gone, "f:metadata": {k: v for k, v in gone["f:metadata"].items() if k != "."}}
+    wanted = apply.without(shape, wanted, _without_keys(gone))
+    given = intent.get("metadata") or {}
+    asked = {name: given.get(name) for name in ("resourceVersion", "uid")}
+    wanted["metadata"] = {**wanted["metadata"], "managedFields": None, **asked}
+    obj = decode.from_document(kind, decode.drop_nulls(wanted))
+    # Applying the same once more changes nothing, not even the time.
+    same = before == mine and not changed
+    entries = [_entry(who, theirs, _time(live.metadata, who)) for who, theirs in others.items() if theirs]
+    if mine:
+        entries.append(_entry(me, mine, _time(live.metadata, me) if same else None))
+    return Applied(obj, entries)
+
+
+def after_update(
+    kind: Kind[Any], old: Any, new: Any, manager: str, subresource: str = ""
+) -> list[ManagedFieldsEntry] | None:
+    """The entries after a plain write: what it changed is the writer's now, what it removed is nobody's."""
+    struct: type[msgspec.Struct] = kind.type
+    shape = shapes.shape(struct)
+    changed, gone = fieldset.compare(
+        shape, _ownable(msgspec.to_builtins(old)), _ownable(msgspec.to_builtins(new))
+    )
+    entries: list[ManagedFieldsEntry] | None = new.metadata.managed_fields
+    if not changed and not gone:
+        return entries
+    me = Manager(manager, UPDATE, kind.api_version, subresource)
+    sets = _sets(new.metadata)
+    mine = fieldset.union(fieldset.difference(sets.pop(me, {}), gone), changed)
+    lost = fieldset.union(changed, gone)
+    made = [
+        _entry(who, rest, _time(new.metadata, who))
+        for who, theirs in sets.items()
+        if (rest := fieldset.difference(theirs, lost))
+    ]
+    return [*made, _entry(me, mine)] if mine else made
+
+
+def carried(new: ObjectMeta, old: ObjectMeta) -> list[ManagedFieldsEntry] | None:
+    """The entries a plain write starts from: the stored ones, unless the writer sent some. Empty ones end it.
+
+    Raises StatusError 400.
+    """
+    sent = new.managed_fields
+    if sent is None:
+        return old.managed_fields
+    if sent != old.managed_fields:
+        _sets(new)
+    return [entry for entry in sent if entry != ManagedFieldsEntry()] or None
+
+
+def _ownable(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without what is nobody's."""
+    made = {k: v for k, v in document.items() if k not in _NOBODYS}
+    meta = {k: v for k, v in (made.pop("metadata", None) or {}).items() if k not in _NOBODYS_META}
+    return {"metadata": meta, **made} if meta else made
+
+
+def _part(document: dict[str, Any], subresource: str) -> dict[str, Any]:
+    """What a writer of the object, or of its status, can change."""
+    made = _ownable(document)
+    if subresource:
+        return {k: v for k, v in made.items() if k == "status"}
+    return made
+
+
+def _owned(kind: Kind[Any], shape: shapes.Shape, document: dict[str, Any], subresource: str) -> Tree:
+    part = _part(document, subresource)
+    if not subresource and "status" in kind.subresources:
+        part.pop("status", None)
+    return fieldset.of_document(shape, part)
+
+
+def _before(
+    kind: Kind[Any], shape: shapes.Shape, document: dict[str, Any], manager: str
+) -> dict[Manager, Tree]:
+    """Who owned what before anybody asked."""
+    made = fieldset.of_document(shape, _ownable(document))
+    last = ((document.get("metadata") or {}).get("annotations") or {}).get(_LAST_APPLIED)
+    if last and manager == _KUBECTL:
+        try:
+            applied = json.loads(last)
+        except ValueError:
+            applied = None
+        if isinstance(applied, dict):
+            made = fieldset.difference(made, fieldset.of_document(shape, _ownable(applied)))
+    return {Manager(_BEFORE, UPDATE, kind.api_version): made}
+
+
+def _without_keys(gone: Tree) -> Tree:
+    """What goes, without the keys of list elements that stay for their other parts."""
+    made: Tree = {}
+    for name, node in gone.items():
+        if name.startswith("k:") and "." not in node:
+            keys = {f"f:{key}" for key in json.loads(name[2:])}
+            node = {k: v for k, v in node.items() if k not in keys}
+        if name == ".":
+            made[name] = node
+        elif rest := _without_keys(node):
+            made[name] = rest
+    return made
+
+
+def _sets(meta: ObjectMeta) -> dict[Manager, Tree]:
+    made: dict[Manager, Tree] = {}
+    for entry in meta.managed_fields or ():
+        who = _identity(entry)
+        if entry == ManagedFieldsEntry():
+            continue
+        try:
+            tree = fieldset.from_wire(entry.fields_v1 or {})
+        except ValueError as error:
+            raise bad_request(f"metadata.managedFields of {who.name!r}: {error}") from None
+        made[who] = fieldset.union(made.get(who, {}), tree)
+    return made
+
+
+def _identity(entry: ManagedFieldsEntry) -> Manager:
+    return Manager(
+        entry.manager or "", entry.operation or UPDATE, entry.api_version or "", entry.subresource or ""
+    )
+
+
+def _time(meta: ObjectMeta, who: Manager) -> str | None:
+    return next((entry.time for entry in meta.managed_fields or () if _identity(entry) == who), None)
+
+
+def _entry(who: Manager, tree: Tree, time: str | None = None) -> ManagedFieldsEntry:
+    return ManagedFieldsEntry(
+        manager=who.name,
+        operation=who.operation,
+        api_version=who.version,
+        time=time or stamps.second(),
+        fields_type="FieldsV1",
+        fields_v1=fieldset.to_wire(tree),
+        subresource=who.subresource or None,
+    )
+
+
+def _conflict(clashes: dict[Manager, Tree]) -> StatusError:
+    found = [(str(who), path) for who, tree in sorted(clashes.items()) for path in fieldset.paths(tree)]
+    return conflict_of_fields(found)
+
+
+def stamped(obj: Any, entries: list[ManagedFieldsEntry] | None) -> Any:
+    """The object with these entries."""
+    return replace(obj, metadata=replace(obj.metadata, managed_fields=entries))
