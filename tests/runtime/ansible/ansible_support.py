@@ -20,8 +20,13 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def tool(name: str) -> str:
-    """A program of ansible-core, beside this Python or on the PATH."""
-    found = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    """A program of ansible-core: in the folder that NAVARCH_TEST_ANSIBLE names, beside this Python or on the PATH."""
+    folders = [
+        os.environ.get("NAVARCH_TEST_ANSIBLE"),
+        str(Path(sys.executable).parent),
+        os.environ.get("PATH"),
+    ]
+    found = shutil.which(name, path=os.pathsep.join(filter(None, folders)))
     if found is None:
         assert not os.environ.get("CI"), f"{name} of ansible-core is missing: nothing would be proven"
         pytest.skip(f"needs {name} of ansible-core")

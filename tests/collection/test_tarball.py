@@ -21,11 +21,12 @@ SHIPPED = {
         "LICENSE",
         "MANIFEST.json",
         "README.md",
+        "bindep.txt",
         "changelogs",
         "docs",
         "extensions",
     ),
-    *("meta", "playbooks", "plugins", "pyproject.toml", "roles", "src"),
+    *("meta", "playbooks", "plugins", "pyproject.toml", "requirements.txt", "roles", "src"),
 }
 
 
