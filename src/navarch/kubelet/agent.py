@@ -17,7 +17,7 @@ from typing import Any
 from navarch.api.node import Node
 from navarch.api.pod import Pod
 from navarch.client.base import Client, WatchEvent
-from navarch.client.events import EventRecorder
+from navarch.client.events import EventRecorder, Reference
 from navarch.client.informer import Informer, Reflector
 from navarch.kubelet import ending, machine, resources
 from navarch.kubelet.config import KubeletConfig
@@ -26,21 +26,13 @@ from navarch.kubelet.context import Shared
 from navarch.kubelet.images import Images
 from navarch.kubelet.node import NodeReporter
 from navarch.kubelet.objects import ObjectSource
+from navarch.kubelet.podnetwork import PodNetwork
 from navarch.kubelet.poster import Poster
 from navarch.kubelet.runtime.base import RuntimeFault
 from navarch.kubelet.runtime.docker import DockerRuntime
 from navarch.kubelet.spec import read_resolver
 from navarch.kubelet.tokens import TokenSource
 from navarch.kubelet.worker import PodWorker
-from navarch.network import conf
-from navarch.network.cni import Cni, CniError
-from navarch.network.dns.service import NodeDns
-from navarch.network.dns.sockets import Store
-from navarch.network.host import HostNetwork, HostNetworkError
-from navarch.network.overlay import make
-from navarch.network.overlay.base import OverlayError
-from navarch.network.overlay.follower import Follower
-from navarch.network.proxy.service import ServiceProxy
 from navarch.network.services import Services
 
 log = logging.getLogger(__name__)
@@ -59,34 +51,20 @@ class Kubelet:
         self._tasks: list[asyncio.Task[Any]] = []
         self._pod_tasks: dict[str, asyncio.Task[Any]] = {}
         self._listed = False
-        self._cidr = ""
-        self._network_problem = "network is not ready: the master has given the node no pod CIDR yet"
-        data = Path(config.data_dir)
         self.containers = Containers(self.runtime, self.wake)
         self.images = Images(self.runtime, self.wake)
         self.objects = ObjectSource(client, self._content_changed)
         self.tokens = TokenSource(client, self._content_changed)
-        self.cni = Cni(config.cni_bin_dirs, config.cni_conf_dir, data / "cni" / "sandboxes")
-        self.host = HostNetwork(config.bridge, config.cluster_cidr)
-        self.overlay = Follower(
-            make(config.overlay, config.vxlan),
-            client,
-            node=config.node_name,
-            address=config.node_ip,
-            bridge=config.bridge,
-            cluster_cidr=config.cluster_cidr,
-        )
         self.services = Services(client)
-        self.dns = _dns(config, self.services)
-        self.proxy = ServiceProxy(
-            self.services,
-            config.node_name,
-            service_cidr=config.service_cidr,
-            cluster_cidr=config.cluster_cidr,
-            dns=config.cluster_dns,
-            table=f"{self.host.table}_services",
-        )
         self.recorder = EventRecorder(client, "kubelet", host=config.node_name)
+        self.network = PodNetwork(
+            config,
+            client,
+            self.services,
+            changed=self._network_changed,
+            live=self._live_sandboxes,
+            warn=self._warn_of_node,
+        )
         self.poster = Poster(client)
         self.shared = Shared(
             config=config,
@@ -97,8 +75,9 @@ class Kubelet:
             objects=self.objects,
             tokens=self.tokens,
             services=self.services,
-            cni=self.cni,
-            host=self.host,
+            address=self.network.address,
+            cni=self.network.cni,
+            host=self.network.host,
             recorder=self.recorder,
             post=self.poster.post,
             flush=self._flush,
@@ -107,6 +86,7 @@ class Kubelet:
             node_memory=machine.memory(),
             negative_oom=resources.may_go_negative(),
             resolver=read_resolver(),
+            network_ready=self.network.ready,
         )
         self.node: NodeReporter | None = None
 
@@ -135,20 +115,17 @@ class Kubelet:
             folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         # First of all what pods that run use all the time, whatever the engine is doing.
         self._spawn(self.services.run, "services")
-        if self.dns is not None:
-            self._spawn(self.dns.run, "DNS")
-        if self.config.proxy:
-            self._spawn(self.proxy.run, "service proxy")
-        else:
-            self._spawn(self.proxy.retire, "service proxy")
+        for work, name in self.network.urgent():
+            self._spawn(work, name)
         await self._connect()
         self.shared.cgroup_driver = self.runtime.cgroup_driver
-        self.cni.load()
+        self.network.load()
         self._spawn(self.containers.run, "containers")
         await self.containers.synced.wait()
         self.node = NodeReporter(
             self.config,
             self.client,
+            self.network.address,
             f"docker://{await self.runtime.version()}",
             self._problem,
         )
@@ -164,8 +141,8 @@ class Kubelet:
         nodes: Informer[Node] = Informer(self.client, Node, fields=f"metadata.name={self.config.node_name}")
         nodes.listen(self._node_changed)
         self._spawn(nodes.run, "node watch")
-        self._spawn(self.overlay.watch, "watch of all nodes")
-        self._spawn(self.overlay.run, "overlay")
+        for work, name in self.network.work():
+            self._spawn(work, name)
         pods: Reflector[Pod] = Reflector(
             self.client, Pod, self, fields=f"spec.nodeName={self.config.node_name}"
         )
@@ -174,7 +151,7 @@ class Kubelet:
 
     def _problem(self) -> str:
         """Why the node is not ready."""
-        return self.containers.problem or self._network_problem
+        return self.containers.problem or self.network.problem
 
     async def stop(self) -> None:
         """Stop looking after the pods; they run on."""
@@ -270,79 +247,31 @@ class Kubelet:
         if new is not None and self.node is not None:
             self.node.seen(new)
         spec = new.spec if new is not None else None
-        if spec is None or not spec.pod_cidr:
-            return
-        if (
-            self.shared.network_ready.is_set()
-            and old is not None
-            and old.spec
-            and old.spec.pod_cidr == spec.pod_cidr
-        ):
-            return
-        cidrs = spec.pod_cidrs or [spec.pod_cidr]
-        self._spawn(lambda: self._set_network(cidrs), "network set-up")
+        if spec is not None and spec.pod_cidr:
+            self.network.set_cidrs(spec.pod_cidrs or [spec.pod_cidr])
 
-    async def _set_network(self, cidrs: list[str]) -> None:
-        delay = 1.0
-        while True:
-            try:
-                ipam = str(Path(self.config.data_dir) / "cni" / "ipam")
-                mtu = await self.overlay.prepare()
-                network = conf.bridge_network(cidrs, self.config.bridge, ipam, mtu)
-                conf.write(self.config.cni_conf_dir, network)
-                self.cni.forget_network()
-                self.cni.check_plugins()
-                await self.host.apply(cidrs[0])
-                await self.overlay.apply(cidrs[0])
-                await self.cni.reconcile(self.containers.live_sandboxes())
-                break
-            except (HostNetworkError, OverlayError, CniError, OSError) as error:
-                self._network_problem = f"network is not ready: {error}"
-                log.warning("%s", self._network_problem)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 30.0)
-        log.info("pod network %s on bridge %s", ", ".join(cidrs), self.config.bridge)
-        self._cidr = cidrs[0]
-        if self.dns is not None:
-            self.dns.set_pods(cidrs)
-        self._network_problem = ""
-        self.shared.network_ready.set()
+    def _network_changed(self) -> None:
+        """The network became ready, or is no longer, or the node's address is another one."""
         if self.node is not None:
             self.node.changed()
-        for worker in self.workers.values():
+        for uid, worker in self.workers.items():
             worker.wake()
+            self.poster.post(uid, 0.0)
+
+    def _live_sandboxes(self) -> set[str]:
+        """Those that run, and those that a worker still has to take down itself."""
+        busy = {s.id for uid in self.workers for s in self.containers.sandboxes(uid)}
+        return self.containers.live_sandboxes() | busy
+
+    def _warn_of_node(self, message: str) -> None:
+        about = Reference(kind="Node", name=self.config.node_name, uid=self.config.node_name)
+        self.recorder.record(about, "Warning", "PodNetwork", message)
 
     async def _housekeeping(self) -> None:
-        """What no event tells: rules that somebody flushed, addresses and folders that were left behind."""
+        """What no event tells: folders and containers that were left behind."""
         while True:
             await asyncio.sleep(_HOUSEKEEPING)
             self._remove_orphans()
-            if not self.shared.network_ready.is_set():
-                continue
-            self.cni.forget_network()
-            try:
-                await self.host.apply(self._cidr)
-            except HostNetworkError as error:
-                log.warning("node network: %s", error)
-            busy = {s.id for uid in self.workers for s in self.containers.sandboxes(uid)}
-            await self.cni.reconcile(self.containers.live_sandboxes() | busy)
-
-
-def _dns(config: KubeletConfig, services: Services) -> NodeDns | None:
-    if not config.cluster_dns:
-        return None
-    dns = NodeDns(
-        services,
-        address=config.cluster_dns,
-        domain=config.cluster_domain,
-        cluster_cidr=config.cluster_cidr,
-        service_cidr=config.service_cidr,
-        node_ip=config.node_ip,
-        store=Store(),
-    )
-    # Those of before, until the master tells: the pods that run may ask at once.
-    dns.set_pods(conf.pod_cidrs(config.cni_conf_dir))
-    return dns
 
 
 async def _supervise(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from navarch.api import names, quantity
 from navarch.network import overlay
+from navarch.network.address import default_address, overlapping
 from navarch.network.overlay.vxlan import VxlanSettings
 
 
@@ -40,7 +41,7 @@ def _factory(name: str, factory: Any) -> Any:
 
 class KubeletConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     node_name: str = _field("nodeName", "")
-    #: Empty: the address of the default route, else 127.0.0.1.
+    #: Empty: the address of the default route, which may change, else 127.0.0.1.
     node_ip: str = _field("nodeIP", "")
     data_dir: str = _field("dataDir", "/var/lib/navarch/kubelet")
     kubeconfig: str = "/etc/navarch/kubelet.conf"
@@ -58,6 +59,8 @@ class KubeletConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     #: Whether services' addresses lead to their endpoints on this node by our own rules.
     proxy: bool = True
     bridge: str = "navarch0"
+    #: Besides the cluster's own, ranges where pods are seen by their own address.
+    non_masquerade_cidrs: list[str] = _factory("nonMasqueradeCIDRs", list)
     overlay: str = "vxlan"
     vxlan: VxlanSettings = VxlanSettings()
     node_labels: dict[str, str] = _factory("nodeLabels", dict)
@@ -111,8 +114,15 @@ def check(config: KubeletConfig) -> KubeletConfig:
         ipaddress.ip_address(node_ip)
     except ValueError as error:
         raise ConfigError(f"nodeIP: {error}") from None
-    if line := overlay.wrong(config.overlay, config.vxlan, config.cluster_cidr, node_ip):
+    if line := overlay.wrong(config.overlay, config.vxlan, config.cluster_cidr, node_ip) or overlapping(
+        node_ip, clusterCIDR=config.cluster_cidr, serviceCIDR=config.service_cidr
+    ):
         raise ConfigError(line)
+    for cidr in config.non_masquerade_cidrs:
+        try:
+            ipaddress.IPv4Network(cidr)
+        except ValueError as error:
+            raise ConfigError(f"nonMasqueradeCIDRs: {error}") from None
     if config.cluster_dns:
         try:
             ipaddress.IPv4Address(config.cluster_dns)
@@ -131,7 +141,7 @@ def check(config: KubeletConfig) -> KubeletConfig:
             )
     if config.log_level not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"logLevel: {config.log_level!r} is not debug, info, warning or error")
-    return msgspec.structs.replace(config, node_name=name, node_ip=node_ip)
+    return msgspec.structs.replace(config, node_name=name)
 
 
 def _said(text: str) -> str:
@@ -165,13 +175,3 @@ def load(path: str | Path) -> KubeletConfig:
         return parse(document)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-
-
-def default_address() -> str:
-    """The address that the default route leaves by; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.connect(("192.0.2.254", 9))
-            return str(sock.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"

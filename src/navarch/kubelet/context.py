@@ -23,6 +23,7 @@ from navarch.kubelet.objects import ObjectSource
 from navarch.kubelet.runtime.base import Runtime
 from navarch.kubelet.spec import Resolver
 from navarch.kubelet.tokens import TokenSource
+from navarch.network.address import OwnAddress
 from navarch.network.cni import Cni
 from navarch.network.host import HostNetwork
 from navarch.network.services import Services
@@ -37,6 +38,7 @@ class Shared(msgspec.Struct, kw_only=True):
     objects: ObjectSource
     tokens: TokenSource
     services: Services
+    address: OwnAddress
     cni: Cni
     host: HostNetwork
     recorder: EventRecorder

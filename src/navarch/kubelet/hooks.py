@@ -91,7 +91,7 @@ async def run(
     """A postStart or preStop hook. Raises ActionFailed, RuntimeFault."""
     sandboxes = shared.containers.sandboxes(state.uid)
     addresses = shared.cni.ips(sandboxes[-1].id) if sandboxes else []
-    ip = addresses[0] if addresses else shared.config.node_ip
+    ip = addresses[0] if addresses else shared.address.now
     if handler.exec is not None:
         await command(shared, state.id, handler.exec.command or ())
     elif handler.http_get is not None:

@@ -10,10 +10,10 @@ from navarch.api.pod import Pod
 from navarch.network.host import PortMapping
 
 
-def mappings(pod: Pod, ip: str) -> list[PortMapping]:
+def mappings(pod: Pod, ip: str = "") -> list[PortMapping]:
     """Empty for a pod in the host's own network, whose ports are the node's anyway."""
     spec = pod.spec
-    if spec is None or spec.host_network or not ip:
+    if spec is None or spec.host_network:
         return []
     return sorted(
         PortMapping(

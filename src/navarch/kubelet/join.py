@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import logging
@@ -36,6 +37,9 @@ SERVING_SIGNER = "kubernetes.io/kubelet-serving"
 _RENEW_AT = 0.25
 _LIFETIME_DAYS = 365
 _PATIENCE = 60.0
+
+#: Seconds between looks whether a certificate has to be renewed, and after a failure.
+_LOOK_EVERY, _AGAIN = 3600.0, 30.0
 
 
 class JoinError(Exception):
@@ -183,14 +187,23 @@ async def ensure_serving(
 
 
 async def keep_fresh(
-    config: KubeletConfig, client: Client, names: Sequence[str], renewed: Callable[[], None]
+    config: KubeletConfig,
+    client: Client,
+    names: Callable[[], Sequence[str]],
+    renewed: Callable[[], None],
+    moved: asyncio.Event,
 ) -> None:
     """Renew both certificates when a quarter of their time is left, until cancelled.
 
-    renewed: load what is new.
+    renewed: load what is new; moved: set when the names changed.
     """
+    pause = _LOOK_EVERY
     while True:
-        await asyncio.sleep(3600 * random.uniform(0.8, 1.2))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause * random.uniform(0.8, 1.2)):
+                await moved.wait()
+        moved.clear()
+        pause = _LOOK_EVERY
         try:
             connection = kubeconfig.load(config.kubeconfig)
             left = seconds_left(connection.certificate) if connection.certificate else float("inf")
@@ -199,7 +212,7 @@ async def keep_fresh(
                 renewed()
             if serving_files(config)[0].exists():
                 before = serving_files(config)[0].read_bytes()
-                await ensure_serving(config, client, names)
+                await ensure_serving(config, client, names())
                 if serving_files(config)[0].read_bytes() != before:
                     renewed()
         except (
@@ -211,6 +224,7 @@ async def keep_fresh(
             OSError,
         ) as error:
             log.warning("renewing certificates: %s", error)
+            pause = _AGAIN
 
 
 def write(path: Path, data: bytes) -> None:

@@ -20,6 +20,7 @@ from navarch.kubelet.agent import Kubelet
 from navarch.kubelet.config import KubeletConfig
 from navarch.kubelet.server import tls
 from navarch.kubelet.server.app import NodeServer, listen
+from navarch.network.address import OwnAddress
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,11 @@ async def main(config: KubeletConfig, ready: Callable[[], None]) -> None:
         kubelet = Kubelet(config, client)
         await kubelet.start(sock.getsockname()[1])
         server = NodeServer(kubelet)
-        tasks.append(asyncio.create_task(_serve(config, client, server, sock), name="node server"))
+        tasks.append(
+            asyncio.create_task(
+                _serve(config, client, server, sock, kubelet.network.address), name="node server"
+            )
+        )
         await asyncio.sleep(0)
         gc.collect()
         gc.freeze()
@@ -61,17 +66,22 @@ async def main(config: KubeletConfig, ready: Callable[[], None]) -> None:
         sock.close()
 
 
-async def _serve(config: KubeletConfig, client: HttpClient, server: NodeServer, sock: socket.socket) -> None:
+async def _serve(
+    config: KubeletConfig, client: HttpClient, server: NodeServer, sock: socket.socket, address: OwnAddress
+) -> None:
     """Get a serving certificate, serve, and keep the certificates fresh.
 
     Tries on while the master does not sign.
     """
-    names = list(dict.fromkeys([config.node_ip, config.node_name, socket.gethostname()]))
+
+    def names() -> list[str]:
+        return list(dict.fromkeys([address.now, config.node_name, socket.gethostname()]))
+
     certificate, key = join.serving_files(config)
     delay = 0.5
     while True:
         try:
-            await join.ensure_serving(config, client, names)
+            await join.ensure_serving(config, client, names())
             context = tls.context(certificate, key, Path(config.client_ca_file))
             break
         except (StatusError, join.JoinError, keys.KeyFailure, TimeoutError, OSError) as error:
@@ -86,4 +96,6 @@ async def _serve(config: KubeletConfig, client: HttpClient, server: NodeServer, 
             context.load_cert_chain(certificate, key)
         client.reconnect(kubeconfig.load(config.kubeconfig))
 
-    await join.keep_fresh(config, client, names, renewed)
+    moved = asyncio.Event()
+    address.listen(moved.set)
+    await join.keep_fresh(config, client, names, renewed, moved)

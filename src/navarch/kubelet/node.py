@@ -30,6 +30,7 @@ from navarch.api.node import (
 from navarch.client.base import Client
 from navarch.kubelet import machine
 from navarch.kubelet.config import KubeletConfig
+from navarch.network.address import OwnAddress
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +45,16 @@ class NodeReporter:
     """runtime: what to report as container runtime; problem: why the node is not ready, "" when it is."""
 
     def __init__(
-        self, config: KubeletConfig, client: Client, runtime: str, problem: Callable[[], str]
+        self,
+        config: KubeletConfig,
+        client: Client,
+        address: OwnAddress,
+        runtime: str,
+        problem: Callable[[], str],
     ) -> None:
         self._config = config
         self._client = client
+        self._address = address
         self._runtime = runtime
         self._problem = problem
         self._changed = asyncio.Event()
@@ -174,7 +181,7 @@ class NodeReporter:
             allocatable=dict(self.allocatable),
             conditions=self.conditions(),
             addresses=[
-                NodeAddress(type="InternalIP", address=self._config.node_ip),
+                NodeAddress(type="InternalIP", address=self._address.now),
                 NodeAddress(type="Hostname", address=socket.gethostname()),
             ],
             daemon_endpoints=NodeDaemonEndpoints(kubelet_endpoint=DaemonEndpoint(port=self.port)),
@@ -188,18 +195,24 @@ class NodeReporter:
             Node, self._config.node_name, None, {"status": body}, type="strategic", subresource="status"
         )
 
+    def _told(self) -> dict[str, str]:
+        """What has to be told at once when it changes: conditions, the address, and why it is not ready."""
+        told = {type: condition.status or "" for type, condition in self._conditions.items()}
+        return told | {"address": self._address.now, "problem": self._problem()}
+
     async def run_status(self) -> None:
-        """Post at once when a condition changes its status or the master has another, otherwise every 5
+        """Post at once when what it tells changes or the master has another, otherwise every 5
         minutes."""
         loop = asyncio.get_running_loop()
-        posted, last = loop.time(), {t: c.status for t, c in self._conditions.items()}
+        posted, last = loop.time(), self._told()
         while True:
             # Not wait_for: in Python 3.11 it loses a cancellation that comes with the wake-up.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_EVERY):
                     await self._changed.wait()
             self._changed.clear()
-            current = {c.type: c.status for c in self.conditions()}
+            self.conditions()
+            current = self._told()
             if current == last and not self._contradicted and loop.time() - posted < _STATUS_EVERY:
                 continue
             self._contradicted = False

@@ -142,7 +142,7 @@ class Probes:
     async def _once(self, container: Container, probe: Probe, state: ContainerState) -> str | None:
         """What was wrong, or None."""
         timeout = float(probe.timeout_seconds or 1)
-        ip = self._worker.facts.ips[0] if self._worker.facts.ips else self._shared.config.node_ip
+        ip = self._worker.facts.ips[0] if self._worker.facts.ips else self._shared.address.now
         try:
             async with asyncio.timeout(timeout):
                 if probe.exec is not None:

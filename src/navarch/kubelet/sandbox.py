@@ -13,7 +13,7 @@ import logging
 from pathlib import Path
 
 from navarch.api.pod import Pod
-from navarch.kubelet import resources
+from navarch.kubelet import hostports, resources
 from navarch.kubelet.context import Shared
 from navarch.kubelet.runtime.base import Mount, SandboxSpec
 from navarch.kubelet.spec import hosts_file, pod_resolver
@@ -96,7 +96,7 @@ class Sandbox:
             shared.containers.put(state)
             pid = state.pid
         if spec.host_network:
-            self.ips = [shared.config.node_ip]
+            self.ips = [shared.address.now]
         else:
             self.ips = await shared.cni.add(
                 id,
@@ -104,6 +104,7 @@ class Sandbox:
                 uid=self._uid,
                 namespace=pod.metadata.namespace or "",
                 pod=pod.metadata.name or "",
+                ports=hostports.mappings(pod),
             )
         self._write_files(pod)
         return self.ips

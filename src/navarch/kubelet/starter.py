@@ -56,7 +56,7 @@ class Starter:
                 root / volume.name,
                 self._objects,
                 self._shared.tokens,
-                self._shared.config.node_ip,
+                self._shared.address.now,
                 self._sandbox.ips[0] if self._sandbox.ips else "",
                 self._shared.allocatable,
             )
@@ -95,7 +95,7 @@ class Starter:
                 pod,
                 container,
                 self._objects,
-                node_ip=shared.config.node_ip,
+                node_ip=shared.address.now,
                 pod_ip=self._sandbox.ips[0] if self._sandbox.ips else "",
                 allocatable=shared.allocatable,
                 services=await self._services(pod),

@@ -54,7 +54,7 @@ class PodWorker:
         self._deadline: ending.Deadline | None = None
         self._mounted = ""  # version of the pod for which live volumes were set up
         old = pod.status or PodStatus()
-        self.facts = status.Facts(node_ip=shared.config.node_ip, start_time=old.start_time or now())
+        self.facts = status.Facts(node_ip=shared.address.now, start_time=old.start_time or now())
         if old.reason and old.phase == "Failed":
             self.facts.failed = (old.reason, old.message or "")
         self._sandbox = Sandbox(shared, self.uid)
@@ -98,6 +98,9 @@ class PodWorker:
             self.pod = pod
 
     def status(self) -> PodStatus:
+        self.facts.node_ip = self._shared.address.now
+        if self.facts.ips and self.pod.spec is not None and self.pod.spec.host_network:
+            self.facts.ips = [self.facts.node_ip]
         return status.compute(self.pod, self._shared.containers.of(self.uid), self.facts)
 
     # The task.
@@ -354,8 +357,8 @@ class PodWorker:
     async def _ready(self, ready: asyncio.Task[list[str]]) -> None:
         self.facts.ips = await asyncio.shield(ready)
         self.facts.sandbox_ready = True
-        mappings = hostports.mappings(self.pod, self.facts.ips[0] if self.facts.ips else "")
-        await self._shared.host.set_ports(self.uid, mappings)
+        if self.facts.ips:
+            await self._shared.host.set_ports(self.uid, hostports.mappings(self.pod, self.facts.ips[0]))
 
     def _trim(self, name: str) -> None:
         """Of ended containers the last one stays, for its logs and its last state."""

@@ -10,22 +10,26 @@ routes) is `conf` and `host`.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import logging
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from navarch.network import conf, netns, process
+from navarch.network.host import PortMapping
 
 log = logging.getLogger(__name__)
 
 _IFNAME = "eth0"
 _TIMEOUT = 60.0
 _AT_ONCE = 4
+_LOCK = "plugins.lock"
 
 
 class CniError(Exception):
@@ -44,6 +48,8 @@ class Attachment(msgspec.Struct):
     pod: str
     network: dict[str, Any]
     result: dict[str, Any] | None = None
+    #: The host ports that lead to it; pod_ip is empty here.
+    ports: list[PortMapping] = []
 
     @property
     def ips(self) -> list[str]:
@@ -59,6 +65,8 @@ class Cni:
         self._known: dict[str, Attachment] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._network: dict[str, Any] | None = None
+        self._first = asyncio.Lock()
+        self._alone = False
 
     def load(self) -> None:
         """Read what an earlier life attached. Blocks shortly; a broken record is dropped with a warning."""
@@ -99,7 +107,24 @@ class Cni:
         record = self._known.get(id)
         return record.ips if record is not None else []
 
-    async def add(self, id: str, pid: int, *, uid: str, namespace: str, pod: str) -> list[str]:
+    def ports(self) -> dict[str, list[PortMapping]]:
+        """The host ports of all that is attached, by the pod's UID."""
+        return {
+            record.uid: [msgspec.structs.replace(port, pod_ip=record.ips[0]) for port in record.ports]
+            for record in self._known.values()
+            if record.ports and record.ips
+        }
+
+    async def add(
+        self,
+        id: str,
+        pid: int,
+        *,
+        uid: str,
+        namespace: str,
+        pod: str,
+        ports: Sequence[PortMapping] = (),
+    ) -> list[str]:
         """Attach the sandbox whose process is pid.
 
         Its addresses. Raises CniError after undoing what was done.
@@ -113,7 +138,7 @@ class Cni:
             raise CniError(
                 f"sandbox {id[:12]} is in the node's own network, which no pod may be plugged into"
             )
-        record = Attachment(id, uid, namespace, pod, self.network())
+        record = Attachment(id, uid, namespace, pod, self.network(), ports=list(ports))
         self._known[id] = record
         self._save(record)
         result: dict[str, Any] | None = None
@@ -179,6 +204,38 @@ class Cni:
                 except CniError as error:
                     log.warning("releasing an address held for %s: %s", id[:12], error)
 
+    def _open_lock(self, how: int) -> int:
+        """Raises OSError."""
+        handle = os.open(self._state_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, how)
+        except OSError:
+            os.close(handle)
+            raise
+        return handle
+
+    async def _predecessors(self) -> None:
+        """Before the first plugin: wait for those that a killed kubelet left running, which hold the lock.
+
+        What they do after we looked would be known to nobody.
+        """
+        async with self._first:
+            if self._alone:
+                return
+            deadline = time.monotonic() + _TIMEOUT
+            while True:
+                try:
+                    os.close(self._open_lock(fcntl.LOCK_EX | fcntl.LOCK_NB))
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        log.warning("CNI plugins of an earlier kubelet still run")
+                        break
+                except OSError as error:
+                    raise CniError(f"{self._state_dir / _LOCK}: {error.strerror}") from None
+                await asyncio.sleep(0.05)
+            self._alone = True
+
     def _path(self, id: str) -> Path:
         return self._state_dir / f"{id}.json"
 
@@ -194,7 +251,10 @@ class Cni:
                 path = os.path.join(folder, type)
                 if os.access(path, os.X_OK):
                     return path
-        raise CniError(f"CNI plugin {type!r} is in none of {', '.join(self._bin_dirs)}")
+        raise CniError(
+            f"CNI plugin {type!r} is in none of {', '.join(self._bin_dirs)}:"
+            " install containernetworking-plugins, or name its folder in cniBinDirs"
+        )
 
     async def _run(
         self,
@@ -205,6 +265,7 @@ class Cni:
         previous: dict[str, Any] | None,
     ) -> dict[str, Any]:
         path = self._find(str(plugin.get("type") or ""))
+        await self._predecessors()
         request = dict(plugin)
         request.pop("capabilities", None)
         request["cniVersion"] = record.network["cniVersion"]
@@ -223,9 +284,17 @@ class Cni:
         }
         async with self._slots:
             try:
-                code, out, err = await process.run(
-                    path, stdin=json.dumps(request).encode(), env=environment, timeout=_TIMEOUT
-                )
+                lock = self._open_lock(fcntl.LOCK_SH)
+                try:
+                    code, out, err = await process.run(
+                        path,
+                        stdin=json.dumps(request).encode(),
+                        env=environment,
+                        timeout=_TIMEOUT,
+                        keep=(lock,),
+                    )
+                finally:
+                    os.close(lock)
             except TimeoutError:
                 raise CniError(f"CNI {command} by {path} did not end within {_TIMEOUT:.0f} s") from None
             except OSError as error:

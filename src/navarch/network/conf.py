@@ -6,6 +6,7 @@ The one we write for the node's pod CIDR, finding the one to use, and what host-
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 from pathlib import Path
@@ -68,15 +69,28 @@ def pod_cidrs(folder: str) -> list[str]:
         return []
 
 
-def first(folder: str) -> dict[str, Any]:
-    """The network list of the first file by name, a single plugin made into a list. Raises ConfError."""
+def find(folder: str) -> Path:
+    """The file to use: the first by name. Raises ConfError."""
     try:
         files = sorted(entry for entry in os.listdir(folder) if entry.endswith(_SUFFIXES))
     except OSError as error:
         raise ConfError(f"no CNI configuration in {folder}: {error.strerror}") from None
     if not files:
         raise ConfError(f"no CNI configuration in {folder}")
-    path = Path(folder) / files[0]
+    return Path(folder) / files[0]
+
+
+def is_own(folder: str) -> bool:
+    """Whether the file to use is, or would be, ours: no other one comes before it."""
+    try:
+        return find(folder).name >= FILE
+    except ConfError:
+        return True
+
+
+def first(folder: str) -> dict[str, Any]:
+    """The network list of the first file by name, a single plugin made into a list. Raises ConfError."""
+    path = find(folder)
     try:
         document = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -93,6 +107,31 @@ def first(folder: str) -> dict[str, Any]:
     if not document.get("name") or not isinstance(document["plugins"], list) or not document["plugins"]:
         raise ConfError(f"CNI configuration {path} lacks a name or plugins")
     return document
+
+
+def subnets(network: dict[str, Any]) -> list[str]:
+    """The ranges that the network's own address management gives out, as far as its configuration says."""
+    found: list[str] = []
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict):
+            if isinstance(value.get("subnet"), str):
+                found.append(value["subnet"])
+            value = list(value.values())
+        if isinstance(value, list):
+            for entry in value:
+                look(entry)
+
+    look([plugin.get("ipam") for plugin in network["plugins"] if isinstance(plugin, dict)])
+    return [cidr for cidr in found if _is_network(cidr)]
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def allocated(network: dict[str, Any]) -> list[str]:

@@ -2,29 +2,35 @@
 """What the host needs so that pods reach each other and the outside: forwarding, our nftables table, a guard
 route.
 
-All of it is idempotent and ours alone: one nftables table, one pair of FORWARD accepts (Docker's policy there
-is DROP, and a drop in one table is final whatever another accepts), one blackhole route that keeps packets
-for the cluster's pods off the default route.
+All of it is idempotent and ours alone: one nftables table, a few accepts in iptables' own table
+(`forwarding`), one blackhole route that keeps packets for the cluster's pods off the default route. What
+somebody takes away is put back at once. Pods of a user's own CNI configuration get none of our masquerade.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ipaddress
 import logging
-import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from navarch.network import process
+from navarch.network import netlink, nftables, process
+from navarch.network.forwarding import Accepts
 
 log = logging.getLogger(__name__)
 
 _METRIC = "9999"
 
+#: Seconds from the news that rules went until we look, between two such looks, and between looks without
+#: news: the legacy tables tell nobody.
+_SETTLE, _REST, _LOOK = 0.2, 1.0, 10.0
 
-class HostNetworkError(Exception):
-    """A command failed; the text holds it and what it said."""
+#: A command failed; the text holds it and what it said.
+HostNetworkError = process.CommandError
 
 
 class PortMapping(msgspec.Struct, frozen=True, order=True):
@@ -40,10 +46,13 @@ class PortMapping(msgspec.Struct, frozen=True, order=True):
 class HostNetwork:
     """The rules of one bridge.
 
-    The table is `navarch`, or `navarch_BRIDGE` for another bridge than navarch0.
+    The table is `navarch`, or `navarch_BRIDGE` for another bridge than navarch0. dns: the address on this
+    node that pods ask; port: the kubelet's; direct: ranges besides the cluster's where pods go as they are.
     """
 
-    def __init__(self, bridge: str, cluster_cidr: str) -> None:
+    def __init__(
+        self, bridge: str, cluster_cidr: str, *, dns: str = "", port: int = 0, direct: Iterable[str] = ()
+    ) -> None:
         self.bridge = bridge
         self.cluster_cidr = cluster_cidr
         self.table = (
@@ -51,22 +60,56 @@ class HostNetwork:
         )
         #: The service proxy's table of this kubelet.
         self.services_table = f"{self.table}_services"
+        self._dns = dns
+        self._port = port
+        ranges = [ipaddress.IPv4Network(cidr) for cidr in (cluster_cidr, *direct)]
+        self._direct = ", ".join(map(str, ipaddress.collapse_addresses(ranges)))
+        self._accepts = Accepts(self.table, [])
         self._pod_cidr = ""
+        self._bridged = True
         self._ports: dict[str, list[PortMapping]] = {}
         self._loaded = ""
+        self._rules = 0
         self._lock = asyncio.Lock()
 
-    async def apply(self, pod_cidr: str) -> None:
-        """Bring the host to what it must be.
+    def restore(self, ports: Mapping[str, list[PortMapping]]) -> None:
+        """The host ports that pods had in an earlier life, before the first `apply`."""
+        self._ports = {uid: mappings for uid, mappings in ports.items() if mappings}
 
-        Called at start, and now and then, as others flush tables. Raises HostNetworkError.
+    async def apply(self, pod_cidr: str, *, bridged: bool = True) -> None:
+        """Bring the host to what it must be; bridged: our bridge is what pods are on.
+
+        Raises HostNetworkError.
         """
         async with self._lock:
-            self._pod_cidr = pod_cidr
+            self._pod_cidr, self._bridged = pod_cidr, bridged
             self._sysctl("net/ipv4/ip_forward", "1")
-            await _run("ip", "route", "replace", "blackhole", self.cluster_cidr, "metric", _METRIC)
-            await self._accept_forwarding()
-            await self._load(check=True)
+            self._accepts.set_rules(self.accepts())
+            await self._put_back()
+
+    async def keep(self, lost: Callable[[], None] = lambda: None) -> None:
+        """After `apply`, put back what others take away, until cancelled.
+
+        lost: called when somebody took away something, perhaps not ours.
+        """
+        wake = asyncio.Event()
+        sock = netlink.listen(nftables.FAMILY, (nftables.GROUP,))
+        with netlink.heard(sock, nftables.takes_away, wake.set):
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK):
+                        await wake.wait()
+                if wake.is_set():
+                    await asyncio.sleep(_SETTLE)
+                    wake.clear()
+                    lost()
+                try:
+                    async with self._lock:
+                        if self._pod_cidr:
+                            await self._put_back()
+                except (HostNetworkError, OSError, TimeoutError) as error:
+                    log.warning("node network: %s", error)
+                await asyncio.sleep(_REST)
 
     async def set_ports(self, uid: str, ports: list[PortMapping]) -> None:
         """The host ports of a pod ([]: none any more). Raises HostNetworkError."""
@@ -77,19 +120,24 @@ class HostNetwork:
                 self._ports[uid] = ports
             else:
                 self._ports.pop(uid, None)
-            await self._load(check=False)
+            if self._pod_cidr:
+                await self._load()
 
     async def remove(self) -> None:
         """Take everything of ours off the host again, the bridge included (teardown, tests)."""
+        self._pod_cidr = ""
+        try:
+            await self._accepts.remove()
+        except HostNetworkError as error:
+            log.debug("%s", error)
         for command in (
             ("nft", "delete", "table", "ip", self.table),
             ("nft", "delete", "table", "ip", self.services_table),
             ("ip", "route", "del", "blackhole", self.cluster_cidr, "metric", _METRIC),
-            *(("iptables", "-w", "-D", *rule) for rule in self._forward_rules()),
             ("ip", "link", "del", self.bridge),
         ):
             try:
-                await _run(*command)
+                await process.command(*command)
             except HostNetworkError as error:
                 log.debug("%s", error)
 
@@ -101,27 +149,30 @@ class HostNetwork:
         except OSError as error:
             log.warning("cannot set %s to %s: %s", name.replace("/", "."), value, error.strerror)
 
-    def _forward_rules(self) -> list[list[str]]:
-        """What the bridge's pods say and hear, and what goes on from a service to another node's pod."""
-        pods = [["-i", self.bridge], ["-o", self.bridge]]
-        services = [[way, self.cluster_cidr, "-m", "conntrack", "--ctstate", "DNAT"] for way in ("-s", "-d")]
-        return [
-            *(["FORWARD", *rule, *_comment("navarch pods"), "-j", "ACCEPT"] for rule in pods),
-            *(["FORWARD", *rule, *_comment("navarch services"), "-j", "ACCEPT"] for rule in services),
-        ]
+    def accepts(self) -> list[list[str]]:
+        """What iptables must let through, as it prints it.
 
-    async def _accept_forwarding(self) -> None:
-        for rule in self._forward_rules():
-            try:
-                await _run("iptables", "-w", "-C", *rule)
-            except FileNotFoundError:
-                return  # without iptables there is no such policy either
-            except HostNetworkError:
-                await _run("iptables", "-w", "-I", *rule)
+        What pods say and hear, and what goes on from a service to another node's pod; to the node itself,
+        what pods ask its DNS and its kubelet and whatever a service led there. A user's own network has its
+        pods in the cluster's range, or its own accepts.
+        """
+        translated = ["-m", "conntrack", "--ctstate", "DNAT"]
+        cluster = [[way, self.cluster_cidr] for way in ("-s", "-d")]
+        found = [["INPUT", *translated]]
+        if self._dns:
+            found.append(["INPUT", "-d", f"{self._dns}/32"])
+        if not self._bridged:
+            return [*found, *(["FORWARD", *way] for way in cluster)]
+        if self._port:
+            found.append(["INPUT", "-i", self.bridge, "-p", "tcp", "-m", "tcp", "--dport", str(self._port)])
+        return [
+            *found,
+            *(["FORWARD", way, self.bridge] for way in ("-i", "-o")),
+            *(["FORWARD", *way, *translated] for way in cluster),
+        ]
 
     def ruleset(self) -> str:
         """The whole table, as `nft -f -` takes it: replaced in one transaction."""
-        bridge, cluster = self.bridge, self.cluster_cidr
         dnat = []
         for ports in self._ports.values():
             for port in ports:
@@ -129,6 +180,7 @@ class HostNetwork:
                 to = f"{port.pod_ip}:{port.pod_port}"
                 dnat.append(f"    {where}{port.protocol.lower()} dport {port.host_port} dnat to {to}")
         rules = "\n".join(sorted(dnat))
+        hide = "\n    ".join(self._hide())
         return f"""\
 table ip {self.table} {{}}
 flush table ip {self.table}
@@ -146,40 +198,52 @@ table ip {self.table} {{
   }}
   chain postrouting {{
     type nat hook postrouting priority 90; policy accept;
-    ct status dnat ip saddr 127.0.0.0/8 oifname "{bridge}" masquerade
-    {self._same_bridge()}
-    ip saddr {self._pod_cidr} ip daddr != {cluster} oifname != "{bridge}" masquerade
+    {hide}
   }}
 }}
 """
 
-    def _same_bridge(self) -> str:
-        """Hide a pod from the pod of the same bridge that it reached by a port of the node, where needed.
+    def _hide(self) -> list[str]:
+        """Rules for what must leave as this node.
 
-        The answer must come by the node to be translated back. It does when rules see bridged packets
-        (Docker and others turn that on); only who reached itself is hidden then.
+        Of pods on one bridge that meet by a port of the node the answer must come by the node, to be
+        translated back. It does when rules see bridged packets (Docker and others turn that on); only who
+        reached itself is hidden then.
         """
-        where = f'oifname "{self.bridge}" masquerade'
-        if not _sees_bridged():
-            return f"ct status dnat ip saddr {self._pod_cidr} {where}"
-        pods = {port.pod_ip for ports in self._ports.values() for port in ports}
-        return "\n    ".join(f"ct status dnat ip saddr {ip} ip daddr {ip} {where}" for ip in sorted(pods))
+        if not self._bridged:
+            return []
+        inside = f'oifname "{self.bridge}" masquerade'
+        found = [f"ct status dnat ip saddr 127.0.0.0/8 {inside}"]
+        if _sees_bridged():
+            pods = {port.pod_ip for ports in self._ports.values() for port in ports}
+            found += [f"ct status dnat ip saddr {ip} ip daddr {ip} {inside}" for ip in sorted(pods)]
+        else:
+            found.append(f"ct status dnat ip saddr {self._pod_cidr} {inside}")
+        outside = f'ip daddr != {{ {self._direct} }} oifname != "{self.bridge}" masquerade'
+        return [*found, f"ip saddr {self._pod_cidr} {outside}"]
 
-    async def _load(self, *, check: bool) -> None:
-        if not self._pod_cidr:
-            return
-        wanted = self.ruleset()
-        if wanted == self._loaded and check:
-            try:
-                await _run("nft", "list", "chain", "ip", self.table, "postrouting")
+    async def _put_back(self) -> None:
+        await process.command("ip", "route", "replace", "blackhole", self.cluster_cidr, "metric", _METRIC)
+        if await self._accepts.apply():
+            log.info("accepts for pods are in iptables")
+        if self.ruleset() == self._loaded:
+            self._route_localnet()
+            if nftables.rules(self.table) == self._rules:
                 return
-            except HostNetworkError:
-                log.info("the nftables table %s is gone: loading it again", self.table)
-        if self._ports:
-            # Connections of the node itself to 127.0.0.1:hostPort leave by the bridge.
+            log.info("the nftables table %s is not as it was: loading it again", self.table)
+        await self._load()
+
+    def _route_localnet(self) -> None:
+        """Let connections of the node itself to 127.0.0.1:hostPort leave by the bridge, once there is one."""
+        if self._ports and self._bridged and Path("/sys/class/net", self.bridge).exists():
             self._sysctl(f"net/ipv4/conf/{self.bridge}/route_localnet", "1")
-        await _run("nft", "-f", "-", stdin=wanted)
-        self._loaded = wanted
+
+    async def _load(self) -> None:
+        wanted = self.ruleset()
+        self._route_localnet()
+        self._loaded = ""
+        await process.command("nft", "-f", "-", stdin=wanted)
+        self._loaded, self._rules = wanted, nftables.rules(self.table)
 
 
 def _sees_bridged() -> bool:
@@ -187,16 +251,3 @@ def _sees_bridged() -> bool:
         return Path("/proc/sys/net/bridge/bridge-nf-call-iptables").read_text().strip() == "1"
     except OSError:
         return False
-
-
-def _comment(text: str) -> list[str]:
-    return ["-m", "comment", "--comment", text]
-
-
-async def _run(*command: str, stdin: str = "") -> str:
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin"
-    code, out, err = await process.run(*command, stdin=stdin.encode(), env={"PATH": path})
-    if code != 0:
-        text = err.decode(errors="replace").strip() or f"exit code {code}"
-        raise HostNetworkError(f"{' '.join(command)}: {text}")
-    return out.decode(errors="replace")

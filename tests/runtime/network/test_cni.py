@@ -182,7 +182,7 @@ async def test_the_hosts_rules_are_ours_alone_and_go_again() -> None:
         table = await asyncio.to_thread(shown, "nft", "list", "table", "ip", f"navarch_{BRIDGE}")
         assert "tcp dport 31234 dnat to 10.97.0.3:80" in table
         forward = await asyncio.to_thread(shown, "iptables", "-w", "-S", "FORWARD")
-        assert forward.count(BRIDGE) == 2
+        assert forward.count(f"o {BRIDGE}") + forward.count(f"i {BRIDGE}") == 2
         assert forward.count(f"10.97.{NUMBER}.0/24") == 2
         routes = await asyncio.to_thread(shown, "ip", "route", "show", "type", "blackhole")
         assert f"10.97.{NUMBER}.0/24" in routes

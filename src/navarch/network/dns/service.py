@@ -39,6 +39,7 @@ class NodeDns:
         self.address = address
         self._port = port
         self._node_ip = node_ip
+        self._pods: list[str] = []
         self._services = services
         self._store = store or Store({})
         self.zone = Zone(domain, [cluster_cidr, service_cidr], address)
@@ -52,7 +53,13 @@ class NodeDns:
 
     def set_pods(self, cidrs: list[str]) -> None:
         """The ranges of this node's pods: they may ask."""
-        self.server.allowed = allow([*self._own(), *cidrs])
+        self._pods = cidrs
+        self.server.allowed = allow([*self._own(), *self._pods])
+
+    def set_node(self, node_ip: str) -> None:
+        """The node's address is another one now."""
+        self._node_ip = node_ip
+        self.set_pods(self._pods)
 
     async def run(self) -> None:
         """Until cancelled."""

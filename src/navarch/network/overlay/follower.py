@@ -21,6 +21,7 @@ from navarch.api.node import Node
 from navarch.client.base import Client
 from navarch.client.informer import Informer
 from navarch.client.views import View
+from navarch.network import netlink
 from navarch.network.overlay import changes, kernel
 from navarch.network.overlay.base import Local, Overlay, OverlayError, Peer, Plan
 
@@ -118,13 +119,16 @@ class Follower:
         bridge: str,
         cluster_cidr: str,
         run: Run = in_thread,
+        warn: Callable[[str], None] = lambda line: None,
     ) -> None:
+        """warn: called with a line for each node that cannot be reached, once."""
         self._overlay = overlay
         self._node = node
         self._address = address
         self._link = link_name(bridge)
         self._cluster = cluster_cidr
         self._run = run
+        self._warn = warn
         self._cidr = ""
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
@@ -135,6 +139,11 @@ class Follower:
     def _changed(self, old: NodeView | None, new: NodeView | None) -> None:
         if (old.peer() if old else None) != (new.peer() if new else None):
             self._wake.set()
+
+    def set_address(self, address: str) -> None:
+        """This node's address is another one now."""
+        self._address = address
+        self._wake.set()
 
     async def prepare(self) -> int:
         """The MTU for pods (0: the plugins' own choice). Raises OverlayError when this host cannot do it."""
@@ -164,20 +173,14 @@ class Follower:
         for trouble in troubles:
             if trouble not in self._troubles:
                 log.warning("overlay: %s", trouble)
+                self._warn(f"overlay: {trouble}")
         self._troubles = troubles
 
     async def run(self) -> None:
         """Apply again whenever something changed, after `apply` was called once; until cancelled."""
         sock = await self._run(changes.listen)
-        loop = asyncio.get_running_loop()
-
-        def heard() -> None:
-            if changes.drain(sock, self._link):
-                self._wake.set()
-
-        loop.add_reader(sock, heard)
         delay = 0.0
-        try:
+        with netlink.heard(sock, changes.concerns(self._link), self._wake.set):
             while True:
                 # Not wait_for, which in Python 3.11 may lose a cancellation that comes with the wake-up.
                 with contextlib.suppress(TimeoutError):
@@ -195,10 +198,9 @@ class Follower:
                         log.warning("%s", error)
                     delay = min(max(delay * 2, _RETRY[0]), _RETRY[1])
                     self._wake.set()
-        finally:
-            loop.remove_reader(sock)
-            sock.close()
 
     async def remove(self) -> None:
-        """Take off the host all that is ours. Raises OverlayError."""
-        await self._run(partial(kernel.apply, Plan(), self._link, self._cluster))
+        """Take off the host all that is ours, and leave it off until `apply`. Raises OverlayError."""
+        async with self._lock:
+            self._cidr = ""
+            await self._run(partial(kernel.apply, Plan(), self._link, self._cluster))

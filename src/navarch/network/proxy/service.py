@@ -46,6 +46,7 @@ class ServiceProxy:
         #: Set while the kernel holds what has been heard of.
         self.settled = asyncio.Event()
         self._look = look
+        self._look_now = False
         self._services = services
         self._changed = asyncio.Event()
         self._dirty: set[ServiceKey] = set()
@@ -64,6 +65,11 @@ class ServiceProxy:
             self._listening = True
             self._services.listen(self._mark)
         await self._follow()
+
+    def look(self) -> None:
+        """Somebody took away rules: see at once whether ours are still there."""
+        self._look_now = True
+        self._changed.set()
 
     async def remove(self) -> None:
         """Take the table off the host, after run() has ended. Raises RulesError."""
@@ -90,8 +96,8 @@ class ServiceProxy:
                 if self._whole or self._dirty:
                     await self._load()
                     delay = _AGAIN[0]
-                elif time.monotonic() - looked >= self._look:
-                    looked = time.monotonic()
+                elif self._look_now or time.monotonic() - looked >= self._look:
+                    looked, self._look_now = time.monotonic(), False
                     if not await self.kernel.has_table(self.table.name):
                         log.warning("the nftables table %s is gone: loading it again", self.table.name)
                         self._whole = True
