@@ -18,6 +18,11 @@ from navarch.api.quantity import compare, parse
 
 Errors = list[FieldError]
 
+_LOCAL_MULTICAST: dict[int, ipaddress.IPv4Network | ipaddress.IPv6Network] = {
+    4: ipaddress.IPv4Network("224.0.0.0/24"),
+    6: ipaddress.IPv6Network("ff02::/16"),
+}
+
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 PORT_RANGE = "must be between 1 and 65535, inclusive"
 NON_NEGATIVE = "must be greater than or equal to 0"
@@ -156,6 +161,24 @@ def ip(path: str, value: str | None, errors: Errors) -> None:
         errors.append(required(path))
     elif wrong := ip_wrong(value):
         errors.append(invalid(path, value, wrong))
+
+
+@lru_cache(maxsize=1024)
+def special_ip_wrong(value: str) -> str | None:
+    """Why an address cannot be one that other hosts reach."""
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        return None  # told elsewhere
+    if address.is_unspecified:
+        return "may not be unspecified (0.0.0.0 or ::)"
+    if address.is_loopback:
+        return "may not be in the loopback range (127.0.0.0/8, ::1/128)"
+    if address.is_link_local:
+        return "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+    if address in _LOCAL_MULTICAST[address.version]:
+        return "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+    return None
 
 
 @lru_cache(maxsize=1024)

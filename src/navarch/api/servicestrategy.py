@@ -50,6 +50,18 @@ class ServiceStrategy(Strategy["Service"]):
     def validate_update(self, new: Service, old: Service) -> list[FieldError]:
         return servicevalidation.update(new, old)
 
+    def warnings(self, obj: Service) -> list[str]:
+        spec = obj.spec
+        if spec is None:
+            return []
+        found = []
+        if spec.load_balancer_ip:
+            found.append("spec.loadBalancerIP is accepted but not acted on in this release")
+        for i, ip in enumerate(spec.external_ips or ()):
+            if ":" in ip:
+                found.append(f"spec.externalIPs[{i}]: IPv6 is accepted but not acted on in this release")
+        return found
+
     def spec_changed(self, new: Service, old: Service) -> bool:
         """Services have no generation in the reference."""
         return False
@@ -106,6 +118,8 @@ def _kept(new: ServiceSpec, old: ServiceSpec) -> dict[str, Any]:
     if _addressed(new) and _addressed(old) and not new.cluster_ip:
         changes["cluster_ip"] = old.cluster_ip
         changes["cluster_ips"] = old.cluster_ips
+    elif new.cluster_ip and new.cluster_ip != old.cluster_ip and new.cluster_ips == old.cluster_ips:
+        changes["cluster_ips"] = [new.cluster_ip]  # who knows the older field alone
     if new.type in _WITH_NODE_PORTS and old.type in _WITH_NODE_PORTS and new.ports:
         given = {p.node_port for p in new.ports if p.node_port}
         had = {(p.protocol, p.port): p.node_port for p in old.ports or () if p.node_port}

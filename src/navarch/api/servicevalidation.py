@@ -120,6 +120,8 @@ def _addresses(spec: ServiceSpec, errors: Errors) -> None:
         )
     for i, ip in enumerate(spec.external_ips or ()):
         checks.ip(f"spec.externalIPs[{i}]", ip, errors)
+        if wrong := checks.special_ip_wrong(ip):
+            errors.append(invalid(f"spec.externalIPs[{i}]", ip, wrong))
     for i, family in enumerate(spec.ip_families or ()):
         checks.one_of(f"spec.ipFamilies[{i}]", family, ("IPv4", "IPv6"), errors)
     checks.maybe_one_of(
@@ -160,11 +162,14 @@ def _traffic(spec: ServiceSpec, errors: Errors) -> None:
     checks.maybe_one_of("spec.internalTrafficPolicy", spec.internal_traffic_policy, _POLICIES, errors)
     checks.maybe_one_of("spec.trafficDistribution", spec.traffic_distribution, _DISTRIBUTIONS, errors)
     if spec.health_check_node_port:
-        local = spec.type == "LoadBalancer" and spec.external_traffic_policy == "Local"
-        if not local:
+        if not _local(spec):
             detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
             errors.append(invalid("spec.healthCheckNodePort", spec.health_check_node_port, detail))
         checks.port("spec.healthCheckNodePort", spec.health_check_node_port, errors)
+
+
+def _local(spec: ServiceSpec) -> bool:
+    return spec.type == "LoadBalancer" and spec.external_traffic_policy == "Local"
 
 
 def update(new: Service, old: Service) -> list[FieldError]:
@@ -176,6 +181,10 @@ def update(new: Service, old: Service) -> list[FieldError]:
     both = spec.type != "ExternalName" and before.type != "ExternalName"
     if both and before.cluster_ip and spec.cluster_ip != before.cluster_ip:
         errors.append(invalid("spec.clusterIPs[0]", spec.cluster_ip, "may not change once set"))
-    if spec.type == before.type == "LoadBalancer" and spec.load_balancer_class != before.load_balancer_class:
+    balanced = spec.type == before.type == "LoadBalancer"
+    port = before.health_check_node_port
+    if balanced and port and spec.health_check_node_port not in (None, port) and _local(spec):
+        errors.append(invalid("spec.healthCheckNodePort", spec.health_check_node_port, "field is immutable"))
+    if balanced and spec.load_balancer_class != before.load_balancer_class:
         errors.append(invalid("spec.loadBalancerClass", spec.load_balancer_class, "may not change once set"))
     return errors

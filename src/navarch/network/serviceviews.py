@@ -54,7 +54,7 @@ class SpecView(View):
     internal_traffic_policy: str | None = None
     health_check_node_port: int | None = None
     load_balancer_source_ranges: list[str] | None = None
-    publish_not_ready_addresses: bool | None = None
+    traffic_distribution: str | None = None
 
     @property
     def addresses(self) -> list[str]:
@@ -95,6 +95,7 @@ class EndpointView(View):
     conditions: ConditionsView | None = None
     node_name: str | None = None
     hostname: str | None = None
+    zone: str | None = None
 
 
 class SlicePortView(View):

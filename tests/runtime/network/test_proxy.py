@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -20,7 +23,7 @@ from navarch.api.endpointslice import EndpointSlice
 from navarch.api.errors import StatusError
 from navarch.api.namespace import Namespace
 from navarch.api.scheme import scheme
-from navarch.api.service import Service
+from navarch.api.service import Service, ServiceStatus
 from navarch.client.local import LocalClient
 from navarch.network.netns import run_in
 from navarch.network.proxy.kernel import Kernel
@@ -110,6 +113,7 @@ class World:
             "addresses": [self.land[given["name"]].ip],
             "nodeName": given.get("node", "here"),
             "conditions": given.get("conditions", {"ready": True}),
+            "zone": given.get("zone"),
         }
 
     async def heard(self, stored: Service | EndpointSlice) -> None:
@@ -322,6 +326,76 @@ async def test_a_talk_by_udp_leaves_an_endpoint_that_is_gone(world: World) -> No
     assert outside.udp("talk", NODE, 30053).startswith("pod2")
     await world.endpoints("pod2", "pod3", dns=("UDP", 8053))
     assert client.udp("talk", VIP, 53).startswith("pod2")
+
+
+BALANCED = "203.0.113.20"
+
+
+async def balanced(world: World, **spec: Any) -> None:
+    """A service that has got an address of a load balancer."""
+    given = {"port": 80, "targetPort": 8080, "nodePort": 30080}
+    await world.service([given], type="LoadBalancer", **spec)
+    made = await world.client.get(Service, "web", "default")
+    status = msgspec.convert({"loadBalancer": {"ingress": [{"ip": BALANCED}]}}, ServiceStatus)
+    changed = msgspec.structs.replace(made, status=status)
+    await world.heard(await world.client.update(changed, subresource="status"))
+
+
+async def test_a_balancers_address_takes_clients_of_its_ranges_only(world: World) -> None:
+    outside, pod4 = world.land["outside"].ip, world.land["pod4"].ip
+    await balanced(world, loadBalancerSourceRanges=[f"{outside}/32", "10.1.0.0/16", "10.1.2.0/24"])
+    await world.endpoints("pod1")
+    assert await world.servers("outside", BALANCED, times=2) == {"pod1"}
+    assert await world.tcp("pod4", BALANCED) == ["TimeoutError"]
+    assert await world.servers("pod4", NODE, 30080, times=2) == {"pod1"}
+    made = await world.client.get(Service, "web", "default")
+    assert made.spec is not None
+    spec = msgspec.structs.replace(made.spec, load_balancer_source_ranges=[f"{pod4}/32"])
+    await world.heard(await world.client.update(msgspec.structs.replace(made, spec=spec)))
+    assert await world.servers("pod4", BALANCED, times=2) == {"pod1"}
+    assert await world.tcp("outside", BALANCED) == ["TimeoutError"]
+    await world.delete("web")
+    assert "sources_" not in world.land.nft("list", "table", "ip", "navarch_services")
+
+
+async def test_the_health_port_tells_of_local_endpoints(world: World) -> None:
+    await balanced(world, externalTrafficPolicy="Local")
+    made = await world.client.get(Service, "web", "default")
+    assert made.spec is not None and made.spec.health_check_node_port
+    url = f"http://127.0.0.1:{made.spec.health_check_node_port}/healthz"
+
+    def ask() -> tuple[int, Any, str | None]:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status, json.load(answer), answer.headers["X-Load-Balancing-Endpoint-Weight"]
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error), error.headers["X-Load-Balancing-Endpoint-Weight"]
+
+    said = {"service": {"namespace": "default", "name": "web"}, "serviceProxyHealthy": True}
+    await world.endpoints({"name": "pod2", "node": "elsewhere"})
+    assert await asyncio.to_thread(ask) == (503, said | {"localEndpoints": 0}, "0")
+    await world.endpoints("pod1", "pod3", {"name": "pod2", "node": "elsewhere"})
+    assert await asyncio.to_thread(ask) == (200, said | {"localEndpoints": 2}, "2")
+    ending = {"ready": False, "serving": True, "terminating": True}
+    await world.endpoints({"name": "pod1", "conditions": ending})
+    assert (await asyncio.to_thread(ask))[0] == 503
+    assert await world.servers("outside", NODE, 30080, times=2) == {"pod1"}
+    await world.delete("web")
+    with pytest.raises(OSError, match="refused"):
+        await asyncio.to_thread(ask)
+
+
+async def test_a_service_may_prefer_endpoints_that_are_near(world: World) -> None:
+    far = {"name": "pod2", "node": "elsewhere", "zone": "east"}
+    near = {"name": "pod3", "node": "elsewhere", "zone": "west"}
+    await world.service(PORT80, trafficDistribution="PreferSameNode")
+    world.proxy.set_zone("west")
+    await world.endpoints("pod1", far, near)
+    assert await world.servers("pod4") == {"pod1"}
+    await world.endpoints(far, near)
+    assert await world.servers("pod4") == {"pod3"}
+    await world.endpoints(far)
+    assert await world.servers("pod4") == {"pod2"}
 
 
 async def test_headless_and_external_names_have_no_rules(world: World) -> None:

@@ -34,15 +34,15 @@ asyncio.run(main())
 """
 
 
-def load(land: Ground, *pods: str) -> None:
-    """The node's rules by their own code, run there, and a service of the pods."""
+def load(land: Ground, *pods: str, path: str = os.environ["PATH"]) -> None:
+    """The node's rules by their own code, run there, and a service of the pods (or of a host's port 9000)."""
     subprocess.run(
         ["ip", "netns", "exec", land.node, sys.executable, "-c", _HOST],
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        env={**os.environ, "PYTHONPATH": str(SOURCE), "PATH": path},
         check=True,
         timeout=20,
     )
-    backends = tuple(Backend(land[pod].ip, 8080) for pod in pods)
+    backends = tuple(Backend(land[p].ip, 8080 if p.startswith("pod") else 9000) for p in pods)
     table = Table("navarch_services", "10.96.0.0/16", "10.244.0.0/16")
     frontend = Frontend("default/web:/tcp", backends)
     outer = frontend._replace(external=True)

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from navarch.network.proxy import model
-from navarch.network.proxy.model import NOTHING, Address, Backend, Frontend, Plan, arrange
+from navarch.network.proxy.model import NOTHING, Address, Backend, Frontend, Place, Plan, arrange
 from navarch.network.proxy.table import Table
 from navarch.network.serviceviews import ServiceView, SliceView
 
@@ -45,7 +45,7 @@ def plan(spec: dict[str, Any], *endpoints: dict[str, Any], port: int | None = 80
         "endpoints": list(endpoints),
         "ports": [{"name": "", "protocol": "TCP", "port": port}],
     }
-    return model.plan(msgspec.convert(service, ServiceView), [msgspec.convert(one, SliceView)], "here")
+    return model.plan(msgspec.convert(service, ServiceView), [msgspec.convert(one, SliceView)], Place("here"))
 
 
 PORTS = {"ports": [{"port": 80}]}
@@ -85,7 +85,7 @@ def test_a_balancer_s_address_is_led_unless_it_proxies_itself() -> None:
         "spec": {"clusterIP": "10.96.0.1", "type": "LoadBalancer", **PORTS},
         "status": {"loadBalancer": {"ingress": ingress}},
     }
-    found = model.plan(msgspec.convert(body, ServiceView), [], "here")
+    found = model.plan(msgspec.convert(body, ServiceView), [], Place("here"))
     assert {address.ip for address in found.frontends} == {"10.96.0.1", "192.0.2.1"}
 
 

@@ -6,6 +6,7 @@ Pure: from views to values. How that becomes rules is not known here.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -48,6 +49,15 @@ class Frontend(NamedTuple):
     external: bool = False
     #: Session affinity in seconds, 0 for none.
     timeout: int = 0
+    #: Who may come, when that is not everybody.
+    sources: tuple[str, ...] = ()
+
+
+class Health(NamedTuple):
+    """What a load balancer before the nodes asks this one: how many ready endpoints it has."""
+
+    port: int
+    endpoints: int
 
 
 class Plan(NamedTuple):
@@ -56,40 +66,57 @@ class Plan(NamedTuple):
     frontends: dict[Address, Frontend]
     #: Addresses of endpoints on this node: one may connect to itself through the service.
     local: frozenset[str]
+    health: Health | None = None
 
 
 NOTHING = Plan({}, frozenset())
 
 
+class Place(NamedTuple):
+    """Where this node is. zone "": nobody said."""
+
+    node: str
+    zone: str = ""
+
+
 class _Pools(NamedTuple):
     everywhere: list[Backend]
+    #: Of this node.
     here: list[Backend]
+    #: Those that the service wants clients of this node to be led to.
+    preferred: list[Backend]
+    #: How many of this node are ready.
+    ready_here: int
 
 
-def plan(service: ServiceView, slices: Iterable[SliceView], node: str, before: Plan = NOTHING) -> Plan:
+def plan(service: ServiceView, slices: Iterable[SliceView], place: Place, before: Plan = NOTHING) -> Plan:
     """before: the service's last plan; what stays keeps its place in the order of endpoints."""
     spec = service.spec
     if spec is None or not proxied(service):
         return NOTHING
     cluster_ips = [ip for ip in spec.cluster_ips or [spec.cluster_ip or ""] if _is_v4(ip)]
-    others = [ip for ip in (*(spec.external_ips or ()), *_ingress(service)) if _is_v4(ip)]
+    others = [ip for ip in spec.external_ips or () if _is_v4(ip)]
+    balancers = [ip for ip in _ingress(service) if _is_v4(ip)]
+    sources = _sources(spec, balancers)
     timeout = _timeout(spec)
     known = list(slices)
     frontends: dict[Address, Frontend] = {}
     local: set[str] = set()
+    healthy: set[str] = set()
     for port in spec.ports or ():
         protocol = (port.protocol or "TCP").lower()
         if protocol not in ("tcp", "udp", "sctp"):
             continue
-        pools = _pools(port, known, node)
+        pools = _pools(port, known, place, spec.traffic_distribution)
         local.update(backend.ip for backend in pools.here)
+        healthy.update(backend.ip for backend in pools.here[: pools.ready_here])
         label = f"{service.metadata.namespace}/{service.metadata.name}:{port.name or ''}/{protocol}"
         for ip in cluster_ips:
             address = Address(ip, protocol, port.port)
-            inside = pools.here if spec.internal_traffic_policy == "Local" else pools.everywhere
+            inside = pools.here if spec.internal_traffic_policy == "Local" else pools.preferred
             old = before.frontends.get(address)
             frontends[address] = Frontend(label, arrange(old.inside if old else (), inside), timeout=timeout)
-        outer = [Address(ip, protocol, port.port) for ip in others]
+        outer = [Address(ip, protocol, port.port) for ip in (*others, *balancers)]
         if port.node_port:
             outer.append(Address("", protocol, port.node_port))
         for address in outer:
@@ -97,9 +124,10 @@ def plan(service: ServiceView, slices: Iterable[SliceView], node: str, before: P
             outside = None
             if spec.external_traffic_policy == "Local":
                 outside = arrange((old.outside or ()) if old else (), pools.here)
-            inside_now = arrange(old.inside if old else (), pools.everywhere)
-            frontends[address] = Frontend(label, inside_now, outside, external=True, timeout=timeout)
-    return Plan(frontends, frozenset(local))
+            inside_now = arrange(old.inside if old else (), pools.preferred)
+            allowed = sources if address.ip in balancers else ()
+            frontends[address] = Frontend(label, inside_now, outside, True, timeout, allowed)
+    return Plan(frontends, frozenset(local), _health(spec, len(healthy)))
 
 
 def proxied(service: ServiceView) -> bool:
@@ -123,10 +151,10 @@ def arrange(before: tuple[Backend, ...], wanted: list[Backend]) -> tuple[Backend
     return tuple(place if place is not None else next(fill) for place in places)
 
 
-def _pools(port: PortView, slices: list[SliceView], node: str) -> _Pools:
+def _pools(port: PortView, slices: list[SliceView], place: Place, distribution: str | None) -> _Pools:
     """Endpoints that are ready; when there are none, those that end but still serve (KEP-1669)."""
-    ready: dict[Backend, bool] = {}
-    ending: dict[Backend, bool] = {}
+    ready: dict[Backend, EndpointView] = {}
+    ending: dict[Backend, EndpointView] = {}
     for one in slices:
         if one.address_type != "IPv4":
             continue
@@ -139,12 +167,18 @@ def _pools(port: PortView, slices: list[SliceView], node: str) -> _Pools:
                 continue
             backend = Backend(endpoint.addresses[0], number)
             if _ready(endpoint):
-                ready[backend] = endpoint.node_name == node
+                ready[backend] = endpoint
             elif _ending(endpoint):
-                ending[backend] = endpoint.node_name == node
+                ending[backend] = endpoint
     everywhere = sorted(ready or ending)
-    here = sorted(b for b, mine in ready.items() if mine) or sorted(b for b, mine in ending.items() if mine)
-    return _Pools(everywhere, here)
+    ready_here = sorted(b for b, e in ready.items() if e.node_name == place.node)
+    here = ready_here or sorted(b for b, e in ending.items() if e.node_name == place.node)
+    preferred: list[Backend] = []
+    if distribution == "PreferSameNode":
+        preferred = ready_here
+    if distribution and not preferred and place.zone:
+        preferred = sorted(b for b, e in ready.items() if e.zone == place.zone)
+    return _Pools(everywhere, here, preferred or everywhere, len(ready_here))
 
 
 def _number(port: PortView, one: SliceView) -> int:
@@ -169,6 +203,26 @@ def _ingress(service: ServiceView) -> list[str]:
     if service.spec is None or service.spec.type != "LoadBalancer" or balancer is None:
         return []
     return [i.ip for i in balancer.ingress or () if i.ip and i.ip_mode != "Proxy"]
+
+
+def _sources(spec: SpecView, balancers: list[str]) -> tuple[str, ...]:
+    """Ranges that a balancer's addresses take clients from, none for everybody.
+
+    The balancer's own addresses are let in as well: a node that has one of them speaks from it.
+    """
+    networks = []
+    for text in spec.load_balancer_source_ranges or ():
+        with contextlib.suppress(ValueError):
+            networks.append(ipaddress.IPv4Network(text.strip(), strict=False))
+    if not networks:
+        return ()
+    networks += [ipaddress.IPv4Network(ip) for ip in balancers]
+    return tuple(str(network) for network in ipaddress.collapse_addresses(networks))
+
+
+def _health(spec: SpecView, endpoints: int) -> Health | None:
+    wanted = spec.type == "LoadBalancer" and spec.external_traffic_policy == "Local"
+    return Health(spec.health_check_node_port, endpoints) if wanted and spec.health_check_node_port else None
 
 
 def _timeout(spec: SpecView) -> int:

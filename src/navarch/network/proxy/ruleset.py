@@ -21,6 +21,10 @@ _OUTSIDE = 65536
 #: Everybody who knows service proxies knows this bit as theirs.
 _MASQUERADE = 0x4000
 
+#: The bit of a translated connection's own mark, by which others let its packets through (`network.host`).
+TRANSLATED = 0x4000
+_MARKED = f"ct mark set ct mark | {TRANSLATED}"
+
 #: The address as maps hold it, and as the first packet and conntrack know it.
 _VIP = "ip daddr . meta l4proto . th dport"
 _NODEPORT = "meta l4proto . th dport"
@@ -50,9 +54,13 @@ def elements(address: Address, frontend: Frontend) -> dict[Element, str]:
     key += f"{address.protocol} . {address.port}"
     prefix = "" if vip else "node_"
     found: dict[Element, str] = {}
+    if frontend.sources:
+        found[Element("firewall", key)] = f"goto {_firewall_name(frontend)}"
     if not frontend.inside:
         # The cluster's own addresses are refused as a whole range.
-        return {Element(f"{prefix}refused", key): ""} if frontend.external else {}
+        if frontend.external:
+            found[Element(f"{prefix}refused", key)] = ""
+        return found
     found[Element(f"{prefix}services", key)] = f"goto {_target(address, frontend, frontend.inside, 0)}"
     scopes = [(frontend.inside, 0)]
     if frontend.outside is not None:
@@ -96,12 +104,14 @@ def pool_rule(name: str) -> str:
     protocol, *outside, size = rest.split("_")
     offset = f" offset {_OUTSIDE}" if outside else ""
     drawn = f"{'' if prefix else 'ip daddr . '}{protocol} dport . numgen random mod {size}{offset}"
-    return f"meta l4proto {protocol} dnat ip to {drawn} map @{prefix}endpoints_{protocol}"
+    return f"meta l4proto {protocol} {_MARKED} dnat ip to {drawn} map @{prefix}endpoints_{protocol}"
 
 
 def sticky(address: Address, frontend: Frontend) -> Sticky:
-    """The sets and chains of session affinity (empty without it)."""
+    """The sets and chains of session affinity, and the chain of who may come (empty without them)."""
     found = Sticky({}, {})
+    if frontend.sources:
+        found.chains[_firewall_name(frontend)] = (f"ip saddr != {{ {', '.join(frontend.sources)} }} drop",)
     if not frontend.timeout:
         return found
     for backends in (frontend.inside, frontend.outside or ()):
@@ -114,7 +124,7 @@ def sticky(address: Address, frontend: Frontend) -> Sticky:
             found.sets[f"clients_{name}"] = frontend.timeout
             found.chains[f"endpoint_{name}"] = (
                 f"update @clients_{name} {{ ip saddr }}",
-                f"meta l4proto {address.protocol} dnat ip to {backend.ip}:{backend.port}",
+                f"meta l4proto {address.protocol} {_MARKED} dnat ip to {backend.ip}:{backend.port}",
             )
             rules.append(f"ip saddr @clients_{name} goto endpoint_{name}")
             jumps.append(f"{place} : goto endpoint_{name}")
@@ -136,6 +146,10 @@ def _sticky_name(frontend: Frontend, backends: tuple[Backend, ...]) -> str:
 
 def _backend_name(frontend: Frontend, backend: Backend) -> str:
     return _digest(f"{frontend.port} {frontend.timeout} {backend}")
+
+
+def _firewall_name(frontend: Frontend) -> str:
+    return f"sources_{_digest(f'{frontend.port} {frontend.sources}')}"
 
 
 def _digest(text: str) -> str:
@@ -169,12 +183,21 @@ def frame(service_cidr: str, cluster_cidr: str, dns: str = "") -> str:
   map services {{ type {vip_key} : verdict; }}
   map outside {{ type {vip_key} : verdict; }}
   set refused {{ type {vip_key}; }}
+  map firewall {{ type {vip_key} : verdict; }}
   map node_services {{ type {node_key} : verdict; }}
   map node_outside {{ type {node_key} : verdict; }}
   set node_refused {{ type {node_key}; }}
 {endpoints}
   set hairpin {{ type ipv4_addr . ipv4_addr; }}
 
+  chain firewall_prerouting {{
+    type filter hook prerouting priority -110; policy accept;
+    {_VIP} vmap @firewall
+  }}
+  chain firewall_output {{
+    type filter hook output priority -110; policy accept;
+    {_VIP} vmap @firewall
+  }}
   chain translate {{
     ip saddr != {cluster_cidr} fib saddr type != local jump translate_outside
     ip saddr != {cluster_cidr} meta mark set meta mark | {_MASQUERADE}

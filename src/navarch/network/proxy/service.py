@@ -10,8 +10,9 @@ import time
 from collections.abc import Mapping
 
 from navarch.network.proxy import model
+from navarch.network.proxy.health import HealthChecks
 from navarch.network.proxy.kernel import Kernel, RulesError
-from navarch.network.proxy.model import NOTHING, Address, Backend, Frontend, Plan
+from navarch.network.proxy.model import NOTHING, Address, Backend, Frontend, Place, Plan
 from navarch.network.proxy.table import Table
 from navarch.network.services import ServiceKey, Services
 
@@ -40,11 +41,12 @@ class ServiceProxy:
     ) -> None:
         """services: run by its owner. dns: the node's own server, silent while it restarts. look: seconds
         between looks whether the table is still there."""
-        self.node_name = node_name
+        self._place = Place(node_name)
         self.table = Table(table, service_cidr, cluster_cidr, dns)
         self.kernel = kernel if kernel is not None else Kernel()
         #: Set while the kernel holds what has been heard of.
         self.settled = asyncio.Event()
+        self.health = HealthChecks()
         self._look = look
         self._look_now = False
         self._services = services
@@ -64,7 +66,10 @@ class ServiceProxy:
         if not self._listening:
             self._listening = True
             self._services.listen(self._mark)
-        await self._follow()
+        try:
+            await self._follow()
+        finally:
+            await self.health.close()
 
     def look(self) -> None:
         """Somebody took away rules: see at once whether ours are still there."""
@@ -81,6 +86,14 @@ class ServiceProxy:
             await self.remove()
         except RulesError as error:
             log.warning("service rules of before: %s", error)
+
+    def set_zone(self, zone: str) -> None:
+        """Where the node is: services may prefer endpoints of their clients' zone."""
+        if zone != self._place.zone:
+            self._place = self._place._replace(zone=zone)
+            for service in self._services.items():
+                if service.spec is not None and service.spec.traffic_distribution:
+                    self._mark((service.metadata.namespace or "", service.metadata.name))
 
     def _mark(self, key: ServiceKey) -> None:
         self._dirty.add(key)
@@ -126,6 +139,7 @@ class ServiceProxy:
             rules = self.table.whole()
         if rules:
             await self.kernel.load(rules)
+        await self.health.follow({key: self.table.plans.get(key, NOTHING).health for key in dirty})
         whole, self._whole = self._whole, False
         stale: dict[Address, frozenset[Backend]] = {}
         if whole:
@@ -150,7 +164,7 @@ class ServiceProxy:
         if service is None:
             return NOTHING
         before = self.table.plans.get(key, NOTHING)
-        return model.plan(service, self._services.slices_of(key), self.node_name, before)
+        return model.plan(service, self._services.slices_of(key), self._place, before)
 
 
 def _udp(frontends: Mapping[Address, Frontend]) -> dict[Address, frozenset[Backend]]:

@@ -79,7 +79,7 @@ class Table:
                     book.pop(key, None)
             else:
                 self.plans[key], self._parts[key] = plan, part
-                if sticky.sets:
+                if sticky.chains:
                     self._sticky[key] = sticky
                 else:
                     self._sticky.pop(key, None)

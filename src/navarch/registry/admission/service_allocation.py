@@ -136,6 +136,7 @@ class ServiceAllocation(Admission):
         errors: list[FieldError] = []
         spec = self._with_address(_carried(service.spec, old), old, request, key, errors)
         spec = self._with_ports(spec, request, key, errors)
+        spec = self._with_health(spec, old, request, key, errors)
         if errors:
             raise invalid_object("Service", request.name, errors)
         return replace(service, spec=spec)
@@ -155,6 +156,8 @@ class ServiceAllocation(Admission):
             if found is None:
                 raise internal("failed to allocate a serviceIP: range is full")
             address = found
+        elif not _is_ip(address):
+            return spec  # validation says so
         elif old is None or address not in _addresses(old):
             wrong = self._wrong(address, key)
             if wrong:
@@ -171,16 +174,16 @@ class ServiceAllocation(Admission):
         )
 
     def _wrong(self, address: str, key: str) -> str | None:
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return "not a valid IP address"
+        parsed = ip_address(address)
         inside = parsed in self._network and parsed not in (
             self._network.network_address,
             self._network.broadcast_address,
         )
         if not inside:
-            return f"the provided IP is not in the valid range. The range of valid IPs is {self._network}"
+            return (
+                f"the provided IP ({address}) is not in the valid range. "
+                f"The range of valid IPs is {self._network}"
+            )
         if not self._addresses.free(address, key):
             return "provided IP is already allocated"
         return None
@@ -211,6 +214,27 @@ class ServiceAllocation(Admission):
             ports.append(port)
         return replace(spec, ports=ports) if spec.ports else spec
 
+    def _with_health(
+        self, spec: ServiceSpec, old: ServiceSpec | None, request: Request, key: str, errors: list[FieldError]
+    ) -> ServiceSpec:
+        """The port at which load balancers ask whether a node has endpoints."""
+        if spec.type != "LoadBalancer" or spec.external_traffic_policy != "Local":
+            if old is not None and spec.health_check_node_port == old.health_check_node_port:
+                return replace(spec, health_check_node_port=None)
+            return spec
+        number = spec.health_check_node_port or (old.health_check_node_port if old is not None else None)
+        if number:
+            wrong = self._wrong_port(number, key)
+            if wrong:
+                errors.append(invalid("spec.healthCheckNodePort", number, wrong))
+                return spec
+        else:
+            number = self._ports.find(key)
+            if number is None:
+                raise internal("failed to allocate requested HealthCheck NodePort: range is full")
+        self._ports.take(number, request, key)
+        return replace(spec, health_check_node_port=number)
+
     def _wrong_port(self, number: int, key: str) -> str | None:
         if not self._first_port <= number <= self._last_port:
             return (
@@ -222,13 +246,22 @@ class ServiceAllocation(Admission):
         return None
 
 
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _addresses(spec: ServiceSpec) -> list[str]:
     given = spec.cluster_ips or ([spec.cluster_ip] if spec.cluster_ip else [])
     return [address for address in given if address and address != HEADLESS]
 
 
 def _node_ports(spec: ServiceSpec) -> list[int]:
-    return [port.node_port for port in spec.ports or () if port.node_port]
+    found = [port.node_port for port in spec.ports or () if port.node_port]
+    return [*found, spec.health_check_node_port] if spec.health_check_node_port else found
 
 
 def _carried(spec: ServiceSpec, old: ServiceSpec | None) -> ServiceSpec:
