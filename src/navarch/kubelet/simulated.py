@@ -12,7 +12,7 @@ import asyncio
 import ipaddress
 import logging
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -40,12 +40,93 @@ log = logging.getLogger(__name__)
 _LEASES = "kube-node-lease"
 _RENEW = 10.0
 _WORKERS = 64
+_RANGELESS = 0.05
 _REASONS = {
     "Ready": "KubeletReady",
     "MemoryPressure": "KubeletHasSufficientMemory",
     "DiskPressure": "KubeletHasNoDiskPressure",
     "PIDPressure": "KubeletHasSufficientPID",
 }
+
+
+class NodeRow(msgspec.Struct, frozen=True, gc=False):
+    """What is read of a node: its range."""
+
+    class Spec(msgspec.Struct, frozen=True, gc=False):
+        pod_cidr: str = msgspec.field(name="podCIDR", default="")
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: Spec | None = None
+
+
+class _Range:
+    """The addresses of one node's pods."""
+
+    def __init__(self, cidr: str) -> None:
+        self.cidr = cidr
+        network = ipaddress.ip_network(cidr)
+        self._first = int(network.network_address) + 2  # the network's own and the bridge's
+        self._count = network.num_addresses - 3
+        self._next = 0
+        self._held: dict[str, int] = {}  # uid -> address
+        self._taken: set[int] = set()
+
+    def hold(self, uid: str, address: str) -> None:
+        self._held[uid] = int(ipaddress.ip_address(address))
+        self._taken.add(self._held[uid])
+
+    def take(self, uid: str) -> str:
+        """An address that no pod has; "" when there is none."""
+        if uid in self._held:
+            return str(ipaddress.ip_address(self._held[uid]))
+        for _ in range(self._count):
+            address = self._first + self._next % self._count
+            self._next += 1
+            if address not in self._taken:
+                self._held[uid] = address
+                self._taken.add(address)
+                return str(ipaddress.ip_address(address))
+        return ""
+
+    def free(self, uid: str) -> None:
+        self._taken.discard(self._held.pop(uid, 0))
+
+
+class _Ranges:
+    """Follows the nodes: their ranges, and which of ours somebody deleted."""
+
+    def __init__(self, ours: set[str], gone: Callable[[str], None]) -> None:
+        self._ours, self._gone = ours, gone
+        self.of: dict[str, _Range] = {}
+
+    def replace(self, objects: list[NodeRow]) -> None:
+        there = {row.metadata.name for row in objects}
+        for row in objects:
+            self._see(row)
+        for name in self._ours - there:
+            self._forget(name)
+
+    def apply(self, events: list[WatchEvent[NodeRow]]) -> None:
+        for event in events:
+            if event.object is None:
+                continue
+            if event.type == "DELETED":
+                self._forget(event.object.metadata.name or "")
+            else:
+                self._see(event.object)
+
+    def _see(self, row: NodeRow) -> None:
+        name = row.metadata.name or ""
+        if name not in self._ours or row.spec is None or not row.spec.pod_cidr:
+            return
+        known = self.of.get(name)
+        if known is None or known.cidr != row.spec.pod_cidr:
+            self.of[name] = _Range(row.spec.pod_cidr)
+
+    def _forget(self, name: str) -> None:
+        # The range stays: its pods do, and mostly the node gets it again.
+        if name in self._ours:
+            self._gone(name)
 
 
 class SimulatedNodes:
@@ -66,8 +147,9 @@ class SimulatedNodes:
         self._offer: dict[str, str | int | float] = {"cpu": cpu, "memory": memory, "pods": pods}
         self._run_pods = run_pods
         self._addresses: dict[str, str] = {}  # node -> its own address
-        self._next_ip = 0
+        self._ranges = _Ranges(set(self._names), self._rejoin)
         self._work: asyncio.Queue[Pod] = asyncio.Queue()
+        self._joining: set[asyncio.Task[None]] = set()
         self._started: set[str] = set()  # uids
 
     async def run(self) -> None:
@@ -75,11 +157,24 @@ class SimulatedNodes:
         await self._each(self._join(number, name) for number, name in enumerate(self._names))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._renew(), name="simulated leases")
+            nodes: Reflector[NodeRow] = Reflector(self._client, Node, self._ranges, view=NodeRow)
+            group.create_task(nodes.run(), name="simulated nodes")
             if self._run_pods:
                 pods: Reflector[Pod] = Reflector(self._client, Pod, self)
                 group.create_task(pods.run(), name="simulated pods")
                 for number in range(_WORKERS):
                     group.create_task(self._serve(), name=f"simulated kubelet {number}")
+
+    def _rejoin(self, name: str) -> None:
+        """A kubelet whose node is deleted registers it anew."""
+        task = asyncio.create_task(self._join(self._names.index(name), name), name=f"join {name}")
+        self._joining.add(task)
+        task.add_done_callback(self._joined)
+
+    def _joined(self, task: asyncio.Task[None]) -> None:
+        self._joining.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("%s: %s", task.get_name(), error)
 
     @staticmethod
     async def _each(calls: Any) -> None:
@@ -175,14 +270,24 @@ class SimulatedNodes:
             if event.object is None:
                 continue
             if event.type == "DELETED":
-                self._started.discard(event.object.metadata.uid or "")
+                self._leave(event.object)
             else:
                 self._see(event.object)
+
+    def _leave(self, pod: Pod) -> None:
+        uid = pod.metadata.uid or ""
+        self._started.discard(uid)
+        node = pod.spec.node_name if pod.spec is not None else None
+        if (range := self._ranges.of.get(node or "")) is not None:
+            range.free(uid)
 
     def _see(self, pod: Pod) -> None:
         if pod.spec is None or pod.spec.node_name not in self._addresses:
             return
         uid = pod.metadata.uid or ""
+        held = self._ranges.of.get(pod.spec.node_name)
+        if held is not None and uid not in self._started and pod.status and pod.status.pod_ip:
+            held.hold(uid, pod.status.pod_ip)  # of before we started
         if pod.metadata.deletion_timestamp is not None:
             self._work.put_nowait(pod)
         elif uid not in self._started and not (
@@ -213,9 +318,14 @@ class SimulatedNodes:
     async def _start(self, pod: Pod) -> None:
         assert pod.spec is not None
         moment = now()
-        self._next_ip += 1
-        address = str(ipaddress.ip_address("10.244.0.0") + self._next_ip % 65_000 + 1)
-        host = self._addresses[pod.spec.node_name or ""]
+        node = pod.spec.node_name or ""
+        range = self._ranges.of.get(node)
+        if range is None:
+            # The node has no range yet: as on a real one, its pods wait.
+            asyncio.get_running_loop().call_later(_RANGELESS, self._work.put_nowait, pod)
+            return
+        address = range.take(pod.metadata.uid or "")
+        host = self._addresses[node]
         scheduled = [
             c for c in (pod.status.conditions if pod.status else None) or () if c.type == "PodScheduled"
         ]
