@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Simulated nodes keep to what real ones do: pods have addresses of their range, and deleted they join anew."""
+"""Simulated nodes keep to what real ones do: pods get addresses of their range, deleted they join anew."""
 
 from __future__ import annotations
 
