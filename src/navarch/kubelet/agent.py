@@ -249,6 +249,8 @@ class Kubelet:
         spec = new.spec if new is not None else None
         if spec is not None and spec.pod_cidr:
             self.network.set_cidrs(spec.pod_cidrs or [spec.pod_cidr])
+        if new is not None:
+            self.network.proxy.set_zone((new.metadata.labels or {}).get("topology.kubernetes.io/zone", ""))
 
     def _network_changed(self) -> None:
         """The network became ready, or is no longer, or the node's address is another one."""

@@ -20,6 +20,7 @@ import msgspec
 
 from navarch.network import netlink, nftables, process
 from navarch.network.forwarding import Accepts
+from navarch.network.proxy.ruleset import TRANSLATED
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,11 @@ class HostNetwork:
         """
         translated = ["-m", "conntrack", "--ctstate", "DNAT"]
         cluster = [[way, self.cluster_cidr] for way in ("-s", "-d")]
-        found = [["INPUT", *translated]]
+        # From a service also to endpoints that are no pods, such as those on other hosts' own networks.
+        found = [
+            ["INPUT", *translated],
+            ["FORWARD", "-m", "connmark", "--mark", f"{TRANSLATED:#x}/{TRANSLATED:#x}"],
+        ]
         if self._dns:
             found.append(["INPUT", "-d", f"{self._dns}/32"])
         if not self._bridged:

@@ -72,3 +72,23 @@ def test_pods_of_one_bridge_by_a_service_and_by_a_host_port() -> None:
         assert land["outside"].tcp(NODE, 31000) == [f"pod1 {land['outside'].ip}"]
         assert {answer.split()[0] for answer in land["node"].tcp(VIP, 80, 30)} == {"pod1", "pod2"}
         assert land["pod3"].tcp("10.96.9.9", 80) == ["ConnectionRefusedError"]
+
+
+@pytest.mark.parametrize("flavour", ["iptables-nft", "iptables-legacy"])
+def test_a_node_port_leads_to_other_hosts_where_forwarding_is_dropped(tmp_path: Path, flavour: str) -> None:
+    """As the Engine sets it; the other host's own network is in nobody's pod range."""
+    command = shutil.which(flavour, path="/usr/sbin:/sbin:/usr/bin")
+    if command is None:
+        pytest.skip(f"needs {flavour}")
+    (tmp_path / "iptables").symlink_to(command)
+    with ground(pods=2, bridge="navarch0") as land:
+        drop = ["ip", "netns", "exec", land.node, command, "-P", "FORWARD", "DROP"]
+        if subprocess.run(drop, check=False, capture_output=True).returncode:
+            pytest.skip(f"{flavour} does not work on this kernel")
+        land["outside"].serve("tcp", 9000)
+        load(land, "outside", path=f"{tmp_path}:{os.environ['PATH']}")
+        for who, ip, port in (
+            *(("outside", NODE, 30080), ("node", NODE, 30080), ("pod1", NODE, 30080)),
+            *(("pod1", VIP, 80), ("node", VIP, 80), ("outside", VIP, 80)),
+        ):
+            assert land[who].tcp(ip, port)[0].startswith("outside "), (who, ip)
