@@ -85,6 +85,11 @@ TASKS: dict[str, list[tuple[Options, Options]]] = {
         ({"name": 7, "labels": {1: True, "b": None}, "containers": CONTAINERS}, {"check_mode": True}),
         ({"name": "same", "containers": [{"name": "c"}]}, {}),
     ],
+    "pod_copy": [
+        ({"name": "none", "content": "inline-secret", "dest": "/x"}, {}),
+        ({"name": "none", "content": "inline-secret", "dest": "x"}, {"check_mode": True}),
+        ({"name": "none", "dest": "/x"}, {}),
+    ],
     "pod_exec": [
         ({"name": "none", "command": "true"}, {"check_mode": True}),
         ({"name": "none", "command": "true", "creates": "/x"}, {}),
@@ -133,7 +138,7 @@ def test_both_ways_give_the_same_result(play: Play, name: str) -> None:
         assert "inline-secret" not in str(ours) + str(theirs)
         assert "wrong-secret" not in str(ours) + str(theirs)
     assert any(result.get("failed") for result in here)
-    assert not all(result.get("failed") for result in here) or name == "pod_logs"
+    assert not all(result.get("failed") for result in here) or name in ("pod_copy", "pod_logs")
 
 
 def test_what_is_no_plain_local_task_goes_to_the_module(play: Play, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ RIGHT = {"int": 1, "bool": True, "dict": {}, "list": []}
 BESIDES = {
     "manifest": {"src": []},
     "pod": {"containers": []},
+    "pod_copy": {"src": "x"},
     "pod_exec": {"command": "x"},
     "schedule": {"pod": "x", "node": "x"},
 }
