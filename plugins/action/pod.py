@@ -15,7 +15,10 @@ import sys
 import typing as t
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError
+from ansible_collections.navarch.cluster.plugins.module_utils.runner import failure
 from ansible_collections.navarch.cluster.plugins.plugin_utils.in_process import run_task
+from ansible_collections.navarch.cluster.plugins.plugin_utils.manifests import prepared, shown
 
 COLLECTION = "navarch.cluster."
 
@@ -31,13 +34,22 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         name = self._task.action.rpartition(".")[2]
         variables = task_vars or {}
+        given = options = self._task.args
+        if name == "manifest":
+            try:
+                options = prepared(self, given, variables)
+            except ClusterError as problem:
+                return dict(result, **failure(problem))
         if self._runs_here(variables):
-            result.update(run_task(name, self._task.args, bool(self._task.check_mode)))
+            result.update(run_task(name, options, bool(self._task.check_mode)))
         else:
             wrapped = bool(self._task.async_val)
-            result.update(self._execute_module(COLLECTION + name, task_vars=variables, wrap_async=wrapped))
+            result.update(self._execute_module(COLLECTION + name, options, None, variables, None, wrapped))
             if not wrapped:
                 self._remove_tmp_path(self._connection._shell.tmpdir)
+        asked = (result.get("invocation") or {}).get("module_args")
+        if options is not given and isinstance(asked, dict):
+            asked.update(shown(given, asked))
         return result
 
     def _runs_here(self, variables: dict[str, t.Any]) -> bool:

@@ -14,12 +14,14 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from . import lastapplied
 from .client import Client, Kind
 from .discovery import UnknownKind, forget, kind_of
-from .documents import in_order, without_secrets
-from .errors import ClusterError
+from .documents import in_order, rank, without_secrets
+from .errors import ClusterError, OptionError
+from .ready import Waited, until_gone, until_ready, wait_for_all
 from .resource import Outcome, absent, clean, definition, everything_mutable, present
-from .wait import controller_ready, gone, pod_reaches
+from .sets import KEPT, ObjectSet, Place
 
 Object = t.Dict[str, t.Any]
 THREADS = 8
@@ -40,7 +42,8 @@ class Item:
     changed: bool = False
     action: str = "not tried"
     diff: Object = field(default_factory=dict)
-    ready: Object | None = None
+    waited: Waited | None = None
+    surplus: bool = False  # in the cluster's set, and not in the task
 
     @property
     def name(self) -> str:
@@ -51,7 +54,9 @@ class Item:
         return "%s %s" % (self.asked["kind"], place)
 
     def result(self) -> Object:
-        live = self.ready or (self.outcome.live if self.outcome else None)
+        live = self.outcome.live if self.outcome else None
+        if live is not None and self.waited is not None and self.waited.kind == self.kind:
+            live = self.waited.found or live
         made = {
             "api_version": self.asked["apiVersion"],
             "kind": self.asked["kind"],
@@ -61,6 +66,8 @@ class Item:
             "changed": self.changed,
             "object": without_secrets(live),
         }
+        if self.outcome and self.outcome.differing:
+            made["differs"] = [".".join(path) for path in self.outcome.differing]
         return dict(made, error=self.error) if self.error else made
 
 
@@ -72,11 +79,20 @@ class Task:
         self.state: str = params["state"]
         self.namespace: str = params["namespace"]
         self.wait: bool = params["wait"] and not client.dry_run
+        self.condition: t.Mapping[str, t.Any] | None = params["wait_condition"]
         self.timeout: float = params["wait_timeout"]
         self.deadline = time.monotonic() + self.timeout
+        self.set = ObjectSet(client, params["set"], self.namespace) if params["set"] else None
+        self.prune: bool = params["prune"]
+        if self.prune and self.state == "present" and not objects:
+            raise OptionError("prune", "no object is left, so all would be deleted: state=absent does that")
         groups = in_order(objects, backwards=self.state == "absent")
         self.groups = [[Item(asked) for asked in group] for group in groups]
         self.items = [item for group in self.groups for item in group]
+        self.recorded = False
+        self.trouble: ClusterError | None = None  # with the set as a whole
+        self.warnings: set[str] = set()
+        self.kept: set[Place] = set()  # where members are that a set does not delete
         self.announced = {
             str(((asked.get("spec") or {}).get("names") or {}).get("kind"))
             for asked in objects
@@ -85,15 +101,82 @@ class Task:
 
     def run(self) -> Object:
         with ThreadPoolExecutor(max_workers=THREADS) as pool:
-            for group in self.groups:
-                self._resolve(group)
-                self._read(group, pool)
-                list(pool.map(self._one, group))
-                if self.wait and not self._failed():
-                    list(pool.map(self._wait, group))
-                if self._failed():
-                    break
+            try:
+                self._run(pool)
+            except ClusterError as problem:
+                self.trouble = problem
         return self._result()
+
+    def _run(self, pool: ThreadPoolExecutor) -> None:
+        for group in self.groups:
+            self._resolve(group)
+            if self.set and self.state == "present" and rank(group[0].asked) > 1:
+                self._record(self.set, keep=True)
+            self._work(group, pool)
+            if self._failed():
+                return
+        if self.set:
+            self._settle(self.set, pool)
+
+    def _work(self, group: list[Item], pool: ThreadPoolExecutor) -> None:
+        self._read(group, pool)
+        list(pool.map(self._one, group))
+        if self.wait and not self._failed():
+            self._wait(group)
+
+    # -- sets
+
+    def _places(self) -> set[Place]:
+        """Where this task has members of its set."""
+        own = {(i.kind.api_version, i.kind.kind, i.namespace) for i in self.items if i.kind and not i.surplus}
+        return own | self.kept
+
+    def _record(self, members: ObjectSet, keep: bool) -> None:
+        """Writes down where members are, before they are there: what is not known is never found again."""
+        before = set(members.before) if keep else set()
+        if self.client.dry_run or (keep and self._places() <= before):
+            return
+        self.recorded = members.write(self._places() | before) or self.recorded
+
+    def _settle(self, members: ObjectSet, pool: ThreadPoolExecutor) -> None:
+        """The set without what it shall no longer have."""
+        if not self.prune:
+            if self.state == "present":
+                self._record(members, keep=True)
+            return
+        surplus = self._surplus(members)
+        self.items += surplus
+        for rank_of in sorted({rank(item.asked) for item in surplus}, reverse=True):
+            self._work([item for item in surplus if rank(item.asked) == rank_of], pool)
+        if not self._failed() and not self.client.dry_run:
+            gone = self.state == "absent"
+            self.recorded = members.write(self.kept if gone else self._places()) or self.recorded
+
+    def _surplus(self, members: ObjectSet) -> list[Item]:
+        known = {
+            (item.kind.api_version.rpartition("/")[0], item.kind.kind, item.namespace, item.name)
+            for item in self.items
+            if item.kind is not None
+        }
+        found = []
+        for kind, live in members.members(self._places() | set(members.before)):
+            metadata = live["metadata"]
+            place = metadata.get("namespace")
+            identity = (kind.api_version.rpartition("/")[0], kind.kind, place, metadata["name"])
+            if identity in known or metadata.get("deletionTimestamp"):
+                continue
+            known.add(identity)
+            item = Item(live, kind, place, seen=(live,), surplus=True)
+            if kind.kind in KEPT:
+                self.warnings.add(
+                    "%s is left: a set never deletes a %s by itself" % (item.title(), kind.kind)
+                )
+                self.kept.add((kind.api_version, kind.kind, place))
+                continue
+            found.append(item)
+        return found
+
+    # -- objects
 
     def _failed(self) -> list[Item]:
         return [item for item in self.items if item.error]
@@ -126,7 +209,7 @@ class Task:
         """Reads what is there, where one list costs less than many single reads."""
         sets: dict[tuple[Kind, str | None], list[Item]] = {}
         for item in group:
-            if item.kind is not None:
+            if item.kind is not None and not item.seen:
                 sets.setdefault((item.kind, item.namespace), []).append(item)
         many = [(key, items) for key, items in sets.items() if len(items) >= LIST_FROM]
 
@@ -157,14 +240,21 @@ class Task:
             item.diff = _diff(item, {}, clean(item.asked) if created else {})
             return
         left = max(1.0, self.deadline - time.monotonic())
-        if self.state == "absent":
-            if item.seen and item.seen[0] is None:
-                outcome = Outcome(item.kind, item.namespace, item.name, None, None)
-            else:
-                outcome = absent(self.client, item.kind, item.namespace, item.name, None, False, left)
+        if self.state == "absent" or item.surplus:
+            outcome = absent(
+                self.client, item.kind, item.namespace, item.name, None, False, left, seen=item.seen
+            )
         else:
             asked = self._complete(item, item.kind)
-            outcome = present(self.client, item.kind, asked, everything_mutable, timeout=left, seen=item.seen)
+            outcome = present(
+                self.client,
+                item.kind,
+                asked,
+                everything_mutable,
+                timeout=left,
+                seen=item.seen,
+                wanted=lambda aim, live: self._wanted(item, aim, live),
+            )
         item.outcome = outcome
         found = outcome.result("object")
         item.changed = found["changed"]
@@ -173,39 +263,46 @@ class Task:
 
     def _complete(self, item: Item, kind: Kind) -> Object:
         asked = {key: value for key, value in item.asked.items() if key != "status"}
-        return dict(asked, **definition(kind, item.name, item.namespace, asked["metadata"], None))
+        asked.update(definition(kind, item.name, item.namespace, asked["metadata"], None))
+        return lastapplied.recorded(self.set.label(asked) if self.set else asked)
 
-    def _wait(self, item: Item) -> None:
-        outcome, kind = item.outcome, item.kind
-        if outcome is None or kind is None:
-            return
-        left = max(1.0, self.deadline - time.monotonic())
-        try:
-            if self.state == "absent":
+    def _wanted(self, item: Item, asked: Object, live: Object) -> Object:
+        other = self.set.stranger(live) if self.set else None
+        if other:
+            raise OptionError("set", "%s belongs to the set %s" % (item.title(), other))
+        return lastapplied.wanted(asked, live)
+
+    def _wait(self, group: list[Item]) -> None:
+        for item in group:
+            outcome, kind = item.outcome, item.kind
+            if outcome is None or kind is None:
+                continue
+            if self.state == "absent" or item.surplus:
                 if outcome.before is not None:
-                    gone(self.client, kind, outcome.before, self.deadline)
-            elif outcome.live is not None and item.namespace and kind.api_version == "v1":
-                if kind.kind == "Pod":
-                    item.ready = pod_reaches(self.client, item.namespace, item.name, "Ready", left)
-                elif kind.kind == "ReplicationController":
-                    item.ready = controller_ready(self.client, outcome.live, left)
-        except ClusterError as problem:
-            item.error = str(problem)
+                    item.waited = until_gone(kind, item.namespace, outcome.before)
+            elif outcome.live is not None:
+                item.waited = until_ready(kind, item.namespace, outcome.live, self.condition)
+        waited = [item.waited for item in group if item.waited]
+        wait_for_all(self.client, waited, self.deadline - time.monotonic())
+        for item in group:
+            item.error = item.waited.error if item.waited else None
 
     def _result(self) -> Object:
         counts: dict[str, int] = {}
         for item in self.items:
             counts[item.action] = counts.get(item.action, 0) + 1
         result: Object = {
-            "changed": any(item.changed for item in self.items),
+            "changed": self.recorded or any(item.changed for item in self.items),
             "objects": [item.result() for item in self.items],
             "counts": counts,
             "diff": [item.diff for item in self.items if item.changed and item.diff],
         }
-        warnings = {text for item in self.items if item.outcome for text in item.outcome.warnings}
+        warnings = self.warnings.union(*(item.outcome.warnings for item in self.items if item.outcome))
         if warnings:
             result["warnings"] = sorted(warnings)
         failed = self._failed()
+        if self.trouble and not failed:
+            raise ClusterError(str(self.trouble), result=result)
         if failed:
             said = "; ".join("%s: %s" % (item.title(), item.error) for item in failed[:5])
             more = " (and %d more)" % (len(failed) - 5) if len(failed) > 5 else ""

@@ -14,10 +14,11 @@ import json
 import time
 import typing as t
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from .errors import ClusterError, StatusError, TrustError, UnreachableError, status_error
 from .kubeconfig import Connection, connect_params
-from .transport import HAS_REQUESTS, make_session
+from .transport import HAS_REQUESTS, Sender, make_session
 
 if HAS_REQUESTS:
     import requests
@@ -46,8 +47,8 @@ class Kind:
         root = "/apis/" if "/" in self.api_version else "/api/"
         parts = [root + self.api_version]
         if self.namespaced and namespace:
-            parts += ["namespaces", namespace]
-        parts += [p for p in (self.plural, name, sub) if p]
+            parts += ["namespaces", quote(namespace, safe=":")]
+        parts += [self.plural] + ([quote(name, safe=":")] if name else []) + ([sub] if sub else [])
         return "/".join(parts)
 
 
@@ -71,6 +72,7 @@ class Client:
         self.dry_run = dry_run
         self.known: dict[str, t.Any] = {}  # what others learned about this cluster (discovery)
         self.session = make_session(connection)
+        self._sender = Sender(connection, self.session)
 
     @classmethod
     def from_params(cls, params: t.Mapping[str, t.Any], dry_run: bool = False) -> Client:
@@ -215,7 +217,7 @@ class Client:
     def _json(self, verb: str, path: str, **send: t.Any) -> Object:
         with self._send(verb, path, **send) as answer:
             try:
-                decoded = answer.json()
+                decoded = json.loads(answer.content)
             except ValueError:
                 decoded = None
         if not isinstance(decoded, dict):
@@ -245,16 +247,14 @@ class Client:
         for attempt in range(TRIES):
             last = attempt == TRIES - 1
             try:
-                answer = self.session.request(
+                answer = self._sender.send(
                     verb,
                     self.connection.server + path,
-                    params=query,
-                    data=data,
-                    headers=headers,
-                    stream=stream,
-                    timeout=(CONNECT_SECONDS, read_seconds),
-                    verify=self.connection.verify,
-                    allow_redirects=False,
+                    query,
+                    headers,
+                    data,
+                    (CONNECT_SECONDS, read_seconds),
+                    stream,
                 )
             except requests.exceptions.RequestException as problem:
                 if last or verb not in IDEMPOTENT or not _broken(problem):

@@ -107,17 +107,30 @@ def plain_patch(asked: t.Any, live: t.Any, path: Path = ()) -> t.Any:
     return asked
 
 
-def with_whole(asked: Object, live: Object, paths: t.Sequence[Path]) -> Object:
-    """``asked``, with the mappings at these paths meant whole: what else ``live`` has in them shall go."""
+def whole_at(*paths: Path) -> t.Callable[[Object, Object], Object]:
+    """A function of (asked, live) giving ``asked`` with the mappings at these paths meant whole: what else
+    ``live`` has in them shall go.
+    """
+    return lambda asked, live: _with_whole(asked, live, paths)
+
+
+def _with_whole(asked: Object, live: Object, paths: t.Sequence[Path]) -> Object:
     for path in paths:
         if path[0] not in asked or path[0] not in live:
             continue
         if len(path) > 1:
-            part = with_whole(asked[path[0]], live[path[0]], [path[1:]])
+            part = _with_whole(asked[path[0]], live[path[0]], [path[1:]])
         else:
             part = dict(dict.fromkeys(live[path[0]] or ()), **asked[path[0]])
         asked = dict(asked, **{path[0]: part})
     return asked
+
+
+def members_by_key(name: str, items: t.Any) -> dict[tuple[str, ...], t.Any]:
+    """The members of the list called ``name`` by what tells them apart; nothing where nothing does."""
+    if not isinstance(items, list) or not _keyed(name, items):
+        return {}
+    return {_key(name, item): item for item in items}
 
 
 def _overlay(asked: t.Any, live: t.Any, path: Path) -> t.Any:

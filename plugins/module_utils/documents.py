@@ -11,12 +11,18 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+import glob
 import os
 import typing as t
 
 from .errors import ClusterError, OptionError
 from .kubeconfig import HAS_YAML, YAML_IMPORT_ERROR, read_file
+from .lastapplied import ANNOTATION
 
+from .transport import HAS_REQUESTS
+
+if HAS_REQUESTS:
+    import requests
 if HAS_YAML:
     import yaml
 
@@ -24,6 +30,7 @@ if HAS_YAML:
 
 Object = t.Dict[str, t.Any]
 SUFFIXES = (".json", ".yaml", ".yml")
+FETCH_SECONDS = 30
 HIDDEN = "hidden"
 CHANGED_HIDDEN = "hidden (other than before)"
 #: What others need comes first. A kind that is not named is in the fifth group, the last but one.
@@ -56,10 +63,13 @@ _ORDER: tuple[frozenset[str], ...] = (
 
 def gather(params: t.Mapping[str, t.Any]) -> list[Object]:
     """All objects that the options ``definition`` and ``src`` hold, each one complete enough to be named."""
+    if params.get("template"):
+        raise OptionError(
+            "template", "templates are rendered on the controller, by this collection's action plugin"
+        )
     found = from_definition(params.get("definition"))
     for path in params.get("src") or []:
-        for file in _files(os.path.expanduser(path)):
-            found += _parse(read_file(file, "src"), "src %s" % file)
+        found += from_source(path, bool(params.get("recurse")))
     seen: set[tuple[str, ...]] = set()
     for item in found:
         metadata = item["metadata"]
@@ -71,12 +81,25 @@ def gather(params: t.Mapping[str, t.Any]) -> list[Object]:
     return found
 
 
+def from_source(source: str, recurse: bool, read: t.Callable[[str], str] | None = None) -> list[Object]:
+    """The objects in a file, in files of a folder or of a pattern, or at an address. ``read`` (path) gives
+    the text of a file where that is more than its content.
+    """
+    if source.startswith(("http://", "https://")):
+        return from_text(_fetched(source), "src %s" % source)
+    found: list[Object] = []
+    for file in _files(os.path.expanduser(source), recurse):
+        text = read(file) if read else read_file(file, "src")
+        found += from_text(text, "src %s" % file)
+    return found
+
+
 def from_definition(value: t.Any) -> list[Object]:
     """The objects in one value: a text of documents, an object, or a list of such things."""
     if value is None:
         return []
     if isinstance(value, str):
-        return _parse(value, "definition")
+        return from_text(value, "definition")
     if isinstance(value, (list, tuple)):
         return [item for part in value for item in from_definition(part)]
     return _objects(value, "definition")
@@ -84,7 +107,7 @@ def from_definition(value: t.Any) -> list[Object]:
 
 def in_order(items: t.Sequence[Object], backwards: bool = False) -> list[list[Object]]:
     """Groups of objects, none of which needs a later one."""
-    groups = [[item for item in items if _rank(item) == rank] for rank in range(len(_ORDER))]
+    groups = [[item for item in items if rank(item) == number] for number in range(len(_ORDER))]
     return [group for group in (reversed(groups) if backwards else groups) if group]
 
 
@@ -125,6 +148,10 @@ def without_secrets(item: Object | None, before: Object | None = None) -> Object
     if not item or item.get("kind") != "Secret":
         return item
     was = (before or {}).get("data") or {}
+    annotations = item["metadata"].get("annotations") or {}
+    if ANNOTATION in annotations:  # kubectl keeps all of a Secret there
+        kept = {key: value for key, value in annotations.items() if key != ANNOTATION}
+        item = dict(item, metadata=dict(item["metadata"], annotations=kept))
 
     def shown(key: str, value: t.Any) -> str:
         return CHANGED_HIDDEN if key in was and was[key] != value else HIDDEN
@@ -132,20 +159,41 @@ def without_secrets(item: Object | None, before: Object | None = None) -> Object
     return dict(item, data={key: shown(key, value) for key, value in (item.get("data") or {}).items()})
 
 
-def _rank(item: Object) -> int:
+def rank(item: Object) -> int:
+    """The number of an object's group in ``in_order``: what has a smaller one is needed first."""
     return next((rank for rank, kinds in enumerate(_ORDER) if item["kind"] in kinds), 4)
 
 
-def _files(path: str) -> list[str]:
+def _files(path: str, recurse: bool) -> list[str]:
     if not os.path.isdir(path):
-        return [path]
-    found = sorted(name for name in os.listdir(path) if name.endswith(SUFFIXES))
+        if os.path.exists(path) or not any(mark in path for mark in "*?["):
+            return [path]
+        found = sorted(name for name in glob.glob(path, recursive=recurse) if os.path.isfile(name))
+        if not found:
+            raise OptionError("src", "no file matches %s" % path)
+        return found
+    found = []
+    for folder, below, names in os.walk(path):
+        below[:] = sorted(name for name in below if recurse and not name.startswith("."))
+        found += [os.path.join(folder, name) for name in sorted(names) if name.endswith(SUFFIXES)]
     if not found:
         raise OptionError("src", "there is no file *.yml, *.yaml or *.json in %s" % path)
-    return [os.path.join(path, name) for name in found]
+    return found
 
 
-def _parse(text: str, where: str) -> list[Object]:
+def _fetched(address: str) -> str:
+    if not HAS_REQUESTS:
+        raise ClusterError("requests is missing on this host", missing="requests")
+    try:
+        answer = requests.get(address, timeout=FETCH_SECONDS)
+        answer.raise_for_status()
+    except requests.exceptions.RequestException as problem:
+        raise OptionError("src", "cannot fetch %s: %s" % (address, problem)) from None
+    return str(answer.text)
+
+
+def from_text(text: str, where: str) -> list[Object]:
+    """The objects in a text of YAML documents."""
     if not HAS_YAML:
         raise ClusterError("PyYAML is missing on this host", missing="PyYAML", traceback=YAML_IMPORT_ERROR)
     try:

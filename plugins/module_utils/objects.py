@@ -9,22 +9,19 @@ Belongs here: their options as API fields, and their present and absent. Not her
 
 from __future__ import annotations
 
-import time
 import typing as t
 
 from .args import Spec, merge, name_spec, state_spec, wait_spec
 from .client import CONFIG_MAP, NAMESPACE, SECRET, SERVICE, Client, Kind
-from .compare import Path
+from .compare import Path, whole_at
 from .documents import encoded_secret, without_secrets
 from .errors import OptionError, WaitError
 from .fields import argument_spec, flag, members, number, port, strings, text, texts, to_api
 from .podspec import metadata_spec, metadata_to_api
-from .podstate import Verdict
+from .ready import until_ready, wait_for_all
 from .resource import Outcome, absent, definition, everything_mutable, present
-from .wait import Follower
 
 Object = t.Dict[str, t.Any]
-ENDPOINTS = Kind("v1", "Endpoints", "endpoints")
 
 SERVICE_FIELDS = (
     text("type", "type", choices=("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")),
@@ -61,14 +58,10 @@ def service(client: Client, params: t.Mapping[str, t.Any]) -> Object:
     if params["selector"] is not None:
         spec["selector"] = strings(params["selector"], "selector")
     asked = definition(SERVICE, name, namespace, metadata_to_api(params), spec)
-    outcome = present(client, SERVICE, asked, _service_fixed, timeout=timeout, whole=[("spec", "selector")])
+    whole = whole_at(("spec", "selector"))
+    outcome = present(client, SERVICE, asked, _service_fixed, timeout=timeout, wanted=whole)
     waiting = params["wait"] and not client.dry_run
-
-    def wait(live: Object) -> Object:
-        _served(client, live, timeout)
-        return live
-
-    return outcome.finish("service", wait if waiting else None)
+    return outcome.finish("service", (lambda live: _served(client, live, timeout)) if waiting else None)
 
 
 def _service_fixed(differing: t.List[Path], asked: Object, live: Object) -> t.List[str]:
@@ -81,29 +74,14 @@ def _service_fixed(differing: t.List[Path], asked: Object, live: Object) -> t.Li
     return []
 
 
-def _served(client: Client, live: Object, timeout: float) -> None:
+def _served(client: Client, live: Object, timeout: float) -> Object:
     """Waits until at least one pod serves."""
-    name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
-    if not live["spec"].get("selector"):
-        return
-
-    def verdict(objects: t.Mapping[str, Object]) -> Verdict:
-        subsets = (objects.get(name) or {}).get("subsets") or []
-        waiting = sum(len(part.get("notReadyAddresses") or []) for part in subsets)
-        return Verdict(
-            done=any(part.get("addresses") for part in subsets),
-            reason="none of its %d pods is ready" % waiting
-            if waiting
-            else "its selector finds no running pod",
-        )
-
-    follower = Follower(client, ENDPOINTS, namespace, fields=("metadata.name=" + name,))
-    last, _objects = follower.until(verdict, time.monotonic() + timeout)
-    if not last.done:
-        raise WaitError(
-            "wait_timeout: nothing serves for service %s after %d s: %s" % (name, timeout, last.reason),
-            object=live,
-        )
+    waited = until_ready(SERVICE, live["metadata"]["namespace"], live, None)
+    if waited is not None:
+        wait_for_all(client, [waited], timeout)
+        if waited.error:
+            raise WaitError(waited.error, object=live)
+    return live
 
 
 # -- config maps and secrets
@@ -157,7 +135,8 @@ def _data(
         body = dict(body, immutable=params["immutable"])
     body = {part: value for part, value in body.items() if part != "kind"}
     asked = definition(kind, name, namespace, metadata_to_api(params), None, **body)
-    return present(client, kind, asked, _data_fixed, params["recreate"], timeout, whole=whole).result(key)
+    wanted = whole_at(*whole)
+    return present(client, kind, asked, _data_fixed, params["recreate"], timeout, wanted=wanted).result(key)
 
 
 def _data_fixed(differing: t.List[Path], asked: Object, live: Object) -> t.List[str]:

@@ -15,8 +15,9 @@ import time
 import typing as t
 
 from .client import Client, Kind
-from .compare import Path, differences, merge_patch, plain_patch, with_whole
+from .compare import Path, differences, merge_patch, plain_patch
 from .errors import ClusterError, StatusError, WaitError
+from .lastapplied import shown
 from .wait import gone
 
 Object = t.Dict[str, t.Any]
@@ -44,6 +45,7 @@ class Outcome:
         self.before = before
         self.live = live
         self.recreated = False
+        self.differing: list[Path] = []  # where an object that was there was not as asked
         self.warnings: list[str] = []
 
     def result(self, key: str) -> dict[str, t.Any]:
@@ -91,7 +93,7 @@ def clean(live: Object | None) -> Object:
     if live is None:
         return {}
     kept = {key: value for key, value in live.items() if key != "status"}
-    kept["metadata"] = {key: value for key, value in live["metadata"].items() if key not in _NOISE}
+    kept["metadata"] = shown({key: value for key, value in live["metadata"].items() if key not in _NOISE})
     return kept
 
 
@@ -113,13 +115,13 @@ def present(
     recreate: bool = False,
     timeout: float = 120,
     seen: t.Sequence[Object | None] = (),
-    whole: t.Sequence[Path] = (),
+    wanted: t.Callable[[Object, Object], Object] | None = None,
 ) -> Outcome:
     """Makes the object exist as asked: created, patched where it differs, or with ``recreate`` replaced.
 
     ``immutable`` says which of the differing paths no patch can change, as names of options. ``seen`` is the
-    object (or None) as somebody has just read it, to spare reading it once more. ``whole`` are the mappings
-    that shall hold nothing but what is asked for.
+    object (or None) as somebody has just read it, to spare reading it once more. ``wanted`` (asked, live) is
+    what to compare an existing object with, where that is more than what is asked for.
     """
     name, namespace = asked["metadata"]["name"], asked["metadata"].get("namespace")
     deadline = time.monotonic() + timeout
@@ -130,14 +132,16 @@ def present(
         try:
             if live is None:
                 return _create(client, kind, asked)
-            wanted = with_whole(asked, live, whole)
-            differing = differences(wanted, live)
+            aim = wanted(asked, live) if wanted else asked
+            differing = differences(aim, live)
             if not differing:
                 return Outcome(kind, namespace, name, live, live)
             fixed = immutable(differing, asked, live)
             if not fixed:
-                patch = merge_patch(wanted, live) if kind.strategic else plain_patch(wanted, live)
-                return Outcome(kind, namespace, name, live, client.patch(kind, namespace, name, patch))
+                patch = merge_patch(aim, live) if kind.strategic else plain_patch(aim, live)
+                outcome = Outcome(kind, namespace, name, live, client.patch(kind, namespace, name, patch))
+                outcome.differing = differing
+                return outcome
             if not recreate:
                 raise Immutable(kind, name, fixed)
             return _recreate(client, kind, asked, live, deadline)
@@ -158,12 +162,13 @@ def absent(
     grace: int | None,
     wait: bool,
     timeout: float,
+    seen: t.Sequence[Object | None] = (),
 ) -> Outcome:
     """Makes the object not exist. One that is being deleted already is left to it, unless ``grace`` is
-    shorter.
+    shorter. ``seen`` is as for ``present``.
     """
     deadline = time.monotonic() + timeout
-    live = client.get(kind, namespace, name)
+    live = seen[0] if seen else client.get(kind, namespace, name)
     if live is None:
         return Outcome(kind, namespace, name, None, None)
     going = live["metadata"].get("deletionTimestamp")

@@ -15,7 +15,7 @@ import ssl
 import tempfile
 import traceback
 import typing as t
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from .errors import ClusterError, TrustError
 from .kubeconfig import Connection, read_file
@@ -24,6 +24,7 @@ try:
     import requests
     from requests.adapters import HTTPAdapter
     from requests.auth import AuthBase
+    from requests.structures import CaseInsensitiveDict
 except ImportError:
     HAS_REQUESTS = False
     REQUESTS_IMPORT_ERROR: str | None = traceback.format_exc()
@@ -98,6 +99,44 @@ def make_session(connection: Connection) -> t.Any:
     if connection.proxy:
         session.proxies = {"http": connection.proxy, "https": connection.proxy}
     return session
+
+
+class Sender:
+    """Sends requests for one cluster, without what a session works out anew for each of them."""
+
+    def __init__(self, connection: Connection, session: t.Any) -> None:
+        self._auth = session.auth
+        self._adapter = session.get_adapter(connection.server)
+        self._verify = connection.verify
+        self._proxies = dict(session.proxies)
+        if session.trust_env and not self._proxies:
+            self._proxies = requests.utils.get_environ_proxies(connection.server)
+
+    def send(
+        self,
+        verb: str,
+        url: str,
+        query: t.Mapping[str, t.Any] | None,
+        headers: t.Mapping[str, str],
+        body: bytes | None,
+        timeout: tuple[float, float],
+        stream: bool,
+    ) -> t.Any:
+        """The answer, whatever its code, with all of its content unless it is a stream."""
+        request = requests.PreparedRequest()
+        request.method = verb
+        request.url = "%s?%s" % (url, urlencode(query)) if query else url
+        request.headers = CaseInsensitiveDict(headers)
+        request.headers["Accept-Encoding"] = "gzip"
+        if body is not None or verb != "GET":
+            request.headers["Content-Length"] = str(len(body or b""))
+        request.body = body
+        answer = self._adapter.send(
+            self._auth(request), stream=stream, timeout=timeout, verify=self._verify, proxies=self._proxies
+        )
+        if not stream:
+            answer.content  # noqa: B018  # read now, so that the connection is free for the next
+        return answer
 
 
 def _is_loopback(server: str) -> bool:

@@ -15,8 +15,10 @@ description:
   - Brings any number of objects of any kinds to the wanted state, in a Navarch cluster or any other cluster
     that speaks the Kubernetes API. They are sent in the order in which they need each other, several at a
     time.
-  - An existing object is compared with its manifest. What the manifest does not name is left alone. Lists
-    that are given are meant whole, mappings key by key, and V(null) takes a field away.
+  - An existing object is compared with its manifest, and with what was last applied to it (a three-way
+    merge, kept in the same annotation as by C(kubectl apply)). Fields that an earlier manifest named and this
+    one does not are taken away. What none of them named is left alone. Lists that are given are meant whole,
+    mappings key by key, and V(null) takes a field away.
   - In check mode with C(--diff) it is a report of what differs between the manifests and the cluster.
   - Objects that fail do not keep others of their kind from being tried. What depends on them is not tried
     any more. The result names what became of each object, also when the task fails.
@@ -37,18 +39,80 @@ options:
     description:
       - The objects. One of them, a list of them, or YAML text with any number of documents.
     type: raw
+    aliases: [definitions]
   src:
     description:
-      - Paths of files with objects, in YAML or JSON, or of folders of such files.
-      - They are read on the host on which the task runs.
+      - Where objects are, in YAML or JSON. Paths of files, folders or patterns such as V(web/*.yml), and
+        addresses that begin with C(http://) or C(https://).
+      - Files are read on the controller, where vaulted ones are decrypted, and relative paths are looked for
+        in C(files) of the role and beside the playbook. With O(remote_src=true) they are read on the host on
+        which the task runs.
     type: list
     elements: path
+  recurse:
+    description: Whether O(src) reads the folders below its folders too, and C(**) in patterns means any
+      number of them.
+    type: bool
+    default: false
+  remote_src:
+    description: Whether the files of O(src) are on the host on which the task runs.
+    type: bool
+    default: false
+  template:
+    description:
+      - Paths of Jinja templates of such files, looked for in C(templates) of the role and beside the
+        playbook. They are rendered on the controller, with the variables of the task.
+    type: list
+    elements: path
+  template_vars:
+    description: Further variables for O(template).
+    type: dict
   namespace:
     description: Namespace of those objects that need one and do not name it.
     type: str
     default: default
+  set:
+    description:
+      - Name of the set that these objects make up. They get it as the label C(navarch.io/set), and the
+        config map C(navarch-set-NAME) in O(namespace) keeps in which kinds and namespaces the set has
+        members.
+      - An object that belongs to another set is refused.
+    type: str
+  prune:
+    description:
+      - Whether to delete the objects of O(set) that are not in this task, when all that are have succeeded.
+        They are looked for only in kinds and namespaces in which the set has had members.
+      - Objects that a controller owns are left to it. Namespaces, definitions of kinds and persistent volumes
+        are left with a warning, since more would go with them.
+      - With O(state=absent) the whole set is deleted, and its record.
+    type: bool
+    default: false
+  wait_condition:
+    description: With O(wait=true), the condition in C(status.conditions) to wait for, instead of what is
+      known of a kind.
+    type: dict
+    suboptions:
+      type:
+        description: Name of the condition.
+        type: str
+        required: true
+      status:
+        description: What it shall be.
+        type: str
+        choices: ["True", "False", "Unknown"]
+        default: "True"
+      reason:
+        description: The reason it shall have. By default any.
+        type: str
+      kind:
+        description: Only objects of this kind are waited for so. By default all.
+        type: str
 notes:
-  - O(wait=true) waits for pods and replication controllers to be ready, or for all objects to be gone.
+  - O(wait=true) waits for pods, replication controllers, deployments, stateful sets, daemon sets and replica
+    sets to be ready, for jobs to be complete, for services to have a pod that serves, for namespaces to be
+    active and for definitions of kinds to be served; for other kinds as O(wait_condition) says; and with
+    O(state=absent) for all objects to be gone. One watch follows all objects of a kind in a namespace. When
+    one has failed for good the task fails at once.
   - What Secrets hold is never shown, neither in the result nor in a diff.
 seealso:
   - module: navarch.cluster.object_info
@@ -88,6 +152,17 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ drift.objects | selectattr('changed') | map(attribute='name') }}"
 
+- name: All that the folder describes, and nothing of the set beside it
+  navarch.cluster.manifest:
+    src: manifests/*.yml
+    template: manifests/settings.yml.j2
+    template_vars:
+      level: debug
+    namespace: shop
+    set: shop
+    prune: true
+    wait: true
+
 - name: The service is gone
   navarch.cluster.manifest:
     state: absent
@@ -97,6 +172,13 @@ EXAMPLES = r"""
       metadata:
         name: web
         namespace: shop
+
+- name: All of the set is gone
+  navarch.cluster.manifest:
+    state: absent
+    namespace: shop
+    set: shop
+    prune: true
 """
 
 RETURN = r"""
@@ -135,6 +217,12 @@ objects:
       description: The object as the cluster has it, or in check mode would have it. V(null) after its
         deletion.
       type: dict
+    differs:
+      description: Where the existing object was not as described. Only where it was not.
+      type: list
+      elements: str
+      sample:
+        - spec.ports[80/TCP].targetPort
     error:
       description: Why it failed. Only where it did.
       type: str
@@ -154,15 +242,33 @@ from ansible_collections.navarch.cluster.plugins.module_utils.client import Clie
 from ansible_collections.navarch.cluster.plugins.module_utils.documents import gather, secret_values
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 
-RULES: args.Spec = {"required_one_of": [("definition", "src")]}
+RULES: args.Spec = {
+    "required_one_of": [("definition", "src", "template", "set")],
+    "required_if": [("prune", True, ["set"])],
+}
 hidden = secret_values
 
 
 def spec() -> args.Spec:
     own = {
-        "definition": {"type": "raw"},
+        "definition": {"type": "raw", "aliases": ["definitions"]},
         "src": {"type": "list", "elements": "path"},
+        "recurse": {"type": "bool", "default": False},
+        "remote_src": {"type": "bool", "default": False},
+        "template": {"type": "list", "elements": "path"},
+        "template_vars": {"type": "dict"},
         "namespace": {"type": "str", "default": "default"},
+        "set": {"type": "str"},
+        "prune": {"type": "bool", "default": False},
+        "wait_condition": {
+            "type": "dict",
+            "options": {
+                "type": {"type": "str", "required": True},
+                "status": {"type": "str", "choices": ["True", "False", "Unknown"], "default": "True"},
+                "reason": {"type": "str"},
+                "kind": {"type": "str"},
+            },
+        },
     }
     return args.merge(args.state_spec(), args.wait_spec(), own)
 

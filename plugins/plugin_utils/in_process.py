@@ -86,8 +86,10 @@ def plain(given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", made)
 
 
-def censored(result: Result, hidden: t.Iterable[str]) -> Result:
+def censored(result: Result, hidden: t.Collection[str]) -> Result:
     """The result without secrets; what says yes, no or nothing cannot be one."""
+    if not hidden:
+        return result
     kept = {key: value for key, value in result.items() if value is None or isinstance(value, bool)}
     return dict(remove_values(result, hidden), **kept)
 

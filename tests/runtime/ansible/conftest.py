@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -87,6 +88,30 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 def call(kubeconfig: str) -> Callable[..., Any]:
     """call(verb, path, body): one request to the API, past the modules."""
     return partial(request, kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The collection's plugins, importable in this process by the name that it returns."""
+    path = tmp_path_factory.mktemp("path")
+    tree = path / "ansible_collections" / "navarch"
+    tree.mkdir(parents=True)
+    (tree / "cluster").symlink_to(ROOT)
+    sys.path.insert(0, str(path))
+    yield "ansible_collections.navarch.cluster.plugins"
+    sys.path.remove(str(path))
+
+
+@pytest.fixture
+def direct(plugins: str, kubeconfig: str) -> Callable[..., Result]:
+    """direct(module, check=False, **options): the result of a task as the action plugin has it, without a
+    play around it, which costs seconds."""
+    in_process = importlib.import_module(f"{plugins}.plugin_utils.in_process")
+
+    def run(module: str, /, check: bool = False, **options: Any) -> Result:
+        return in_process.run_task(module, {"kubeconfig": kubeconfig, **options}, check)
+
+    return run
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 Options = dict[str, Any]
 Result = dict[str, Any]
 Play = Callable[..., list[Result]]
+Direct = Callable[..., Result]
 
 SHOP = """
 apiVersion: v1
@@ -83,43 +85,184 @@ def test_a_set_of_objects_from_creation_to_deletion(play: Play, call: Callable[.
         assert secret not in shown
 
 
-def test_files_and_folders(play: Play, tmp_path: Path) -> None:
+def test_files_folders_patterns_and_templates(play: Play, tmp_path: Path) -> None:
     folder = tmp_path / "set"
-    folder.mkdir()
+    (folder / "below").mkdir(parents=True)
     (folder / "b.yml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\ndata: {x: 'é'}\n")
     (folder / "a.json").write_text(json.dumps(config_map("a", x="1")))
+    (folder / "below" / "c.yaml").write_text(json.dumps(config_map("c", x="1")))
     (folder / "notes.txt").write_text("not read")
-    made, again, empty, missing, gone = play(
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "many.yml.j2").write_text(
+        "{% for n in range(count) %}\n"
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: 'from-{{ n }}'}\n"
+        "data: {who: {{ who | to_json }}, word: {{ word | to_json }}}\n{% endfor %}\n"
+    )
+    (tmp_path / "templates" / "bad.j2").write_text("{{ no_such_variable }}")
+    rendered: Options = {
+        "template": ["many.yml.j2"],
+        "template_vars": {"count": 2, "word": "{{ '{{' }} it }}"},
+    }
+    made, again, there, below, twice, missing, none, gone, *templates = play(
         manifest(src=[str(folder)]),
-        manifest(src=[str(folder / "a.json"), str(folder / "b.yml")]),
+        manifest(src=[str(folder / "a.json"), "set/b.y*ml"]),
+        manifest(src=[str(folder / "*.yml")], remote_src=True),
+        manifest(src=["set"], recurse=True, check_mode=True),
         manifest(src=[str(tmp_path / "set" / "b.yml"), str(folder)]),
         manifest(src=["/not/there"]),
+        manifest(src=["set/*.none"]),
         manifest(src=[str(folder)], state="absent"),
+        manifest(**rendered),
+        manifest(**rendered) | {"environment": {"NAVARCH_TEST": "1"}},
+        manifest(template=["bad.j2"]),
+        manifest(template=["none.j2"]),
+        manifest(**rendered, state="absent"),
+        who='somebody: "else"',
     )
     assert made["counts"] == {"created": 2}
     assert again["counts"] == {"unchanged": 2}
-    assert empty["msg"] == "definition: ConfigMap b comes twice"
+    assert there["counts"] == {"unchanged": 1}
+    assert below["counts"] == {"created": 1, "unchanged": 2}
+    assert twice["msg"] == "definition: ConfigMap b comes twice"
     assert missing["msg"].startswith("src: cannot read /not/there")
+    assert none["msg"] == "src: no file matches set/*.none"
     assert gone["counts"] == {"deleted": 2}
+    first, as_module, bad, absent, last = templates
+    assert "objects" in first, first["msg"]
+    data = [item["object"]["data"] for item in first["objects"]]
+    assert data == [{"who": 'somebody: "else"', "word": "{{ it }}"}] * 2
+    assert as_module["counts"] == {"unchanged": 2}
+    assert bad["msg"].startswith("template: ")
+    assert "no_such_variable" in bad["msg"]
+    assert absent["msg"] == "template: cannot read none.j2: there is no such file"
+    assert last["counts"] == {"deleted": 2}
 
 
-def test_null_takes_away_and_lists_are_whole(play: Play) -> None:
+def test_null_takes_away_and_lists_are_whole(direct: Direct) -> None:
     first = config_map("fields", a="1", b="2") | {
         "metadata": {"name": "fields", "labels": {"x": "1", "y": "2"}, "finalizers": ["a.b/c", "d.e/f"]}
     }
     second = config_map("fields") | {
-        "metadata": {"name": "fields", "labels": {"x": None}, "finalizers": ["d.e/f"]},
-        "data": {"a": None},
+        "metadata": {"name": "fields", "labels": {"x": None, "y": "2"}, "finalizers": ["d.e/f"]},
+        "data": {"a": None, "b": "2"},
     }
     last = config_map("fields") | {"metadata": {"name": "fields", "finalizers": []}}
-    _made, changed, again, _freed, _gone = play(
-        manifest(first), manifest(second), manifest(second), manifest(last), manifest(last, state="absent")
-    )
+    direct("manifest", definition=first)
+    changed, again = direct("manifest", definition=second), direct("manifest", definition=second)
+    direct("manifest", definition=last)
+    direct("manifest", definition=last, state="absent")
     found = changed["objects"][0]["object"]
     assert found["data"] == {"b": "2"}
     assert found["metadata"]["labels"] == {"y": "2"}
     assert found["metadata"]["finalizers"] == ["d.e/f"]
     assert not again["changed"]
+
+
+def test_what_an_earlier_manifest_named_goes_and_what_others_set_stays(
+    direct: Direct, call: Callable[..., Any]
+) -> None:
+    made = direct("manifest", definition=config_map("merged", a="1", b="2"))
+    call("PATCH", "/api/v1/namespaces/default/configmaps/merged", {"data": {"theirs": "3"}})
+    foreseen = direct("manifest", check=True, definition=config_map("merged", a="1"))
+    changed = direct("manifest", definition=config_map("merged", a="1"))
+    again = direct("manifest", definition=config_map("merged", a="1"))
+    direct("manifest", definition=config_map("merged"), state="absent")
+    assert made["counts"] == {"created": 1}
+    assert changed["objects"][0]["object"]["data"] == {"a": "1", "theirs": "3"}
+    assert "data.b" in changed["objects"][0]["differs"]
+    assert foreseen["objects"][0]["differs"] == changed["objects"][0]["differs"]
+    assert foreseen["diff"] == changed["diff"]
+    assert again["counts"] == {"unchanged": 1}
+
+
+def test_a_set_is_pruned_of_what_its_task_names_no_more(direct: Direct) -> None:
+    home = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "pruned"}}
+    maps = [config_map(name, x="1") for name in ("a", "b")]
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s"},
+        "stringData": {"k": "hush-hush"},
+    }
+    options: Options = {"namespace": "pruned", "set": "shop", "prune": True, "wait": True, "wait_timeout": 20}
+
+    def done(result: Result) -> list[tuple[str, str]]:
+        return [(item["name"], item["action"]) for item in result["objects"] if item["action"] != "unchanged"]
+
+    made = direct("manifest", definition=[home, *maps, secret], **options)
+    stranger = direct("config_map", name="stranger", namespace="pruned", data={"x": "1"})
+    again = direct("manifest", definition=[home, *maps, secret], **options)
+    foreseen = direct("manifest", check=True, definition=[home, maps[0]], **options)
+    pruned = direct("manifest", definition=[home, maps[0]], **options)
+    twice = direct("manifest", definition=[home, maps[0]], **options)
+    kept = direct("manifest", definition=[maps[0]], **options)
+    foreign = direct("manifest", definition=[maps[0]], namespace="pruned", set="other")
+    nothing = direct("manifest", definition=[], **options)
+    ended = direct("manifest", state="absent", **options)
+    left = direct("object_info", kind="ConfigMap", namespace="pruned")
+    direct("namespace", name="pruned", state="absent", wait=True)
+    assert done(made) == [("pruned", "created"), ("a", "created"), ("b", "created"), ("s", "created")]
+    assert stranger["changed"]
+    assert [again["changed"], twice["changed"], kept["changed"]] == [False, False, False]
+    assert done(foreseen) == done(pruned) == [("b", "deleted"), ("s", "deleted")]
+    assert [part["before_header"] for part in pruned["diff"]] == ["ConfigMap pruned/b", "Secret pruned/s"]
+    assert "Namespace pruned is left" in kept["warnings"][0]
+    assert foreign["objects"][0]["error"] == "set: ConfigMap pruned/a belongs to the set shop"
+    assert nothing["msg"].startswith("prune: no object is left")
+    assert done(ended) == [("a", "deleted")]
+    names = [item["metadata"]["name"] for item in left["objects"]]
+    assert "stranger" in names
+    assert "a" not in names
+    assert "hush-hush" not in json.dumps([made, again, pruned])
+
+
+def test_a_wait_fails_at_once_for_all_when_one_cannot_be(direct: Direct, call: Callable[..., Any]) -> None:
+    def pod(name: str, **spec: Any) -> Options:
+        containers = [{"name": "c", "image": "i"}]
+        spec = {"terminationGracePeriodSeconds": 0, "containers": containers, **spec}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+    stuck = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
+    states = [{"name": "c", "ready": False, "restartCount": 0, "image": "i", "imageID": "", **stuck}]
+    lost = pod("lost", schedulerName="nobody")
+    direct("manifest", definition=lost)
+    call(
+        "PATCH",
+        "/api/v1/namespaces/default/pods/lost/status",
+        {"status": {"phase": "Pending", "containerStatuses": states}},
+    )
+    both = [lost, pod("never", nodeSelector={"no": "where"})]
+    began = time.monotonic()
+    failed = direct("manifest", definition=both, wait=True, wait_timeout=60)
+    took = time.monotonic() - began
+    direct("manifest", definition=both, state="absent")
+    assert took < 20
+    assert "Pod lost will not be Ready: container c: ImagePullBackOff: no such image" in failed["msg"]
+    assert failed["objects"][1].get("error") is None
+
+
+def test_waiting_for_a_service_and_for_a_condition(direct: Direct) -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "w"}}
+    service["spec"] = {"selector": {"app": "w"}, "ports": [{"port": 80}]}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "w", "labels": {"app": "w"}},
+        "spec": {"terminationGracePeriodSeconds": 0, "containers": [{"name": "c", "image": "i"}]},
+    }
+    condition = {"type": "PodScheduled", "kind": "Pod"}
+    alone = direct("manifest", definition=service, wait=True, wait_timeout=1)
+    made = direct("manifest", definition=pod, wait=True, wait_condition=condition, wait_timeout=20)
+    served = direct("manifest", definition=[service, pod], wait=True, wait_timeout=20)
+    odd = direct("manifest", definition=pod, wait=True, wait_condition={"type": "Odd"}, wait_timeout=1)
+    direct("manifest", definition=[service, pod], state="absent", wait=True)
+    assert (
+        "wait_timeout: Service w is not served after 1 s: its selector finds no running pod" in alone["msg"]
+    )
+    assert made["objects"][0]["object"]["spec"]["nodeName"]
+    assert not served["changed"]
+    assert not served.get("failed")
+    assert "wait_timeout: Pod w is not Odd after 1 s: it has no condition Odd" in odd["msg"]
 
 
 def test_hundreds_of_objects(play: Play) -> None:
@@ -186,7 +329,7 @@ def test_waiting_for_pods(play: Play) -> None:
     assert made["objects"][0]["object"]["status"]["phase"] == "Running"
     assert failed["failed"]
     assert failed["changed"]
-    assert "wait_timeout: pod never is not Ready after" in failed["msg"]
+    assert "wait_timeout: Pod never is not Ready after" in failed["msg"]
 
 
 def test_mistakes_in_manifests(play: Play) -> None:

@@ -120,9 +120,7 @@ def test_a_service_waits_for_pods(play: Play) -> None:
         task("service", {"name": "waits", "state": "absent"}),
         task("pod", {"name": "waits", "state": "absent"}),
     )
-    assert early["msg"].startswith(
-        "wait_timeout: nothing serves for service waits after 1 s: its selector finds"
-    )
+    assert early["msg"].startswith("wait_timeout: Service waits is not served after 1 s: its selector finds")
     assert early["changed"]
     assert not served["changed"]
     assert fixed["msg"].startswith("cluster_ip: service waits has the address")

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.navarch.cluster.plugins.module_utils.compare import (
     differences,
     plain_patch,
-    with_whole,
+    whole_at,
 )
 
 LIVE = {
@@ -82,7 +82,7 @@ def test_what_is_the_same_is_no_difference():
 
 def test_mappings_that_are_meant_whole():
     asked = {"metadata": {"labels": {"a": "1"}}, "data": {"x": "y"}}
-    whole = with_whole(asked, LIVE, [("metadata", "labels"), ("data",), ("none", "at", "all")])
+    whole = whole_at(("metadata", "labels"), ("data",), ("none", "at", "all"))(asked, LIVE)
     assert whole == {"metadata": {"labels": {"a": "1", "b": None}}, "data": {"x": "y"}}
     assert differences(whole, LIVE) == [("metadata", "labels", "b"), ("data", "x")]
     assert asked["metadata"]["labels"] == {"a": "1"}

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""When an object of any kind is ready, as its own status says, and waiting for many objects at a time.
+
+Belongs here: what ready means for each kind, and one watch for all objects of a kind in a namespace. Not
+here: what a pod says (``podstate``), and waiting for one object (``wait``).
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+from .client import POD, Client, Kind
+from .errors import ClusterError, WaitError
+from .podstate import Verdict, judge
+from .wait import Follower, controller_ready
+
+Object = t.Dict[str, t.Any]
+Judge = t.Callable[[Object], Verdict]
+ENDPOINTS = Kind("v1", "Endpoints", "endpoints")
+THREADS = 8
+
+
+@dataclass
+class Waited:
+    """One object that is waited for. ``judge`` reads it as ``kind`` has it; ``found`` is it at the end."""
+
+    kind: Kind
+    namespace: str | None
+    name: str
+    title: str
+    goal: str
+    judge: Judge
+    missing: Verdict = field(default_factory=lambda: Verdict(failed="it was deleted while waiting"))
+    found: Object | None = None
+    last: Verdict = field(default_factory=Verdict)
+    error: str | None = None
+
+    def look(self, objects: t.Mapping[str, Object]) -> Verdict:
+        self.found = objects.get(self.name)
+        self.last = self.judge(self.found) if self.found is not None else self.missing
+        return self.last
+
+
+def until_ready(
+    kind: Kind, namespace: str | None, live: Object, condition: t.Mapping[str, t.Any] | None
+) -> Waited | None:
+    """What to wait for until this object is ready; None when there is nothing to wait for."""
+    name = str(live["metadata"]["name"])
+
+    def waited(judged: Judge, goal: str = "ready") -> Waited:
+        return Waited(kind, namespace, name, "%s %s" % (kind.kind, name), goal, judged)
+
+    if condition and condition.get("kind") in (None, kind.kind):
+        return waited(lambda item: _has_condition(item, condition), condition["type"])
+    group = kind.api_version.rpartition("/")[0]
+    if (group, kind.kind) == ("", "Service"):
+        spec = live.get("spec") or {}
+        if not spec.get("selector") or spec.get("type") == "ExternalName":
+            return None
+        return Waited(
+            ENDPOINTS, namespace, name, "Service %s" % name, "served", _served, Verdict(reason=_NONE)
+        )
+    if (group, kind.kind) == ("", "Pod"):
+        return waited(_pod, "Ready")
+    found = _JUDGES.get((group, kind.kind))
+    return waited(found) if found else None
+
+
+def until_gone(kind: Kind, namespace: str | None, live: Object) -> Waited:
+    """What to wait for until this very object (its uid) is no more."""
+    name, uid = str(live["metadata"]["name"]), live["metadata"].get("uid")
+
+    def judged(item: Object) -> Verdict:
+        held = item["metadata"].get("finalizers")
+        return Verdict(
+            done=item["metadata"].get("uid") != uid,
+            reason="finalizers %s hold it" % ", ".join(held) if held else "still terminating",
+        )
+
+    return Waited(kind, namespace, name, "%s %s" % (kind.kind, name), "gone", judged, Verdict(done=True))
+
+
+def wait_for_all(client: Client, things: t.Sequence[Waited], timeout: float) -> None:
+    """Waits until all of it is done, or one of it has failed for good, or the time is up.
+
+    What fails has its ``error`` set, and so has what was not done in time; the rest is left as last seen.
+    """
+    deadline = time.monotonic() + max(1.0, timeout)
+    groups: dict[tuple[Kind, str | None], list[Waited]] = {}
+    jobs: list[t.Callable[[], None]] = []
+    for thing in things:
+        if thing.kind.kind == "ReplicationController" and thing.goal == "ready":
+            jobs.append(_controller(client, thing, deadline))
+        else:
+            groups.setdefault((thing.kind, thing.namespace), []).append(thing)
+    jobs += [_group(client, key, members, deadline) for key, members in groups.items()]
+    _together(jobs, lambda: any(thing.error for thing in things))
+
+
+def _group(
+    client: Client, key: tuple[Kind, str | None], members: t.Sequence[Waited], deadline: float
+) -> t.Callable[[], None]:
+    """One watch for all of a kind in a namespace."""
+    kind, namespace = key
+
+    def follow() -> None:
+        pending = list(members)
+        began = time.monotonic()
+
+        def verdict(objects: t.Mapping[str, Object]) -> Verdict:
+            nonlocal pending
+            pending = [thing for thing in pending if not thing.look(objects).done]
+            failed = next((thing.last.failed for thing in pending if thing.last.failed), "")
+            return Verdict(done=not pending, failed=failed)
+
+        fields = ("metadata.name=" + members[0].name,) if len(members) == 1 else ()
+        Follower(client, kind, namespace, fields=fields).until(verdict, deadline)
+        hopeless = any(thing.last.failed for thing in pending)
+        for thing in pending:
+            if thing.last.failed:
+                thing.error = "%s will not be %s: %s" % (thing.title, thing.goal, thing.last.failed)
+            elif not hopeless:
+                reason = _trouble(client, thing) or thing.last.reason or "it says nothing of it"
+                thing.error = "wait_timeout: %s is not %s after %d s: %s" % (
+                    thing.title,
+                    thing.goal,
+                    round(time.monotonic() - began),
+                    reason,
+                )
+
+    return _guarded(follow, members)
+
+
+def _controller(client: Client, thing: Waited, deadline: float) -> t.Callable[[], None]:
+    def follow() -> None:
+        found = client.get(thing.kind, thing.namespace, thing.name)
+        if found is None:
+            raise WaitError("%s was deleted while waiting" % thing.title)
+        thing.found = controller_ready(client, found, max(1.0, deadline - time.monotonic()))
+
+    return _guarded(follow, [thing])
+
+
+def _guarded(job: t.Callable[[], None], members: t.Sequence[Waited]) -> t.Callable[[], None]:
+    def run() -> None:
+        try:
+            job()
+        except ClusterError as problem:
+            for thing in members:
+                thing.error = str(problem)
+
+    return run
+
+
+def _together(jobs: t.Sequence[t.Callable[[], None]], enough: t.Callable[[], bool]) -> None:
+    """Runs the jobs side by side until all have ended, or what they have found is enough.
+
+    Their threads do not keep the process: one that waits on a silent watch when another has failed is left.
+    """
+    ended: queue.Queue[BaseException | None] = queue.Queue()
+    todo: queue.Queue[t.Callable[[], None]] = queue.Queue()
+    for job in jobs:
+        todo.put(job)
+
+    def work() -> None:
+        while True:
+            try:
+                job = todo.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                job()
+            except BaseException as problem:  # handed to whoever waits
+                ended.put(problem)
+            else:
+                ended.put(None)
+
+    for _number in range(min(THREADS, len(jobs))):
+        threading.Thread(target=work, daemon=True).start()
+    for _number in range(len(jobs)):
+        problem = ended.get()
+        if problem is not None:
+            raise problem
+        if enough():
+            return
+
+
+# -- what ready means
+
+
+def _pod(item: Object) -> Verdict:
+    """A pod that runs to its end is ready when it has."""
+    if (item.get("status") or {}).get("phase") == "Succeeded":
+        return Verdict(done=True)
+    return judge(item, "Ready")
+
+
+_NONE = "its selector finds no running pod"
+
+
+def _served(item: Object) -> Verdict:
+    subsets = item.get("subsets") or []
+    waiting = sum(len(part.get("notReadyAddresses") or []) for part in subsets)
+    return Verdict(
+        done=any(part.get("addresses") for part in subsets),
+        reason="none of its %d pods is ready" % waiting if waiting else _NONE,
+    )
+
+
+def _condition(item: Object, name: str) -> Object:
+    found = (item.get("status") or {}).get("conditions") or []
+    return next((entry for entry in found if entry.get("type") == name), {})
+
+
+def _said(condition: Object) -> str:
+    return ": ".join(str(condition[key]) for key in ("reason", "message") if condition.get(key))
+
+
+def _has_condition(item: Object, asked: t.Mapping[str, t.Any]) -> Verdict:
+    found = _condition(item, asked["type"])
+    done = str(found.get("status")) == asked["status"] and asked.get("reason") in (None, found.get("reason"))
+    if not found:
+        return Verdict(reason="it has no condition %s" % asked["type"])
+    return Verdict(
+        done=done and _current(item),
+        reason="%s is %s %s" % (asked["type"], found.get("status"), _said(found)),
+    )
+
+
+def _current(item: Object) -> bool:
+    """Whether the status speaks of the object as it is now."""
+    seen = (item.get("status") or {}).get("observedGeneration")
+    return seen is None or int(seen) >= int(item["metadata"].get("generation") or 0)
+
+
+def _counted(item: Object, wanted: int, *counts: str) -> Verdict:
+    status = item.get("status") or {}
+    had = {count: int(status.get(count) or 0) for count in counts}
+    known = _current(item) and status.get("observedGeneration") is not None
+    text = ", ".join("%s %d" % pair for pair in had.items())
+    done = known and all(number == wanted for number in had.values())
+    return Verdict(done=done, reason="of %d: %s" % (wanted, text))
+
+
+def _replicas(item: Object) -> int:
+    asked = (item.get("spec") or {}).get("replicas")
+    return 1 if asked is None else int(asked)
+
+
+def _deployment(item: Object) -> Verdict:
+    progressing = _condition(item, "Progressing")
+    if _current(item) and progressing.get("reason") == "ProgressDeadlineExceeded":
+        return Verdict(failed=_said(progressing))
+    return _counted(item, _replicas(item), "updatedReplicas", "replicas", "availableReplicas")
+
+
+def _stateful_set(item: Object) -> Verdict:
+    status = item.get("status") or {}
+    verdict = _counted(item, _replicas(item), "replicas", "readyReplicas")
+    if status.get("updateRevision") != status.get("currentRevision"):
+        return Verdict(reason=verdict.reason + ", still being updated")
+    return verdict
+
+
+def _daemon_set(item: Object) -> Verdict:
+    wanted = int((item.get("status") or {}).get("desiredNumberScheduled") or 0)
+    return _counted(item, wanted, "updatedNumberScheduled", "numberReady")
+
+
+def _job(item: Object) -> Verdict:
+    failed = _condition(item, "Failed")
+    if failed.get("status") == "True":
+        return Verdict(failed=_said(failed) or "it has failed")
+    done = _condition(item, "Complete").get("status") == "True"
+    active = (item.get("status") or {}).get("active") or 0
+    return Verdict(done=done, reason="%s of its pods run" % active)
+
+
+def _namespace(item: Object) -> Verdict:
+    phase = (item.get("status") or {}).get("phase")
+    return Verdict(done=phase == "Active", reason="its phase is %s" % phase)
+
+
+def _definition(item: Object) -> Verdict:
+    refused = _condition(item, "NamesAccepted")
+    if refused.get("status") == "False":
+        return Verdict(failed=_said(refused))
+    return Verdict(
+        done=_condition(item, "Established").get("status") == "True", reason="the API does not serve it yet"
+    )
+
+
+_JUDGES: dict[tuple[str, str], Judge] = {
+    ("", "Namespace"): _namespace,
+    ("", "ReplicationController"): lambda item: Verdict(),  # whose pods are looked at too
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): _definition,
+    ("apps", "DaemonSet"): _daemon_set,
+    ("apps", "Deployment"): _deployment,
+    ("apps", "ReplicaSet"): lambda item: _counted(item, _replicas(item), "replicas", "readyReplicas"),
+    ("apps", "StatefulSet"): _stateful_set,
+    ("batch", "Job"): _job,
+}
+
+
+def _trouble(client: Client, thing: Waited) -> str | None:
+    """What keeps the pods of a workload, when its own status says no more than numbers."""
+    selector = ((thing.found or {}).get("spec") or {}).get("selector")
+    labels = selector.get("matchLabels") if isinstance(selector, dict) else None
+    if thing.goal != "ready" or not labels:
+        return None
+    chosen = ["%s=%s" % pair for pair in sorted(labels.items())]
+    try:
+        pods, _version = client.list(POD, thing.namespace, chosen)
+    except ClusterError:
+        return None
+    for pod in sorted(pods, key=lambda item: str(item["metadata"]["name"])):
+        found = judge(pod, "Ready")
+        if not found.done:
+            said = found.failed or found.reason
+            return "%s; pod %s: %s" % (thing.last.reason, pod["metadata"]["name"], said)
+    return None
