@@ -44,12 +44,13 @@ class ActionModule(ActionBase):
             result.update(run_task(name, options, bool(self._task.check_mode)))
         else:
             wrapped = bool(self._task.async_val)
-            result.update(self._execute_module(COLLECTION + name, options, None, variables, None, wrapped))
+            asked = {"module_args": options, "task_vars": variables, "wrap_async": wrapped}
+            result.update(self._execute_module(COLLECTION + name, **asked))
             if not wrapped:
                 self._remove_tmp_path(self._connection._shell.tmpdir)
-        asked = (result.get("invocation") or {}).get("module_args")
-        if options is not given and isinstance(asked, dict):
-            asked.update(shown(given, asked))
+        told = (result.get("invocation") or {}).get("module_args")
+        if options is not given and isinstance(told, dict):
+            told.update(shown(given, told))
         return result
 
     def _runs_here(self, variables: dict[str, t.Any]) -> bool:
