@@ -9,18 +9,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: nodes
-short_description: The machines of a cluster
+short_description: Machines of clouds and of the cluster itself
 version_added: 0.1.0
 author:
   - Navarch developers (@navarch)
 description:
-  - Reads the nodes of a Navarch cluster, or of any other cluster that speaks the Kubernetes API, and makes
-    each a host of group C(nodes).
+  - Finds machines in several places at once, in Google Compute Engine, in every other cloud that
+    apache-libcloud knows, in a list of your own, and in a cluster that speaks the Kubernetes API.
+    All of them become hosts of group C(nodes).
+  - A machine that several sources know, by an instance id or an address, is one host with the variables of
+    all of them. So what the cluster says of a node (C(ready), C(schedulable), C(pods)) stands beside what the
+    cloud says of the machine. Two machines of clouds are never taken for one because of a private address.
   - The file's name must end in C(navarch.yml) or C(navarch.yaml).
-  - What comes from the cluster is data. Templates in it, say in a label's value, are never evaluated.
+  - What comes from clouds and clusters is data. Templates in it, say in a label's value, are never evaluated.
+    Values in the file itself may be templates, such as a lookup of a token.
 extends_documentation_fragment:
   - navarch.cluster.auth
   - navarch.cluster.auth.plugin
+  - navarch.cluster.nodes_sources
   - constructed
   - inventory_cache
 options:
@@ -29,13 +35,42 @@ options:
     type: str
     required: true
     choices: [navarch.cluster.nodes]
-  source:
-    description: Where machines are looked for. V(cluster) is the cluster's own nodes.
-    type: str
-    choices: [cluster]
-    default: cluster
   label_selectors:
-    description: Only nodes whose labels match all of these.
+    description: For sources of type V(cluster), only nodes whose labels match all of these.
+    type: list
+    elements: str
+    default: []
+  hostnames:
+    description:
+      - Names of variables, of which the first that has a value names the host. Within mappings by dots, such
+        as C(labels.role) or C(details.fqdn).
+      - Without any, the machine's own name.
+      - Of machines that would have the same name, the first in the file gets it, and the others get their
+        instance id behind it.
+    type: list
+    elements: str
+    default: []
+  connect_by:
+    description:
+      - Names of variables, of which the first that has a value becomes C(ansible_host).
+      - By default the address of the first source that knows one. That is the public address of a cloud's
+        machine, else its private one, and the C(InternalIP) of a cluster's node.
+    type: list
+    elements: str
+    default: []
+  merge_by:
+    description: By what machines of several sources are one. Empty keeps the sources apart.
+    type: list
+    elements: str
+    choices: [instance_id, address]
+    default: [instance_id, address]
+  include:
+    description: Conditions on a host's variables. If there are any, only hosts for which one holds are kept.
+    type: list
+    elements: str
+    default: []
+  exclude:
+    description: Conditions on a host's variables. Hosts for which one holds are left out.
     type: list
     elements: str
     default: []
@@ -44,19 +79,38 @@ options:
     type: str
     default: ''
 notes:
-  - Each host gets C(ansible_host) (its C(InternalIP)) and the variables C(addresses), C(labels),
-    C(annotations), C(ready), C(schedulable), C(taints),
-    C(capacity), C(allocatable) and C(zone).
+  - "Every host has C(sources), the names of the sources that know it. Where sources tell different values of
+    a
+    variable the one that comes first in the file counts. Mappings such as C(labels) are put together."
+  - "Hosts of V(gce) and V(libcloud) have C(provider), C(instance_name), C(instance_id), C(status) (the
+    cloud's
+    own word), C(running), C(project), C(region), C(zone), C(size), C(image), C(public_ip), C(private_ip),
+    C(public_ips), C(private_ips), C(networks), C(labels), C(instance_tags), C(metadata), C(created), and
+    C(details) with what only this cloud has."
+  - "Each of C(networks) has C(name), C(subnetwork), C(interface), C(private_ip), C(public_ip),
+    C(private_ipv6),
+    C(public_ipv6) and C(ranges). The C(details) of V(gce) are C(fqdn), C(self_link), C(can_ip_forward),
+    C(deletion_protection), C(cpu_platform), C(spot), C(service_accounts) and C(disks)."
+  - "Hosts of V(cluster) have C(node_name), C(addresses), C(labels), C(annotations), C(ready), C(schedulable),
+    C(taints), C(capacity), C(allocatable), C(pods) (namespace/name of those that have not finished) and
+    C(zone)."
+  - Hosts of V(static) have C(instance_name), C(instance_id) where it is given, and their C(variables).
+  - Conditions, and the templates of C(compose), C(groups) and C(keyed_groups), see the variables with their
+    prefix, and C(ansible_host).
+  - The cache keeps what clouds and clusters answered, and none of the credentials. An answer that lacked
+    something is not kept. Other options of a source make it ask anew.
+requirements:
+  - google-auth (for GCE, other than with O(sources[].access_token))
+  - apache-libcloud (for all other clouds)
 seealso:
   - module: navarch.cluster.node_info
+  - module: navarch.cluster.cloud_node
 """
 
 EXAMPLES = r"""
-# cluster.navarch.yml
+# cluster.navarch.yml: the nodes of a cluster
 plugin: navarch.cluster.nodes
 kubeconfig: /etc/navarch/admin.conf
-label_selectors:
-  - kubernetes.io/os=linux
 keyed_groups:
   - key: zone
     prefix: zone
@@ -64,23 +118,56 @@ groups:
   unwell: not ready
 compose:
   cores: capacity.cpu | int
+
+---
+# fleet.navarch.yml: two clouds, a machine in the cellar, and what the cluster knows of them
+plugin: navarch.cluster.nodes
+sources:
+  - type: gce
+    name: production
+    service_account_file: /etc/navarch/gce.json
+    folders: ["123456789012"]
+    filters:
+      - labels.cluster = ship
+      - status = RUNNING
+  - type: libcloud
+    name: frankfurt
+    provider: ec2
+    region: eu-central-1
+    key: "{{ lookup('ansible.builtin.env', 'AWS_ACCESS_KEY_ID') }}"
+    secret: "{{ lookup('ansible.builtin.env', 'AWS_SECRET_ACCESS_KEY') }}"
+    on_error: warn
+  - type: static
+    hosts:
+      - name: cellar
+        address: 192.0.2.7
+        variables:
+          zone: home
+  - type: cluster
+    kubeconfig: /etc/navarch/admin.conf
+hostnames: [labels.hostname, instance_name]
+connect_by: [private_ip]
+exclude:
+  - labels.role | default('') == 'bastion'
+groups:
+  not_joined: "'cluster' not in sources"
+keyed_groups:
+  - key: provider | default('none')
+    prefix: cloud
 cache: true
 cache_plugin: ansible.builtin.jsonfile
-cache_connection: /tmp/navarch-inventory
+cache_connection: ~/.cache/navarch-inventory
 """
 
 import typing as t
+from dataclasses import replace
 
-from ansible.errors import AnsibleParserError
+from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError
-from ansible_collections.navarch.cluster.plugins.plugin_utils import source_cluster
-from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import NodeRecord
-
-SOURCES: dict[str, t.Callable[[t.Mapping[str, t.Any]], list[NodeRecord]]] = {
-    "cluster": source_cluster.records
-}
+from ansible_collections.navarch.cluster.plugins.plugin_utils import sources
+from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import Merge, NodeRecord
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
@@ -93,41 +180,137 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
         self.inventory.add_group("nodes")
-        for record in self._records(self.get_cache_key(path), cache):
-            self._add(record)
-
-    def _records(self, key: str, cache: bool) -> list[NodeRecord]:
-        """From the cache where it is on and wanted, else from the source, which then fills the cache."""
-        caching = self.get_option("cache")
-        if caching and cache:
-            try:
-                return [NodeRecord.from_cache(cached) for cached in self._cache[key]]
-            except KeyError:
-                pass  # not there, or too old
+        merge = Merge(self.get_option("merge_by"))
         try:
-            found = SOURCES[self.get_option("source")](self._options_of_source())
+            wanted = self._sources()
+            for source, records in zip(
+                wanted, self._records(wanted, self.get_cache_key(path), cache), strict=True
+            ):
+                merge.add(source.name, [self._prefixed(source, record) for record in records])
         except ClusterError as problem:
             raise AnsibleParserError(str(problem)) from None
-        if caching:
-            self._cache[key] = [record.to_cache() for record in found]
-        return found
+        for doubt in merge.doubts:
+            self.display.warning(doubt)
+        self._add_all(merge.hosts())
 
-    def _options_of_source(self) -> dict[str, t.Any]:
-        """The options, with templates in them (such as a lookup of the token) evaluated."""
-        return {
-            name: self.templar.template(value) if isinstance(value, str) else value
-            for name, value in self.get_options().items()
+    def _sources(self) -> list[sources.Source]:
+        options = self.get_options()
+        given = options["sources"] or [{"type": "cluster"}]
+        static = [one if isinstance(one, dict) and one.get("type") == "static" else None for one in given]
+        evaluated = [one or self.templar.template(raw) for one, raw in zip(static, given, strict=True)]
+        inherited = {
+            name: self.templar.template(value)
+            for name, value in options.items()
+            if name not in ("sources", "compose")
         }
+        return sources.checked(evaluated, inherited)
 
-    def _add(self, record: NodeRecord) -> None:
-        host, strict = record.name, self.get_option("strict")
-        self.inventory.add_host(host, group="nodes")
-        prefix = self.get_option("hostvars_prefix")
-        variables = {prefix + name: value for name, value in record.variables.items()}
-        if record.address:
-            variables["ansible_host"] = record.address
-        for name, value in variables.items():
-            self.inventory.set_variable(host, name, value)
-        self._set_composite_vars(self.get_option("compose"), variables, host, strict=strict)
-        self._add_host_to_composed_groups(self.get_option("groups"), variables, host, strict=strict)
-        self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, host, strict=strict)
+    def _records(self, wanted: list[sources.Source], key: str, cache: bool) -> list[list[NodeRecord]]:
+        """Of each source from the cache where that is on and wanted, else from the source itself."""
+        caching = self.get_option("cache")
+        kept: dict[str, t.Any] = {}
+        if caching and cache:
+            try:
+                kept = self._cache[key]
+            except KeyError:
+                pass  # not there, or too old
+        asked = [source for source in wanted if source.key not in kept]
+        found = {source.key: records for source, records in zip(asked, sources.fetch(asked), strict=True)}
+        for source in asked:
+            if source.problems and source.options["on_error"] == "fail":
+                raise ClusterError(source.told())
+            if source.problems:
+                self.display.warning(source.told())
+        if caching and any(source.cached for source in asked):
+            fresh = {
+                source.key: [record.to_cache() for record in found[source.key]]
+                for source in asked
+                if source.cached and not source.problems
+            }
+            self._cache[key] = {**{one: kept[one] for one in kept if one in {s.key for s in wanted}}, **fresh}
+        return [
+            found[source.key]
+            if source.key in found
+            else [NodeRecord.from_cache(one) for one in kept[source.key]]
+            for source in wanted
+        ]
+
+    def _prefixed(self, source: sources.Source, record: NodeRecord) -> NodeRecord:
+        prefix = source.options["hostvars_prefix"]
+        if prefix is None:
+            prefix = self.get_option("hostvars_prefix")
+        if not prefix:
+            return record
+        return replace(record, variables={prefix + name: value for name, value in record.variables.items()})
+
+    def _add_all(self, records: list[NodeRecord]) -> None:
+        """Makes hosts of machines. Names are given out in the records' order."""
+        wanted, taken, doubled = self.get_option("hostnames"), set(), []
+        for record in records:
+            variables = dict(record.variables)
+            address = _first(variables, self.get_option("connect_by")) or record.address
+            if address:
+                variables["ansible_host"] = address
+            name = str(_first(variables, wanted) or record.name)
+            if name in taken:
+                doubled.append(name)
+                name = "%s_%s" % (name, next(iter(record.ids), address))
+            if name in taken or not self._kept(name, variables):
+                continue
+            taken.add(name)
+            self._add(name, variables)
+        if doubled:
+            self.display.warning(
+                "%d machines share the name of another (%s), and got their instance id behind it: "
+                "the option hostnames can tell them apart"
+                % (len(doubled), ", ".join(sorted(set(doubled))[:3]))
+            )
+
+    def _kept(self, name: str, variables: dict[str, t.Any]) -> bool:
+        """Whether the conditions of ``include`` and ``exclude`` let a host be."""
+        if self._holds("exclude", name, variables):
+            return False
+        return not self.get_option("include") or self._holds("include", name, variables)
+
+    def _holds(self, option: str, name: str, variables: dict[str, t.Any]) -> bool:
+        conditions = self.get_option(option)
+        if conditions:
+            self.templar.available_variables = dict(variables, inventory_hostname=name)
+        for condition in conditions:
+            try:
+                if self.templar.evaluate_conditional(condition):
+                    return True
+            except AnsibleError as problem:
+                if self.get_option("strict"):
+                    raise AnsibleParserError(
+                        "%s: %s: for host %s: %s" % (option, condition, name, problem)
+                    ) from None
+        return False
+
+    def _add(self, name: str, variables: dict[str, t.Any]) -> None:
+        strict = self.get_option("strict")
+        self.inventory.add_host(name, group="nodes")
+        host = self.inventory.hosts[name]
+        for variable, value in variables.items():
+            host.set_variable(variable, value)
+        self._set_composite_vars(self.get_option("compose"), variables, name, strict=strict)
+        seen = host.get_vars()
+        self._add_host_to_composed_groups(self.get_option("groups"), seen, name, strict, fetch_hostvars=False)
+        self._add_host_to_keyed_groups(
+            self.get_option("keyed_groups"), seen, name, strict, fetch_hostvars=False
+        )
+
+
+def _first(variables: dict[str, t.Any], paths: list[str]) -> t.Any:
+    """The first value that is there, by paths with dots, also where a key itself has dots, as labels do."""
+    for path in paths:
+        value: t.Any = variables
+        while path and isinstance(value, dict):
+            if path in value:
+                value, path = value[path], ""
+                break
+            head, _dot, path = path.partition(".")
+            value = value.get(head)
+        if value and not path and isinstance(value, (str, int)):
+            return value
+    return None

@@ -131,4 +131,4 @@ def test_the_cache_answers_when_the_cluster_is_gone(inventory: Inventory, tmp_pa
 def test_mistakes_are_told(inventory: Inventory) -> None:
     assert "kubeconfig: there is no file /not/there" in inventory(kubeconfig="/not/there")["failed"]
     assert "401 Unauthorized" in inventory(api_key="wrong")["failed"]
-    assert "source" in inventory(source="elsewhere")["failed"]
+    assert "sources[0].type" in inventory(sources=[{"type": "elsewhere"}])["failed"]

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Options that say which cloud and who we are, for modules and inventory sources. Their documentation is in
+the doc fragments ``gce_auth`` and ``libcloud_auth``.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import env_fallback
+
+from .args import Spec
+
+COMPUTE = "https://compute.googleapis.com/compute/v1"
+RESOURCE_MANAGER = "https://cloudresourcemanager.googleapis.com"
+SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
+
+
+def gce_auth_spec() -> Spec:
+    """How to reach Google: the ``gce_auth`` doc fragment. Names and environment are those of google.cloud."""
+
+    def option(env: str, **more: t.Any) -> Spec:
+        return dict(more, fallback=(env_fallback, ["GCP_" + env]))
+
+    kinds = ["application", "machineaccount", "serviceaccount", "accesstoken"]
+    return {
+        "auth_kind": option("AUTH_KIND", type="str", choices=kinds),
+        "service_account_file": option("SERVICE_ACCOUNT_FILE", type="path"),
+        "service_account_contents": option("SERVICE_ACCOUNT_CONTENTS", type="jsonarg", no_log=True),
+        "service_account_email": option("SERVICE_ACCOUNT_EMAIL", type="str"),
+        "access_token": option("ACCESS_TOKEN", type="str", no_log=True),
+        "scopes": {"type": "list", "elements": "str", "default": SCOPES},
+        "api_url": {"type": "str", "default": COMPUTE},
+    }
+
+
+def libcloud_auth_spec() -> Spec:
+    """How to reach any other cloud: the ``libcloud_auth`` doc fragment."""
+    return {
+        "key": {"type": "str", "no_log": True},
+        "secret": {"type": "str", "no_log": True},
+        "region": {"type": "str"},
+        "secure": {"type": "bool"},
+        "host": {"type": "str"},
+        "port": {"type": "int"},
+        "url": {"type": "str"},
+        "arguments": {"type": "dict", "default": {}},
+    }

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Inventory source: instances of Google Compute Engine, of projects and of whole folders of projects."""
+
+from __future__ import annotations
+
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+from ansible_collections.navarch.cluster.plugins.module_utils import cloud_gce_auth
+from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
+from ansible_collections.navarch.cluster.plugins.module_utils.cloud_args import (
+    RESOURCE_MANAGER,
+    gce_auth_spec,
+)
+from ansible_collections.navarch.cluster.plugins.module_utils.cloud_gce import API_OFF, Gce, shortfall
+from ansible_collections.navarch.cluster.plugins.module_utils.cloud_gce_machine import machine, provider_id
+from ansible_collections.navarch.cluster.plugins.module_utils.cloud_machine import CloudError
+from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
+from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import NodeRecord
+
+_AT_ONCE = 8
+#: The most that a page may have.
+_PAGE = 500
+Options = t.Mapping[str, t.Any]
+secrets = cloud_gce_auth.secrets
+
+
+def spec() -> Spec:
+    return dict(
+        gce_auth_spec(),
+        projects={"type": "list", "elements": "str", "default": []},
+        folders={"type": "list", "elements": "str", "default": []},
+        zones={"type": "list", "elements": "str", "default": []},
+        filters={"type": "list", "elements": "str", "default": []},
+        resource_manager_url={"type": "str", "default": RESOURCE_MANAGER},
+    )
+
+
+def records(options: Options, problem: t.Callable[[str], None]) -> list[NodeRecord]:
+    """All instances, by project, zone and name. ``problem`` is told of parts that are missing."""
+    gce = Gce(options)
+    try:
+        projects = _projects(gce, options)
+        places = [(project, zone) for project in projects for zone in options["zones"] or [None]]
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="gce") as pool:
+            parts = list(pool.map(lambda place: _instances(gce, options, *place), places))
+    finally:
+        gce.close()
+    found: list[NodeRecord] = []
+    for part, missing in parts:
+        found += part
+        for lack in missing:
+            problem(lack)
+    return sorted(found, key=lambda one: (one.variables["project"], one.variables["zone"] or "", one.name))
+
+
+def _projects(gce: Gce, options: Options) -> list[str]:
+    """The projects that are named, and those within the folders."""
+    projects = list(options["projects"])
+    base = str(options["resource_manager_url"]).rstrip("/")
+    folders = [str(folder).rpartition("/")[2] for folder in options["folders"]]
+    for folder in folders:  # which grows by the folders within
+        query = {"parent": "folders/%s" % folder}
+        about = "folder %s" % folder
+        for page in gce.pages(base + "/v3/projects", about, query):
+            for project in page.get("projects") or []:
+                if project.get("state") == "ACTIVE":
+                    projects.append(project["projectId"])
+        for page in gce.pages(base + "/v3/folders", about, query):
+            folders += [
+                one["name"].rpartition("/")[2]
+                for one in page.get("folders") or []
+                if one.get("state") == "ACTIVE"
+            ]
+    if not projects and not options["folders"]:
+        if not gce.project:
+            raise OptionError("projects", "name some, or folders: the credentials belong to no project")
+        projects.append(gce.project)
+    return list(dict.fromkeys(projects))
+
+
+def _instances(
+    gce: Gce, options: Options, project: str, zone: str | None
+) -> tuple[list[NodeRecord], list[str]]:
+    """The instances of one project, of one zone of it or of all, and what is missing among them."""
+    query: dict[str, t.Any] = {"maxResults": _PAGE}
+    if options["filters"]:
+        query["filter"] = " ".join("(%s)" % one for one in options["filters"])
+    where = "zones/%s" % zone if zone else "aggregated"
+    about = "project %s%s" % (project, ", zone %s" % zone if zone else "")
+    found: list[NodeRecord] = []
+    missing: list[str] = []
+    try:
+        for page in gce.pages("projects/%s/%s/instances" % (project, where), about, query):
+            scopes = {"": {"instances": page.get("items") or []}} if zone else page.get("items") or {}
+            missing += ["%s: %s" % (about, lack) for lack in shortfall(page)]
+            for scope, part in scopes.items():
+                found += [_record(instance, project) for instance in part.get("instances") or []]
+                missing += ["%s, %s: %s" % (about, scope, lack) for lack in shortfall(part)]
+    except CloudError as failure:
+        if failure.reason in API_OFF and project not in options["projects"]:
+            return [], []  # one of a folder that has no machines because it does not use Compute Engine
+        raise
+    return found, missing
+
+
+def _record(instance: t.Mapping[str, t.Any], project: str) -> NodeRecord:
+    found = machine(instance, project)
+    return NodeRecord(
+        name=found.instance_name,
+        address=found.address,
+        variables=found.facts(),
+        ids=(found.instance_id, provider_id(found)),
+        addresses=tuple(found.public_ips + found.private_ips),
+        provider=found.provider,
+    )

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Inventory source: machines of any cloud that apache-libcloud knows."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.navarch.cluster.plugins.module_utils import cloud_libcloud
+from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
+from ansible_collections.navarch.cluster.plugins.module_utils.cloud_args import libcloud_auth_spec
+from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import NodeRecord
+
+secrets = cloud_libcloud.secrets
+
+
+def spec() -> Spec:
+    return dict(
+        libcloud_auth_spec(),
+        provider={"type": "str", "required": True},
+        list_arguments={"type": "dict", "default": {}},
+    )
+
+
+def records(options: t.Mapping[str, t.Any], problem: t.Callable[[str], None]) -> list[NodeRecord]:
+    """All machines that are not gone for good, by name."""
+    cloud = cloud_libcloud.Libcloud(options["provider"], options)
+    found = [
+        NodeRecord(
+            name=one.instance_name,
+            address=one.address,
+            variables=one.facts(),
+            ids=(one.instance_id,),
+            addresses=tuple(one.public_ips + one.private_ips),
+            provider=one.provider,
+        )
+        for one in cloud.machines(options["list_arguments"])
+    ]
+    return sorted(found, key=lambda one: (one.name, one.ids))

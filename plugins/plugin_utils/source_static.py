@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Inventory source: machines that the inventory file itself lists."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
+from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
+from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import NodeRecord
+
+#: Nothing is fetched, so there is nothing to keep; and what the user's own file says may hold templates,
+#: which a cache would make mere text.
+CACHED = False
+_KEYS = {"name", "address", "instance_id", "variables"}
+
+
+def spec() -> Spec:
+    return {"hosts": {"type": "list", "elements": "raw", "required": True}}
+
+
+def secrets(options: t.Mapping[str, t.Any]) -> set[str]:
+    return set()
+
+
+def records(options: t.Mapping[str, t.Any], problem: t.Callable[[str], None]) -> list[NodeRecord]:
+    """The machines in the order of the list. One may be a mapping, or just its address."""
+    return [_record(entry, "hosts[%d]" % at) for at, entry in enumerate(options["hosts"])]
+
+
+def _record(entry: t.Any, where: str) -> NodeRecord:
+    if isinstance(entry, str):
+        entry = {"name": entry, "address": entry}
+    if not isinstance(entry, t.Mapping):
+        raise OptionError(where, "must be an address, or a mapping with name or address")
+    if stray := set(entry) - _KEYS:
+        raise OptionError(
+            where, "has no %s; it may have %s" % (", ".join(sorted(stray)), ", ".join(sorted(_KEYS)))
+        )
+    name, address = entry.get("name") or entry.get("address"), entry.get("address")
+    if not name:
+        raise OptionError(where, "needs a name or an address")
+    variables = entry.get("variables") or {}
+    if not isinstance(variables, t.Mapping):
+        raise OptionError(where + ".variables", "must be a mapping")
+    identity = entry.get("instance_id")
+    known = dict(variables, instance_name=str(name), **({"instance_id": str(identity)} if identity else {}))
+    return NodeRecord(
+        name=str(name),
+        address=str(address) if address else None,
+        variables=known,
+        ids=(str(identity),) if identity else (),
+        addresses=(str(address),) if address else (),
+    )
