@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from ansible_collections.navarch.cluster.plugins.module_utils import (  # noqa: F401  # only to have them loaded
     apply,
+    finding,
     info,
     nodes,
     objects,

@@ -55,6 +55,17 @@ def selectors_spec() -> Spec:
     }
 
 
+def named_spec(namespaced: bool = True) -> Spec:
+    """Which objects an ``_info`` module returns: the ``named`` doc fragment."""
+    spec: Spec = {"name": {"type": "str"}}
+    return dict(spec, namespace={"type": "str"}) if namespaced else spec
+
+
+def reveal_spec() -> Spec:
+    """Whether secrets are shown: the ``named.reveal`` doc fragment."""
+    return {"reveal": {"type": "bool", "default": False}}
+
+
 def merge(*specs: Spec) -> Spec:
     """One spec of several. An option may come from one of them only."""
     merged: Spec = {}

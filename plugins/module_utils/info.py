@@ -1,30 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Looking at the cluster: finding objects, and the query of a log. Nothing here writes."""
+"""Looking at the cluster as a whole, and the query of a log. Nothing here writes. Not here: finding objects
+(``finding``).
+"""
 
 from __future__ import annotations
 
 import re
 import typing as t
 
-from .client import NODE, POD, Client, Kind
+from .client import NODE, POD, Client
 from .discovery import api_versions
 from .errors import OptionError, StatusError
 
 _AGO = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?$")
 _MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
-
-
-def find(
-    client: Client, kind: Kind, namespace: str | None, params: t.Mapping[str, t.Any]
-) -> list[dict[str, t.Any]]:
-    """The objects that the options name, label_selectors and field_selectors select, in a lasting order."""
-    fields = list(params["field_selectors"])
-    if params.get("name"):
-        fields.append("metadata.name=%s" % params["name"])
-    items, _version = client.list(kind, namespace, params["label_selectors"], fields)
-    return sorted(items, key=lambda item: (item["metadata"].get("namespace") or "", item["metadata"]["name"]))
 
 
 def cluster(client: Client) -> dict[str, t.Any]:

@@ -21,30 +21,16 @@ extends_documentation_fragment:
   - navarch.cluster.auth
   - navarch.cluster.name
   - navarch.cluster.metadata
+  - navarch.cluster.state
+  - navarch.cluster.data
   - navarch.cluster.wait
 options:
-  state:
-    description:
-      - V(present) makes sure that it exists and is as described.
-      - V(absent) makes sure that it does not exist.
-    type: str
-    choices: [present, absent]
-    default: present
   data:
     description: What it holds, texts by key.
     type: dict
   binary_data:
     description: What it holds that is no text, in base64, by key.
     type: dict
-  immutable:
-    description: Whether it can never be changed again, but only be replaced or deleted.
-    type: bool
-  recreate:
-    description:
-      - Delete it and make a new one when the existing one cannot be changed.
-      - When V(false), such a task fails and names the options.
-    type: bool
-    default: false
 seealso:
   - module: navarch.cluster.secret
   - module: navarch.cluster.pod

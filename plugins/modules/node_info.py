@@ -18,10 +18,8 @@ extends_documentation_fragment:
   - navarch.cluster.attributes.reads
   - navarch.cluster.auth
   - navarch.cluster.selectors
-options:
-  name:
-    description: Only the node of this name.
-    type: str
+  - navarch.cluster.named
+options: {}
 seealso:
   - plugin: navarch.cluster.nodes
     plugin_type: inventory
@@ -60,16 +58,16 @@ import typing as t
 
 from ansible_collections.navarch.cluster.plugins.module_utils import args
 from ansible_collections.navarch.cluster.plugins.module_utils.client import NODE, Client
-from ansible_collections.navarch.cluster.plugins.module_utils.info import find
+from ansible_collections.navarch.cluster.plugins.module_utils.finding import found
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 
 
 def spec() -> args.Spec:
-    return args.merge(args.selectors_spec(), {"name": {"type": "str"}})
+    return args.merge(args.selectors_spec(), args.named_spec(namespaced=False))
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
-    return {"changed": False, "nodes": find(client, NODE, None, params)}
+    return found(client, NODE, params, "nodes")
 
 
 def main() -> None:

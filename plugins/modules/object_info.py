@@ -14,12 +14,13 @@ author:
 description:
   - Returns objects of any kind that a Navarch cluster, or any other cluster that speaks the Kubernetes API,
     has.
-  - What Secrets hold is returned too when they are asked for. Use C(no_log) on such a task.
+  - What Secrets hold is not shown, unless O(reveal=true).
 extends_documentation_fragment:
   - navarch.cluster.attributes
   - navarch.cluster.attributes.reads
   - navarch.cluster.auth
   - navarch.cluster.selectors
+  - navarch.cluster.named.reveal
 options:
   kind:
     description: The kind, as objects write it, such as V(Service), or its plural or short name, such as
@@ -85,7 +86,8 @@ import typing as t
 from ansible_collections.navarch.cluster.plugins.module_utils import args
 from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
 from ansible_collections.navarch.cluster.plugins.module_utils.discovery import kind_of
-from ansible_collections.navarch.cluster.plugins.module_utils.info import find
+from ansible_collections.navarch.cluster.plugins.module_utils.documents import without_secrets
+from ansible_collections.navarch.cluster.plugins.module_utils.finding import find
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 
 
@@ -96,13 +98,16 @@ def spec() -> args.Spec:
         "name": {"type": "str"},
         "namespace": {"type": "str"},
     }
-    return args.merge(args.selectors_spec(), own)
+    return args.merge(args.selectors_spec(), args.reveal_spec(), own)
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
     kind = kind_of(client, params["kind"], params["api_version"])
     namespace = params["namespace"] or ("default" if params["name"] else None)
-    return {"changed": False, "objects": find(client, kind, namespace, params)}
+    objects = find(client, kind, namespace, params)
+    if not params["reveal"]:
+        objects = [without_secrets(item) or item for item in objects]
+    return {"changed": False, "objects": objects}
 
 
 def main() -> None:

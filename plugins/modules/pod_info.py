@@ -18,14 +18,9 @@ extends_documentation_fragment:
   - navarch.cluster.attributes.reads
   - navarch.cluster.auth
   - navarch.cluster.selectors
-options:
-  name:
-    description: Only the pod of this name.
-    type: str
-  namespace:
-    description:
-      - Namespace to look into. By default all of them, or V(default) when O(name) is set.
-    type: str
+  - navarch.cluster.named
+  - navarch.cluster.named.namespaced
+options: {}
 seealso:
   - module: navarch.cluster.pod
   - module: navarch.cluster.pod_logs
@@ -66,17 +61,16 @@ import typing as t
 
 from ansible_collections.navarch.cluster.plugins.module_utils import args
 from ansible_collections.navarch.cluster.plugins.module_utils.client import POD, Client
-from ansible_collections.navarch.cluster.plugins.module_utils.info import find
+from ansible_collections.navarch.cluster.plugins.module_utils.finding import found
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 
 
 def spec() -> args.Spec:
-    return args.merge(args.selectors_spec(), {"name": {"type": "str"}, "namespace": {"type": "str"}})
+    return args.merge(args.selectors_spec(), args.named_spec())
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
-    namespace = params["namespace"] or ("default" if params["name"] else None)
-    return {"changed": False, "pods": find(client, POD, namespace, params)}
+    return found(client, POD, params, "pods")
 
 
 def main() -> None:

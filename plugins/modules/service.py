@@ -23,15 +23,9 @@ extends_documentation_fragment:
   - navarch.cluster.auth
   - navarch.cluster.name
   - navarch.cluster.metadata
+  - navarch.cluster.state
   - navarch.cluster.wait
 options:
-  state:
-    description:
-      - V(present) makes sure that it exists and is as described.
-      - V(absent) makes sure that it does not exist.
-    type: str
-    choices: [present, absent]
-    default: present
   type:
     description: From where it can be reached, and how. The cluster takes V(ClusterIP) for a new one.
     type: str

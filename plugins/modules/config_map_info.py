@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Module navarch.cluster.config_map_info. Only documentation and wiring belong here."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: config_map_info
+short_description: Look at config maps
+version_added: 0.1.0
+author:
+  - Navarch developers (@navarch)
+description:
+  - Returns config maps of a Navarch cluster, or of any other cluster that speaks the Kubernetes API.
+extends_documentation_fragment:
+  - navarch.cluster.attributes
+  - navarch.cluster.attributes.reads
+  - navarch.cluster.auth
+  - navarch.cluster.selectors
+  - navarch.cluster.named
+  - navarch.cluster.named.namespaced
+options: {}
+seealso:
+  - module: navarch.cluster.config_map
+  - module: navarch.cluster.object_info
+"""
+
+EXAMPLES = r"""
+- name: Look at the settings of the web server
+  navarch.cluster.config_map_info:
+    name: web
+  register: found
+
+- name: Show its level
+  ansible.builtin.debug:
+    msg: "{{ found.config_maps[0].data.level }}"
+"""
+
+RETURN = r"""
+config_maps:
+  description: The config maps that were found, by namespace and name. Empty when there are none.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - apiVersion: v1
+      kind: ConfigMap
+      metadata:
+        name: web
+        namespace: default
+      data:
+        level: info
+"""
+
+import typing as t
+
+from ansible_collections.navarch.cluster.plugins.module_utils import args
+from ansible_collections.navarch.cluster.plugins.module_utils.client import CONFIG_MAP, Client
+from ansible_collections.navarch.cluster.plugins.module_utils.finding import found
+from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
+
+
+def spec() -> args.Spec:
+    return args.merge(args.selectors_spec(), args.named_spec())
+
+
+def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
+    return found(client, CONFIG_MAP, params, "config_maps")
+
+
+def main() -> None:
+    run_module(run, spec())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Module navarch.cluster.service_info. Only documentation and wiring belong here."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: service_info
+short_description: Look at services
+version_added: 0.1.0
+author:
+  - Navarch developers (@navarch)
+description:
+  - Returns services of a Navarch cluster, or of any other cluster that speaks the Kubernetes API.
+extends_documentation_fragment:
+  - navarch.cluster.attributes
+  - navarch.cluster.attributes.reads
+  - navarch.cluster.auth
+  - navarch.cluster.selectors
+  - navarch.cluster.named
+  - navarch.cluster.named.namespaced
+options: {}
+seealso:
+  - module: navarch.cluster.service
+  - module: navarch.cluster.object_info
+"""
+
+EXAMPLES = r"""
+- name: Look at one service
+  navarch.cluster.service_info:
+    name: web
+  register: found
+
+- name: Show its address
+  ansible.builtin.debug:
+    msg: "{{ found.services[0].spec.clusterIP }}"
+"""
+
+RETURN = r"""
+services:
+  description: The services that were found, by namespace and name. Empty when there are none.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - apiVersion: v1
+      kind: Service
+      metadata:
+        name: web
+        namespace: default
+      spec:
+        clusterIP: 10.96.0.17
+"""
+
+import typing as t
+
+from ansible_collections.navarch.cluster.plugins.module_utils import args
+from ansible_collections.navarch.cluster.plugins.module_utils.client import SERVICE, Client
+from ansible_collections.navarch.cluster.plugins.module_utils.finding import found
+from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
+
+
+def spec() -> args.Spec:
+    return args.merge(args.selectors_spec(), args.named_spec())
+
+
+def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
+    return found(client, SERVICE, params, "services")
+
+
+def main() -> None:
+    run_module(run, spec())
+
+
+if __name__ == "__main__":
+    main()
