@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the proxy asks of the kernel. Rules go through nft, one process a batch.
+"""What the proxy asks of the kernel. Few rules go through libnftables, many through a process of nft, whose
+memory goes with it; all do where there is no such library.
 
 What the rules say is not known here.
 """
@@ -7,16 +8,22 @@ What the rules say is not known here.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-import socket
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from navarch.network import process
+from navarch.network import nftables, process
 from navarch.network.proxy import conntrack
+from navarch.network.proxy.library import Library, Missing
 from navarch.network.proxy.model import Address, Backend
 
+log = logging.getLogger(__name__)
+
 R = TypeVar("R")
+
+#: Bytes of rules from which a process of its own is worth its start.
+_MANY = 1 << 18
 
 
 class RulesError(Exception):
@@ -32,14 +39,37 @@ class Kernel:
         """enter: runs a blocking function where the prefix runs commands."""
         self._command = (*prefix, "nft")
         self._enter = enter
+        self._library: Library | None = None
+        self._without_library = False
 
     async def load(self, rules: str) -> None:
         """All of it or nothing. Raises RulesError."""
-        await self._run("-f", "-", stdin=rules.encode())
+        text = rules.encode()
+        if len(text) > _MANY or self._without_library:
+            await self._run("-f", "-", stdin=text)
+            return
+        try:
+            said = await self._call(lambda: self._load_here(text))
+        except Missing as error:
+            log.info("rules are loaded by nft: %s", error)
+            self._without_library = True
+            await self.load(rules)
+            return
+        if said:
+            raise RulesError(f"nft: {said[:1000]}")
+
+    def _load_here(self, rules: bytes) -> str:
+        """Raises Missing."""
+        if self._library is None:
+            self._library = Library()
+        return self._library.load(rules)
 
     async def has_table(self, name: str) -> bool:
         """By netlink: nft reads all elements of all tables before it names a table. Raises RulesError."""
-        return name in await self._call(_tables)
+        try:
+            return name in await self._call(nftables.tables)
+        except OSError as error:
+            raise RulesError(f"cannot list nftables tables: {error}") from None
 
     async def forget(self, stale: Mapping[Address, frozenset[Backend]]) -> int:
         """See `conntrack`."""
@@ -66,15 +96,3 @@ class Kernel:
             said = err.decode(errors="replace").strip() or f"exit code {code}"
             raise RulesError(f"nft: {said[:1000]}")
         return out.decode(errors="replace")
-
-
-def _tables() -> set[str]:
-    """Raises RulesError."""
-    from pyroute2.netlink.exceptions import NetlinkError  # 0.3 s to import, which a start has no time for
-    from pyroute2.nftables.main import NFTables
-
-    try:
-        with NFTables(nfgen_family=socket.AF_INET) as tables:
-            return {table.get_attr("NFTA_TABLE_NAME") for table in tables.get_tables()}
-    except (NetlinkError, OSError) as error:
-        raise RulesError(f"cannot list nftables tables: {error}") from None

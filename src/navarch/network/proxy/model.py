@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import socket
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -236,7 +237,7 @@ def _timeout(spec: SpecView) -> int:
 def _is_v4(ip: str) -> bool:
     """Addresses come from users: nothing else may reach the rules."""
     try:
-        ipaddress.IPv4Address(ip)
-    except ValueError:
+        socket.inet_pton(socket.AF_INET, ip)
+    except (OSError, ValueError):
         return False
     return True

@@ -133,10 +133,14 @@ class ServiceProxy:
         """Bring the kernel to what the services are now. Raises RulesError."""
         dirty, self._dirty = self._dirty, set()
         before = {key: self.table.frontends(key) for key in dirty}
-        rules, freed = self.table.change({key: self._plan(key) for key in dirty})
-        self._dirty |= freed
+        plans = {key: self._plan(key) for key in dirty}
         if self._whole:
+            self._dirty |= self.table.take(plans)
             rules = self.table.whole()
+        else:
+            rules, freed = self.table.change(plans)
+            self._dirty |= freed
+        del plans
         if rules:
             await self.kernel.load(rules)
         await self.health.follow({key: self.table.plans.get(key, NOTHING).health for key in dirty})

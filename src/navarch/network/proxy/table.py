@@ -29,26 +29,53 @@ class Table:
         self.plans: dict[ServiceKey, Plan] = {}
         self._owners: dict[Address, ServiceKey] = {}
         self._waiting: dict[Address, set[ServiceKey]] = {}
-        self._parts: dict[ServiceKey, dict[Element, str]] = {}
-        self._sticky: dict[ServiceKey, Sticky] = {}
         self._local: Counter[str] = Counter()
         self._pools = ruleset.first_pools(_READY_POOLS)
-
-    def taken(self, address: Address, service: ServiceKey) -> bool:
-        """Whether an address is another service's."""
-        return self._owners.get(address, service) != service
 
     def change(self, plans: Mapping[ServiceKey, Plan]) -> tuple[str, set[ServiceKey]]:
         """Take new plans of services (NOTHING: gone) into the book.
 
         Returns the commands for it ("" for none), and services that an address became free for.
         """
+        before = {key: self.frontends(key) for key in plans}
+        local = {
+            ip: self._local[ip] for key, plan in plans.items() for ip in (*self._locals(key), *plan.local)
+        }
+        freed = self.take(plans)
         gone: dict[Element, str] = {}
         new: dict[Element, str] = {}
         old_sticky, new_sticky = Sticky({}, {}), Sticky({}, {})
         pools: set[str] = set()
+        for key in plans:
+            old, now = before[key], self.frontends(key)
+            part, fresh = _part(old, now), _part(now, old)
+            gone.update({e: v for e, v in part.items() if fresh.get(e) != v})
+            new.update({e: v for e, v in fresh.items() if part.get(e) != v})
+            for address, frontend in now.items():
+                pools |= ruleset.pools(address, frontend)
+            _stick(old_sticky, old)
+            _stick(new_sticky, now)
+        for ip, count in local.items():
+            element = Element("hairpin", f"{ip} . {ip}")
+            if self._local[ip] > 0 >= count:
+                new[element] = ""
+            elif self._local[ip] <= 0 < count:
+                gone[element] = ""
+        commands = [
+            *self._chains(pools - self._pools, _minus(new_sticky, old_sticky)),
+            *self._elements("delete", gone, with_values=False),
+            *self._elements("add", new, with_values=True),
+            *self._drop(_minus(old_sticky, new_sticky)),
+        ]
+        self._pools |= pools
+        return "".join(f"{command}\n" for command in commands), freed
+
+    def take(self, plans: Mapping[ServiceKey, Plan]) -> set[ServiceKey]:
+        """Take new plans into the book alone; what the kernel holds is `whole`'s business then.
+
+        Returns other services that an address became free for.
+        """
         freed: set[ServiceKey] = set()
-        before = Counter(self._local)
         # Addresses are given back before others may have them.
         for key, plan in plans.items():
             for address in self.plans.get(key, NOTHING).frontends.keys() - plan.frontends.keys():
@@ -58,56 +85,34 @@ class Table:
                 elif address in self._waiting:
                     self._waiting[address].discard(key)
         for key, plan in plans.items():
-            frontends = self._claim(key, plan)
-            part: dict[Element, str] = {}
-            sticky = Sticky({}, {})
-            for address, frontend in frontends.items():
-                part.update(ruleset.elements(address, frontend))
-                pools |= ruleset.pools(address, frontend)
-                more = ruleset.sticky(address, frontend)
-                sticky.sets.update(more.sets)
-                sticky.chains.update(more.chains)
-            old = self._parts.get(key, {})
-            gone.update({e: v for e, v in old.items() if part.get(e) != v})
-            new.update({e: v for e, v in part.items() if old.get(e) != v})
-            _merge(old_sticky, self._sticky.get(key))
-            _merge(new_sticky, sticky)
-            self._local.subtract(self.plans.get(key, NOTHING).local)
-            self._local.update(plan.local)
-            if plan is NOTHING or not plan.frontends:
-                for book in (self.plans, self._parts, self._sticky):
-                    book.pop(key, None)
+            for address in plan.frontends:
+                if self._owners.setdefault(address, key) != key:
+                    self._waiting.setdefault(address, set()).add(key)
+            for ip in self._locals(key):
+                self._local[ip] -= 1
+                if not self._local[ip]:
+                    del self._local[ip]
+            if plan.frontends:
+                self.plans[key] = plan
             else:
-                self.plans[key], self._parts[key] = plan, part
-                if sticky.chains:
-                    self._sticky[key] = sticky
-                else:
-                    self._sticky.pop(key, None)
-        touched = {ip for plan in plans.values() for ip in plan.local} | set(before)
-        for ip in touched:
-            element = Element("hairpin", f"{ip} . {ip}")
-            if self._local[ip] > 0 >= before[ip]:
-                new[element] = ""
-            elif self._local[ip] <= 0 < before[ip]:
-                gone[element] = ""
-        self._local = +self._local
-        commands = [
-            *self._chains(pools - self._pools, _minus(new_sticky, old_sticky)),
-            *self._elements("delete", gone, with_values=False),
-            *self._elements("add", new, with_values=True),
-            *self._drop(_minus(old_sticky, new_sticky)),
-        ]
-        self._pools |= pools
-        return "".join(f"{command}\n" for command in commands), freed - plans.keys()
+                self.plans.pop(key, None)
+            for ip in self._locals(key):
+                self._local[ip] += 1
+        return freed - plans.keys()
+
+    def _locals(self, key: ServiceKey) -> frozenset[str]:
+        return self.plans.get(key, NOTHING).local
 
     def whole(self) -> str:
         """The table from nothing: replaces whatever there is of that name in one transaction."""
         everything = Sticky({}, {})
-        for sticky in self._sticky.values():
-            _merge(everything, sticky)
         found: dict[Element, str] = {}
-        for part in self._parts.values():
-            found.update(part)
+        for key in self.plans:
+            frontends = self.frontends(key)
+            _stick(everything, frontends)
+            for address, frontend in frontends.items():
+                found.update(ruleset.elements(address, frontend))
+                self._pools |= ruleset.pools(address, frontend)
         found.update({Element("hairpin", f"{ip} . {ip}"): "" for ip in self._local})
         commands = [
             f"table ip {self.name} {{}}",
@@ -120,16 +125,8 @@ class Table:
 
     def frontends(self, key: ServiceKey) -> dict[Address, Frontend]:
         """Those addresses of a service that are really its own."""
-        return {a: f for a, f in self.plans.get(key, NOTHING).frontends.items() if not self.taken(a, key)}
-
-    def _claim(self, key: ServiceKey, plan: Plan) -> dict[Address, Frontend]:
-        mine = {}
-        for address, frontend in plan.frontends.items():
-            if self._owners.setdefault(address, key) == key:
-                mine[address] = frontend
-            else:
-                self._waiting.setdefault(address, set()).add(key)
-        return mine
+        owners = self._owners
+        return {a: f for a, f in self.plans.get(key, NOTHING).frontends.items() if owners.get(a) == key}
 
     def _chains(self, pools: Iterable[str], sticky: Sticky) -> list[str]:
         at = f"ip {self.name}"
@@ -163,8 +160,18 @@ class Table:
         ]
 
 
-def _merge(into: Sticky, more: Sticky | None) -> None:
-    if more is not None:
+def _part(these: Mapping[Address, Frontend], others: Mapping[Address, Frontend]) -> dict[Element, str]:
+    """The elements of addresses that the others do not have just so."""
+    found: dict[Element, str] = {}
+    for address, frontend in these.items():
+        if others.get(address) != frontend:
+            found.update(ruleset.elements(address, frontend))
+    return found
+
+
+def _stick(into: Sticky, frontends: Mapping[Address, Frontend]) -> None:
+    for address, frontend in frontends.items():
+        more = ruleset.sticky(address, frontend)
         into.sets.update(more.sets)
         into.chains.update(more.chains)
 
