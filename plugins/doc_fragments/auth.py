@@ -90,3 +90,26 @@ options:
   proxy:
     env: [{name: K8S_AUTH_PROXY}]
 """
+
+    # for connections, which take variables of the host besides
+    CONNECTION = r"""
+options:
+  kubeconfig:
+    vars: [{name: ansible_pod_kubeconfig}]
+  context:
+    vars: [{name: ansible_pod_context}]
+  host:
+    vars: [{name: ansible_pod_host}]
+  api_key:
+    vars: [{name: ansible_pod_api_key}]
+  ca_cert:
+    vars: [{name: ansible_pod_ca_cert}]
+  client_cert:
+    vars: [{name: ansible_pod_client_cert}]
+  client_key:
+    vars: [{name: ansible_pod_client_key}]
+  validate_certs:
+    vars: [{name: ansible_pod_validate_certs}]
+  proxy:
+    vars: [{name: ansible_pod_proxy}]
+"""

@@ -42,7 +42,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Stdin:
-    """What a command reads: pieces that make up ``length`` bytes."""
+    """What a command reads: pieces that make up ``length`` bytes. An empty one says that the next has to wait
+    for the command to write something.
+    """
 
     pieces: t.Iterable[bytes]
     length: int
@@ -149,9 +151,11 @@ def _pump(ws: WebSocket, target: Target, sink: Sink, stdin: Stdin | None, deadli
     while True:
         while pieces is not None and ws.waiting < _AHEAD:
             piece = next(pieces, None)
-            if piece is not None:
+            if piece:
                 ws.send(bytes((_STDIN,)) + piece)
                 continue
+            if piece is not None:
+                break
             pieces = None
             if ws.protocol == V5:
                 ws.send(bytes((_CLOSE, _STDIN)))
@@ -172,7 +176,7 @@ def _pump(ws: WebSocket, target: Target, sink: Sink, stdin: Stdin | None, deadli
 
 def _pieces(given: t.Iterable[bytes]) -> t.Iterator[bytes]:
     for part in given:
-        for start in range(0, len(part), _CHUNK):
+        for start in range(0, len(part) or 1, _CHUNK):
             yield part[start : start + _CHUNK]
 
 

@@ -23,7 +23,7 @@ from navarch.api.pod import Pod
 from navarch.client.http import HttpClient
 
 __all__ = ["IMAGE", "USR", "WITH_USR", "Live", "able", "build_image", "make_live", "state"]
-IMAGE = "navarch-test/box:1"
+IMAGE = "navarch-test/box:2"
 #: The machine's own /usr in a container gives it the machine's Python.
 USR = {"volumes": [{"name": "usr", "hostPath": {"path": "/usr"}}]}
 WITH_USR = {"volumeMounts": [{"name": "usr", "mountPath": "/usr", "readOnly": True}]}
@@ -31,7 +31,7 @@ _FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nsailor:x:1000:1000:sailor:/home/sailor:/bin/sh\n",
     "etc/group": "root:x:0:\nsailor:x:1000:\n",
 }
-_FOLDERS = ("proc", "sys", "dev", "usr", "root", "tmp", "home/sailor")
+_FOLDERS = ("proc", "sys", "dev", "usr", "root", "tmp", "var/tmp", "home/sailor")
 
 
 def able() -> bool:
@@ -52,7 +52,7 @@ def build_image(engine: Any) -> None:
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name in _FOLDERS:
             folder = tarfile.TarInfo(name)
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o1777 if name.endswith("tmp") else 0o755
             tar.addfile(folder)
         tar.add("/bin/busybox", "bin/busybox")
         links = {f"bin/{name}": "busybox" for name in applets if name != "busybox"}
