@@ -197,7 +197,7 @@ def from_text(text: str, where: str) -> list[Object]:
     if not HAS_YAML:
         raise ClusterError("PyYAML is missing on this host", missing="PyYAML", traceback=YAML_IMPORT_ERROR)
     try:
-        documents = list(yaml.load_all(text, Loader=LOADER))
+        documents = list(yaml.load_all(text.encode("utf-8"), Loader=LOADER))
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         line = " at line %d" % (mark.line + 1) if mark else ""

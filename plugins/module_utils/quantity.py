@@ -49,3 +49,23 @@ def same_quantity(left: t.Any, right: t.Any) -> bool:
         return parse_quantity(left) == parse_quantity(right)
     except ValueError:
         return str(left) == str(right)
+
+
+def write_quantity(amount: Fraction, binary: bool = False) -> str:
+    """A number as a quantity, with the greatest suffix that loses nothing.
+
+    >>> write_quantity(Fraction(1, 4)), write_quantity(Fraction(2**30), binary=True)
+    ('250m', '1Gi')
+    """
+    units = [("", Fraction(1))]
+    if binary:
+        units += [(suffix, Fraction(1 << power)) for suffix, power in _POWERS_OF_TWO.items()]
+    else:
+        units += [(suffix, _ten(power)) for suffix, power in _POWERS_OF_TEN.items()]
+    for suffix, unit in sorted(units, key=lambda pair: -pair[1]):
+        number = amount / unit
+        if number.denominator == 1 and (number or not suffix):
+            return "%d%s" % (number, suffix)
+    if binary:
+        return write_quantity(amount)
+    raise ValueError("%s is finer than a quantity can be" % float(amount))

@@ -95,7 +95,7 @@ def make_session(connection: Connection) -> t.Any:
     if _is_loopback(connection.server):  # never by way of HTTPS_PROXY, as kubectl has it
         session.trust_env = False
     if connection.server.startswith("https://"):
-        session.mount("https://", PinnedAdapter(_context(connection), connection.server_name))
+        session.mount("https://", PinnedAdapter(ssl_context(connection), connection.server_name))
     if connection.proxy:
         session.proxies = {"http": connection.proxy, "https": connection.proxy}
     return session
@@ -147,7 +147,7 @@ def _is_loopback(server: str) -> bool:
         return host == "localhost"
 
 
-def _context(connection: Connection) -> ssl.SSLContext:
+def ssl_context(connection: Connection) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cadata=connection.ca or None)
     except (ssl.SSLError, ValueError):

@@ -68,6 +68,11 @@ TASKS: dict[str, list[tuple[Options, Options]]] = {
         ({"name": "same", "ports": [{"port": "80"}], "cluster_ip": "None"}, {"check_mode": True}),
         ({"name": "same", "ports": [{"port": 0}]}, {}),
     ],
+    "config_map_info": [({"label_selectors": ["a=b"]}, {}), ({"label_selectors": "a in"}, {})],
+    "namespace_info": [({"name": "default"}, {}), ({"namespace": "x"}, {})],
+    "replication_controller_info": [({}, {}), ({"field_selectors": "a.b=c"}, {})],
+    "secret_info": [({"namespace": "default"}, {}), ({"reveal": "soon"}, {})],
+    "service_info": [({"name": "kubernetes"}, {}), ({"nmae": "x"}, {})],
     "node_info": [({}, {}), ({"label_selectors": "a in"}, {}), ({"name": "none", "field_selectors": []}, {})],
     "pod_info": [
         ({"namespace": "default"}, {}),
