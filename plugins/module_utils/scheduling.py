@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from .client import NODE, POD, SCHEDULING_REVIEW, Client
 from .errors import ClusterError, OptionError, StatusError
+from .fields import quantities, strings, to_api
+from .nodes import TAINTS
 from .podspec import metadata_to_api, spec_to_api
 from .resource import Outcome, definition
+
+#: How the API names a node that cannot be supposed.
+_SUPPOSED = re.compile(r"^spec\.(add|remove|cordon|uncordon)Nodes: (.*)$")
 
 
 def bind(client: Client, namespace: str, name: str, node: str) -> dict[str, t.Any]:
@@ -48,12 +54,72 @@ def bind(client: Client, namespace: str, name: str, node: str) -> dict[str, t.An
     raise ClusterError("pod %s keeps being changed by somebody else" % name)
 
 
+def _supposed(client: Client, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The nodes as the plan shall reckon with them, where that is other than they are."""
+    made: dict[str, t.Any] = {}
+    for option, wire in (
+        ("remove_nodes", "removeNodes"),
+        ("cordon_nodes", "cordonNodes"),
+        ("uncordon_nodes", "uncordonNodes"),
+    ):
+        if params[option]:
+            made[wire] = params[option]
+    if params["add_nodes"]:
+        made["addNodes"] = [
+            node
+            for number, asked in enumerate(params["add_nodes"])
+            for node in _new_nodes(client, asked, "add_nodes[%d]" % number)
+        ]
+    return made
+
+
+def _new_nodes(client: Client, asked: t.Mapping[str, t.Any], where: str) -> list[dict[str, t.Any]]:
+    labels: dict[str, str] = {}
+    spec: dict[str, t.Any] = {}
+    capacity: dict[str, str] = {"pods": "110"}
+    if asked["like"]:
+        model = client.get(NODE, None, asked["like"])
+        if model is None:
+            raise OptionError(where + ".like", "there is no node %s" % asked["like"])
+        labels.update(model["metadata"].get("labels") or {})
+        status = model.get("status") or {}
+        capacity.update(status.get("allocatable") or status.get("capacity") or {})
+        taints = [one for one in (model.get("spec") or {}).get("taints") or [] if not _passing(one)]
+        spec.update({"taints": taints} if taints else {})
+    elif not asked["capacity"]:
+        raise OptionError(where, "a new node needs capacity, or another node that it is like")
+    labels.update(strings(asked["labels"] or {}, where + ".labels"))
+    capacity.update(quantities(asked["capacity"] or {}, where + ".capacity"))
+    spec.update(to_api(TAINTS, asked, where))
+    if asked["count"] < 1:
+        raise OptionError(where + ".count", "must be at least 1")
+    many = asked["count"] > 1
+    names = ["%s-%d" % (asked["name"], n + 1) if many else asked["name"] for n in range(asked["count"])]
+    return [
+        definition(
+            NODE,
+            name,
+            None,
+            {"labels": dict(labels, **{"kubernetes.io/hostname": name})},
+            spec,
+            status={"capacity": capacity, "allocatable": capacity},
+        )
+        for name in names
+    ]
+
+
+def _passing(taint: t.Mapping[str, t.Any]) -> bool:
+    """A taint that says how a node is at the moment, which a new one is not."""
+    return str(taint.get("key", "")).startswith("node.kubernetes.io/")
+
+
 def plan(client: Client, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Where the scheduler would put the pods that the options name or describe. Changes nothing."""
     namespace = params["namespace"]
     asked: dict[str, t.Any]
-    if params["pod"]:
-        asked = {"podNames": [params["pod"]]}
+    names = [params["pod"]] if params["pod"] else params["pods"]
+    if names:
+        asked = {"podNames": names}
     else:
         if params["replicas"] < 1:
             raise OptionError("replicas", "at least one pod must be asked for")
@@ -69,6 +135,7 @@ def plan(client: Client, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
                 for n in range(1, params["replicas"] + 1)
             ]
         }
+    asked.update(_supposed(client, params))
     kind = SCHEDULING_REVIEW
     review = {
         "apiVersion": kind.api_version,
@@ -79,10 +146,17 @@ def plan(client: Client, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     try:
         answer = client.review(kind, namespace, review)
     except StatusError as problem:
-        if problem.code == 404 and params["pod"] and client.get(POD, namespace, params["pod"]) is None:
+        missing = [
+            name for name in names or () if problem.code == 404 and not client.get(POD, namespace, name)
+        ]
+        if missing:
+            option = "pod" if params["pod"] else "pods"
             raise OptionError(
-                "pod", "there is no pod %s in namespace %s" % (params["pod"], namespace)
+                option, "there is no pod %s in namespace %s" % (", ".join(missing), namespace)
             ) from None
+        named = _SUPPOSED.match(problem.said)
+        if problem.code == 400 and named:
+            raise OptionError(named[1] + "_nodes", named[2]) from None
         if problem.code in (404, 405):
             raise OptionError(
                 "state",

@@ -25,14 +25,18 @@ options:
   state:
     description:
       - V(bound) makes sure that the pod O(pod) is bound to the node O(node).
-      - V(planned) returns where the pod O(pod), or O(replicas) pods as described by O(template), would be
-        put.
+      - V(planned) returns where the pod O(pod), the pods O(pods), or O(replicas) pods as described by
+        O(template), would be put.
     type: str
     choices: [bound, planned]
     default: bound
   pod:
     description: Name of a pod that exists.
     type: str
+  pods:
+    description: Names of pods that exist, for O(state=planned).
+    type: list
+    elements: str
   node:
     description: Name of the node. Required if O(state=bound).
     type: str
@@ -44,6 +48,58 @@ options:
     description: How many pods as described by O(template) to place one after the other.
     type: int
     default: 1
+  add_nodes:
+    description: For O(state=planned), nodes to reckon with as if they had joined, ready and empty.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Name of the node, or what its name begins with when there are several.
+        type: str
+        required: true
+      like:
+        description: Name of a node that exists, whose labels, taints and capacity the new one has too.
+        type: str
+      count:
+        description: How many such nodes.
+        type: int
+        default: 1
+      capacity:
+        description: What it offers, quantities by resource, such as V(cpu), V(memory) and V(pods). Needed
+          without O(add_nodes[].like). By default 110 pods.
+        type: dict
+      labels:
+        description: Its labels.
+        type: dict
+      taints:
+        description: What keeps pods away that do not tolerate it.
+        type: list
+        elements: dict
+        suboptions:
+          key:
+            description: Name of the taint.
+            type: str
+            required: true
+          value:
+            description: Value of the taint.
+            type: str
+          effect:
+            description: What it does to pods that do not tolerate it.
+            type: str
+            required: true
+            choices: [NoSchedule, PreferNoSchedule, NoExecute]
+  remove_nodes:
+    description: For O(state=planned), names of nodes to leave out as if they had gone.
+    type: list
+    elements: str
+  cordon_nodes:
+    description: For O(state=planned), names of nodes to reckon with as if they took no new pods.
+    type: list
+    elements: str
+  uncordon_nodes:
+    description: For O(state=planned), names of nodes to reckon with as if they took new pods.
+    type: list
+    elements: str
 seealso:
   - module: navarch.cluster.pod
   - module: navarch.cluster.node_info
@@ -72,6 +128,23 @@ EXAMPLES = r"""
 - name: There is room for all of them
   ansible.builtin.assert:
     that: plan.placements | rejectattr('nodeName') | length == 0
+
+- name: Ask whether two more machines would do, and one less of the old
+  navarch.cluster.schedule:
+    state: planned
+    replicas: 20
+    template:
+      containers:
+        - name: web
+          image: busybox:1.36
+          resources:
+            requests:
+              cpu: 500m
+    add_nodes:
+      - name: new
+        like: node-1
+        count: 2
+    remove_nodes: [node-2]
 """
 
 RETURN = r"""
@@ -125,12 +198,17 @@ import typing as t
 
 from ansible_collections.navarch.cluster.plugins.module_utils import args, podspec
 from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils.fields import argument_spec
+from ansible_collections.navarch.cluster.plugins.module_utils.nodes import TAINTS
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 from ansible_collections.navarch.cluster.plugins.module_utils.scheduling import bind, plan
 
 RULES: args.Spec = {
-    "required_if": [("state", "bound", ["pod", "node"]), ("state", "planned", ["pod", "template"], True)],
-    "mutually_exclusive": [("pod", "template")],
+    "required_if": [
+        ("state", "bound", ["pod", "node"]),
+        ("state", "planned", ["pod", "pods", "template"], True),
+    ],
+    "mutually_exclusive": [("pod", "pods", "template")],
 }
 
 
@@ -141,6 +219,22 @@ def spec() -> args.Spec:
         "node": {"type": "str"},
         "namespace": {"type": "str", "default": "default"},
         "replicas": {"type": "int", "default": 1},
+        "pods": {"type": "list", "elements": "str"},
+        "add_nodes": {
+            "type": "list",
+            "elements": "dict",
+            "options": dict(
+                argument_spec(TAINTS),
+                name={"type": "str", "required": True},
+                like={"type": "str"},
+                count={"type": "int", "default": 1},
+                capacity={"type": "dict"},
+                labels={"type": "dict"},
+            ),
+        },
+        "remove_nodes": {"type": "list", "elements": "str"},
+        "cordon_nodes": {"type": "list", "elements": "str"},
+        "uncordon_nodes": {"type": "list", "elements": "str"},
     }
     return args.merge(podspec.template_spec(), own)
 

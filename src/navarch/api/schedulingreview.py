@@ -9,12 +9,13 @@ from typing import Annotated
 from navarch.api.errors import FieldError, required
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object
+from navarch.api.node import Node
 from navarch.api.pod import Pod
 from navarch.api.scheme import Kind, Strategy
 
 
 class SchedulingReviewSpec(Struct):
-    """The pods in question, in the order they would be scheduled."""
+    """The pods in question, in the order they would be scheduled, and how the cluster is other than now."""
 
     pods: Annotated[
         list[Pod] | None,
@@ -23,6 +24,22 @@ class SchedulingReviewSpec(Struct):
     pod_names: Annotated[
         list[str] | None, wire(2, "Names of pods that exist in the namespace.", list_type="atomic")
     ] = field("podNames", None)
+    add_nodes: Annotated[
+        list[Node] | None,
+        wire(3, "Nodes to reckon with as if they had joined, ready and empty.", list_type="atomic"),
+    ] = field("addNodes", None)
+    remove_nodes: Annotated[
+        list[str] | None,
+        wire(4, "Names of nodes to leave out as if they had gone.", list_type="atomic"),
+    ] = field("removeNodes", None)
+    cordon_nodes: Annotated[
+        list[str] | None,
+        wire(5, "Names of nodes to treat as unschedulable.", list_type="atomic"),
+    ] = field("cordonNodes", None)
+    uncordon_nodes: Annotated[
+        list[str] | None,
+        wire(6, "Names of nodes to treat as schedulable.", list_type="atomic"),
+    ] = field("uncordonNodes", None)
 
 
 class NodeVerdict(Struct):

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Answers a SchedulingReview: where pods would go on the cluster as it is, and why not elsewhere. Changes
-nothing."""
+"""Answers a SchedulingReview: where pods would go on the cluster as it is or with other nodes, and why not
+elsewhere. Changes nothing."""
 
 from __future__ import annotations
 
 import msgspec
 
 from navarch.api.errors import bad_request
+from navarch.api.node import NODE
 from navarch.api.pod import POD, Pod
 from navarch.api.schedulingreview import (
     NodeVerdict,
     Placement,
     SchedulingReview,
+    SchedulingReviewSpec,
     SchedulingReviewStatus,
 )
 from navarch.client.base import Client
@@ -19,13 +21,13 @@ from navarch.scheduler.evaluator import Evaluator
 from navarch.scheduler.scheduler import Scheduler
 from navarch.scheduler.shape import Shape, Shapes
 from navarch.scheduler.snapshot import Snapshot
-from navarch.scheduler.views import PodRow
+from navarch.scheduler.views import NodeRow, PodRow
 
 
 async def review(scheduler: Scheduler, client: Client, request: SchedulingReview) -> SchedulingReview:
     """The request with its status filled. Pods are placed one after another, each seeing those before it.
 
-    Raises StatusError: 400 when no pod is named, 404 for a pod that does not exist.
+    Raises StatusError: 400 when no pod is named or a node is named wrongly, 404 for a pod that is not there.
     """
     spec = request.spec
     namespace = request.metadata.namespace or "default"
@@ -35,6 +37,7 @@ async def review(scheduler: Scheduler, client: Client, request: SchedulingReview
     if not pods:
         raise bad_request("spec.pods or spec.podNames must name at least one pod")
     snapshot = scheduler.snapshot.copy()
+    _suppose(spec, snapshot)
     evaluator = Evaluator(snapshot)
     shapes = Shapes()
     placements = []
@@ -44,6 +47,33 @@ async def review(scheduler: Scheduler, client: Client, request: SchedulingReview
             _place(pod, shapes.of(row, node_name=row.spec.node_name or ""), snapshot, evaluator)
         )
     return msgspec.structs.replace(request, status=SchedulingReviewStatus(placements=placements))
+
+
+def _suppose(spec: SchedulingReviewSpec, snapshot: Snapshot) -> None:
+    """Adds to the snapshot, takes from it and cordons what the request says."""
+    for node in spec.add_nodes or ():
+        name = node.metadata.name
+        if not name or _there(snapshot, name):
+            raise bad_request(f"spec.addNodes: a new node needs a name of its own, not {name!r}")
+        snapshot.set_node(msgspec.json.decode(NODE.encode(NODE.strategy.default(node)), type=NodeRow))
+    named = (
+        ("removeNodes", spec.remove_nodes),
+        ("cordonNodes", spec.cordon_nodes),
+        ("uncordonNodes", spec.uncordon_nodes),
+    )
+    for field, names in named:
+        for name in names or ():
+            if not _there(snapshot, name):
+                raise bad_request(f"spec.{field}: there is no node {name}")
+            if field == "removeNodes":
+                snapshot.remove_node(name)
+            else:
+                snapshot.set_schedulable(name, field == "uncordonNodes")
+
+
+def _there(snapshot: Snapshot, name: str) -> bool:
+    row = snapshot.index.get(name)
+    return row is not None and bool(snapshot.exists[row])
 
 
 def _place(pod: Pod, shape: Shape, snapshot: Snapshot, evaluator: Evaluator) -> Placement:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +25,7 @@ Floats = NDArray[np.float64]
 Rows = Any  # an index array or a slice: what numpy takes as an index
 
 CPU, MEMORY, PODS = 0, 1, 2
+_CORDONED = "node.kubernetes.io/unschedulable"
 _FIRST_ROWS = 64
 _LOG_LIMIT = 65_536
 _ARRAYS = ("allocatable", "used", "counted", "inverse", "exists", "unschedulable", "taint_set")
@@ -141,6 +143,16 @@ class Snapshot:
         self.labels[row] = node.metadata.labels or {}
         self.node_version += 1
         return True
+
+    def set_schedulable(self, name: str, schedulable: bool) -> None:
+        """Cordon or uncordon a node. The taint that says the same goes with the mark."""
+        row = self.index[name]
+        node = self._views[row]
+        if node is None:
+            return
+        taints = [taint for taint in node.spec.taints or () if taint.key != _CORDONED]
+        spec = msgspec.structs.replace(node.spec, unschedulable=not schedulable, taints=taints)
+        self.set_node(msgspec.structs.replace(node, spec=spec))
 
     def remove_node(self, name: str) -> None:
         """The node is gone; what runs on it stays accounted until its pods are gone too."""

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans: where pods would go on the cluster as it is, or with other nodes, and why not elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Result = dict[str, Any]
+Direct = Callable[..., Result]
+NAMES = ["sim-0", "sim-1", "sim-2"]
+TEMPLATE = {
+    "containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "20"}}}],
+}
+
+
+def places(result: Result) -> list[str]:
+    assert not result.get("failed"), result["msg"]
+    assert not result["changed"]
+    return [placement["nodeName"] for placement in result["placements"]]
+
+
+def test_plans_with_other_nodes(direct: Direct) -> None:
+    def planned(replicas: int = 1, **options: Any) -> Result:
+        return direct("schedule", state="planned", template=TEMPLATE, replicas=replicas, **options)
+
+    assert sorted(places(planned(4))) == ["", *NAMES]
+    assert sorted(places(planned(5, add_nodes=[{"name": "new", "like": "sim-0", "count": 2}]))) == [
+        "new-1",
+        "new-2",
+        *NAMES,
+    ]
+    assert sorted(places(planned(2, remove_nodes=["sim-0"], cordon_nodes=["sim-1"]))) == ["", "sim-2"]
+    tainted = {"name": "big", "capacity": {"cpu": 64, "memory": "1Ti"}}
+    tainted["taints"] = [{"key": "a", "effect": "NoSchedule"}]
+    verdicts = planned(1, add_nodes=[tainted], cordon_nodes=NAMES)["placements"][0]
+    reasons = {node["name"]: node["reasons"] for node in verdicts["nodes"]}
+    assert reasons == {
+        "big": ["node(s) had untolerated taint {a: }"],
+        **{name: ["node(s) were unschedulable"] for name in NAMES},
+    }
+    assert verdicts["message"].startswith("0/4 nodes are available")
+    assert places(planned(1)) != [""]
+
+
+def test_a_cordoned_node_can_be_reckoned_with(direct: Direct) -> None:
+    for name in NAMES:
+        direct("node", name=name, schedulable=False)
+    none = direct("schedule", state="planned", template=TEMPLATE)
+    one = direct("schedule", state="planned", template=TEMPLATE, uncordon_nodes=["sim-1"])
+    for name in NAMES:
+        direct("node", name=name, schedulable=True)
+    assert [places(none), places(one)] == [[""], ["sim-1"]]
+
+
+def test_pods_that_exist(direct: Direct) -> None:
+    containers = [{"name": "c", "image": "i"}]
+    for name in ("one", "two"):
+        direct("pod", name=name, containers=containers, scheduler_name="nobody")
+    both = direct("schedule", state="planned", pods=["one", "two"], remove_nodes=["sim-0", "sim-2"])
+    missing = direct("schedule", state="planned", pods=["one", "three"])
+    for name in ("one", "two"):
+        direct("pod", name=name, state="absent", delete_grace_period=0)
+    assert places(both) == ["sim-1", "sim-1"]
+    assert missing["msg"] == "pods: there is no pod three in namespace default"
+
+
+def test_wrong_nodes(direct: Direct) -> None:
+    for options, said in (
+        ({"cordon_nodes": ["x"]}, "cordon_nodes: there is no node x"),
+        ({"remove_nodes": ["x"]}, "remove_nodes: there is no node x"),
+        ({"add_nodes": [{"name": "x", "like": "none"}]}, "add_nodes[0].like: there is no node none"),
+        ({"add_nodes": [{"name": "x"}]}, "add_nodes[0]: a new node needs capacity"),
+        ({"add_nodes": [{"name": "x", "capacity": {"cpu": "much"}}]}, "add_nodes[0].capacity.cpu: 'much'"),
+        (
+            {"add_nodes": [{"name": "sim-0", "like": "sim-0"}]},
+            "add_nodes: a new node needs a name of its own",
+        ),
+    ):
+        result = direct("schedule", state="planned", template=TEMPLATE, **options)
+        assert result["failed"]
+        assert result["msg"].startswith(said)
