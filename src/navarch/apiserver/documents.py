@@ -10,6 +10,7 @@ import msgspec
 
 from navarch.api import errors
 from navarch.apiserver import negotiate, streams
+from navarch.apiserver.backup import Backup
 from navarch.apiserver.discovery import Discovery
 from navarch.apiserver.exchange import Exchange, Reply
 from navarch.apiserver.metrics import Requests, exposition
@@ -20,7 +21,8 @@ _V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
 
 class Documents:
-    def __init__(self, registry: Registry, metrics: Requests) -> None:
+    def __init__(self, registry: Registry, metrics: Requests, backup: Backup | None = None) -> None:
+        self._backup = backup
         self._scheme = registry.scheme
         self._discovery = Discovery(registry.scheme)
         self._metrics = metrics
@@ -43,6 +45,8 @@ class Documents:
             case ["metrics"]:
                 body, content_type = exposition(self._metrics)
                 return x.reply(200, body, content_type)
+            case ["navarch", "v1", "backup"] if self._backup is not None:
+                return await self._backup.answer(x)
             case ["api"] | ["apis"]:
                 return self._groups(x, parts[0])
             case ["api", version]:

@@ -21,6 +21,7 @@ from navarch.apiserver import authz, route
 from navarch.apiserver.authn import Authenticator, TokenMethod, impersonation
 from navarch.apiserver.authz import Attributes, Authorizer
 from navarch.apiserver.authz.roles import MASTERS
+from navarch.apiserver.backup import Backup
 from navarch.apiserver.connection import IDLE_SECONDS, WebServer
 from navarch.apiserver.documents import Documents
 from navarch.apiserver.exchange import Exchange, Reply, head
@@ -57,9 +58,10 @@ class ApiServer:
         tokens: Sequence[TokenMethod] = (),
         authorizer: Authorizer,
         kubelet_tls: ssl.SSLContext | None = None,
+        backup: Backup | None = None,
     ) -> None:
         """tls: server context that verifies client certificates. kubelet_tls: how the master shows itself to
-        kubelets.
+        kubelets. backup: how the store is copied.
         """
         self._registry = registry
         self._scheme = registry.scheme
@@ -67,7 +69,7 @@ class ApiServer:
         self._authorizer = authorizer
         self._authenticator = Authenticator(tokens)
         self.metrics = Requests()
-        self._documents = Documents(registry, self.metrics)
+        self._documents = Documents(registry, self.metrics, backup)
         self._watches = Watches(registry, self.metrics)
         self._nodes = Nodes(registry, kubelet_tls)
         verbs = Verbs(registry, self._may)

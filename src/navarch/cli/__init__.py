@@ -17,6 +17,8 @@ COMMANDS = {
     "kubelet": "run the agent of a node",
     "pki": "make and renew the cluster's certificates",
     "token": "manage the tokens that nodes join with",
+    "backup": "write the store and the keys of a running cluster into one archive",
+    "restore": "put the store and the keys of such an archive back",
 }
 
 

@@ -13,6 +13,7 @@ import gc
 import importlib
 import ipaddress
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Coroutine, Mapping
@@ -30,6 +31,7 @@ from navarch.apiserver.authz import Union
 from navarch.apiserver.authz.node import NodeAuthorizer
 from navarch.apiserver.authz.pods import PodsOfNodes
 from navarch.apiserver.authz.roles import Roles
+from navarch.apiserver.backup import Backup
 from navarch.apiserver.server import ApiServer
 from navarch.apiserver.tokens import Issuer, Signer
 from navarch.client.local import LocalClient
@@ -115,6 +117,7 @@ class ControlPlane:
             kubelet_tls=settings.kubelet_tls,
             tokens=tokens,
             authorizer=authorizer,
+            backup=Backup(self._store, os.path.dirname(os.path.abspath(settings.store))),
         )
         await server.start(sock)
         self._start_parts(registry)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`navarch pki init`: the files a master needs, made where they are missing and renewed before they expire.
-Idempotent.
+"""`navarch pki init|issue`: the files a master needs, made where they are missing, renewed before they end.
+Idempotent, but for what is asked to be made anew.
 """
 
 from __future__ import annotations
@@ -9,13 +9,19 @@ import argparse
 import ipaddress
 import json
 import os
+import re
 from datetime import UTC, datetime, timedelta
 
 from navarch import pki
 from navarch.cli import Failure
 
-#: A certificate that ends within this time is made anew.
-RENEW = timedelta(days=30)
+#: A certificate that ends within this time is made anew, unless --renew-within says otherwise.
+RENEW = "30d"
+_DAYS = re.compile(r"([1-9][0-9]{0,3})d")
+
+#: What `issue` may call its files.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
+_OURS = ("ca", "apiserver", "kubelet-client", "admin", "sa")
 
 #: Names by which pods and the master's own host reach the API server.
 _STANDARD = (
@@ -47,23 +53,69 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--kubeconfig-dir", metavar="DIR", help="where admin.conf goes (default: the folder above DIR)"
     )
     init.add_argument("--server", metavar="URL", help="URL in admin.conf (https://NAME:6443)")
-    init.add_argument("--check", action="store_true", help="say what would be made, and write nothing")
+    init.add_argument(
+        "--renew-within",
+        metavar="DAYS",
+        default=RENEW,
+        help=f"renew what ends within this time ({RENEW})",
+    )
+    init.add_argument(
+        "--renew",
+        action="store_true",
+        help="renew all certificates that the CA signed, however long they last",
+    )
+    init.add_argument(
+        "--new-ca",
+        action="store_true",
+        help="make a new CA (the old one stays as ca.crt.old, ca.key.old) and all that it signs",
+    )
+    leaf = actions.add_parser(
+        "issue", help="have the CA sign a server's certificate, unless there is a good one"
+    )
+    leaf.add_argument(
+        "--dir", required=True, metavar="DIR", help="folder of the CA; the certificate goes there"
+    )
+    leaf.add_argument("--name", required=True, metavar="NAME", help="its files' name, and its common name")
+    leaf.add_argument(
+        "--san", action="append", required=True, metavar="X", help="name or address of the server"
+    )
+    leaf.add_argument("--renew-within", metavar="DAYS", default=RENEW, help=f"as for init ({RENEW})")
+    for sub in (init, leaf):
+        sub.add_argument("--check", action="store_true", help="say what would be made, and write nothing")
 
 
 def run(options: argparse.Namespace) -> int:
+    days = _DAYS.fullmatch(options.renew_within)
+    if days is None:
+        raise Failure(f"--renew-within: {options.renew_within!r} is no number of days such as 30d", 2)
+    folder = _Folder(options.dir, write=not options.check)
+    folder.renew_within = timedelta(days=int(days[1]))
     try:
-        options.san.append(str(ipaddress.ip_network(options.service_cidr)[1]))
-    except (ValueError, IndexError) as error:
-        raise Failure(f"--service-cidr: {error}", 2) from None
-    made = _Folder(options.dir, write=not options.check)
-    try:
-        init(made, options)
+        if options.action == "init":
+            folder.renew_all = options.renew
+            try:
+                options.san.append(str(ipaddress.ip_network(options.service_cidr)[1]))
+            except (ValueError, IndexError) as error:
+                raise Failure(f"--service-cidr: {error}", 2) from None
+            init(folder, options)
+        else:
+            issue(folder, options)
     except OSError as error:
         raise Failure(f"cannot write {error.filename or options.dir}: {error.strerror}") from None
     except pki.PkiError as error:
         raise Failure(f"{options.dir}: {error}") from None
-    print(json.dumps({"changed": bool(made.names), "made": made.names}))
+    print(json.dumps({"changed": bool(folder.names), "made": folder.names}))
     return 0
+
+
+def issue(folder: _Folder, options: argparse.Namespace) -> None:
+    """A server's certificate beside the CA's."""
+    if not _NAME.fullmatch(options.name) or options.name in _OURS:
+        raise Failure(f"--name: {options.name!r} cannot name a certificate's files here", 2)
+    ca = folder.pair("ca")
+    if ca is None:
+        raise Failure(f"--dir: {options.dir} holds no ca.crt with ca.key", 2)
+    _leaf(folder, ca, options.name, options.name, names=options.san, usages=["server auth"])
 
 
 class _Folder:
@@ -72,6 +124,8 @@ class _Folder:
     def __init__(self, path: str, *, write: bool) -> None:
         self.path = path
         self.names: list[str] = []
+        self.renew_within = timedelta()
+        self.renew_all = False
         self._write = write
         self._memory: dict[str, bytes] = {}
 
@@ -107,7 +161,10 @@ def init(folder: _Folder, options: argparse.Namespace) -> None:
         raise pki.PkiError(
             "ca.crt is here without ca.key; bring the key, or move ca.crt away to make a new CA"
         )
-    if ca is None or _ends(ca):
+    if ca is not None and options.new_ca:
+        folder.put("ca.key.old", ca.key, 0o600)
+        folder.put("ca.crt.old", ca.certificate, 0o644)
+    if ca is None or options.new_ca or _ends(ca, folder.renew_within):
         ca = pki.make_ca()
         folder.put_pair("ca", ca)
     names = list(dict.fromkeys([options.master_name, *options.san, *_STANDARD]))
@@ -141,7 +198,12 @@ def _leaf(
 ) -> pki.Pair:
     """The pair as it is, when it is good; else a new one."""
     pair = folder.pair(name)
-    if pair is not None and not _ends(pair) and pki.issued_by(pair.certificate, ca.certificate):
+    if (
+        pair is not None
+        and not folder.renew_all
+        and not _ends(pair, folder.renew_within)
+        and pki.issued_by(pair.certificate, ca.certificate)
+    ):
         facts = pki.inspect(pair.certificate)
         if facts.names.issuperset(names or ()) and set(facts.organizations) == set(organizations or ()):
             return pair
@@ -156,8 +218,8 @@ def _leaf(
     return pair
 
 
-def _ends(pair: pki.Pair) -> bool:
+def _ends(pair: pki.Pair, within: timedelta) -> bool:
     """Whether the certificate ends soon, or is not its key's."""
-    if pki.inspect(pair.certificate).not_after - datetime.now(UTC) < RENEW:
+    if pki.inspect(pair.certificate).not_after - datetime.now(UTC) < within:
         return True
     return not pki.belongs(pair.certificate, pair.key)

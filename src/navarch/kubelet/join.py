@@ -35,11 +35,10 @@ CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
 SERVING_SIGNER = "kubernetes.io/kubelet-serving"
 #: A certificate with less than this share of its time left is renewed.
 _RENEW_AT = 0.25
-_LIFETIME_DAYS = 365
 _PATIENCE = 60.0
 
-#: Seconds between looks whether a certificate has to be renewed, and after a failure.
-_LOOK_EVERY, _AGAIN = 3600.0, 30.0
+#: Seconds between looks whether a certificate has to be renewed, at most and at least, and after a failure.
+_LOOK_EVERY, _HASTE, _AGAIN = 3600.0, 5.0, 30.0
 
 
 class JoinError(Exception):
@@ -50,12 +49,22 @@ def user_name(node: str) -> str:
     return f"system:node:{node}"
 
 
-def seconds_left(certificate: bytes) -> float:
+def seconds_left(certificate: bytes, at: datetime | None = None) -> float:
     """Until a certificate ends; 0 for one that cannot be read."""
     try:
-        return max(0.0, (keys.not_after(certificate) - datetime.now(UTC)).total_seconds())
+        _, ends = keys.validity(certificate)
     except keys.KeyFailure:
         return 0.0
+    return max(0.0, (ends - (at or datetime.now(UTC))).total_seconds())
+
+
+def seconds_to_renewal(certificate: bytes, at: datetime | None = None) -> float:
+    """Until a certificate is to be renewed, however long it was made for; 0 when it is time."""
+    try:
+        begins, ends = keys.validity(certificate)
+    except keys.KeyFailure:
+        return 0.0
+    return max(0.0, seconds_left(certificate, at) - (ends - begins).total_seconds() * _RENEW_AT)
 
 
 async def sign(client: Client, signer: str, usage: str, request: bytes) -> bytes:
@@ -176,7 +185,7 @@ async def ensure_serving(
     wanted = "\n".join(sorted(names))
     if not force and certificate_file.exists() and key_file.exists():
         same = names_file.exists() and names_file.read_text() == wanted
-        if same and seconds_left(certificate_file.read_bytes()) > _LIFETIME_DAYS * 86400 * _RENEW_AT:
+        if same and seconds_to_renewal(certificate_file.read_bytes()) > 0:
             return
     key, request = await keys.request(user_name(config.node_name), ["system:nodes"], names)
     certificate = await sign(client, SERVING_SIGNER, "server auth", request)
@@ -197,23 +206,23 @@ async def keep_fresh(
 
     renewed: load what is new; moved: set when the names changed.
     """
-    pause = _LOOK_EVERY
+    pause = _until_next_look(config)
     while True:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause * random.uniform(0.8, 1.2)):
+            async with asyncio.timeout(pause * random.uniform(0.8, 1.0)):
                 await moved.wait()
         moved.clear()
-        pause = _LOOK_EVERY
         try:
             connection = kubeconfig.load(config.kubeconfig)
-            left = seconds_left(connection.certificate) if connection.certificate else float("inf")
-            if left < _LIFETIME_DAYS * 86400 * _RENEW_AT:
+            if connection.certificate and seconds_to_renewal(connection.certificate) == 0:
                 await renew_client(config, client, connection)
+                log.info("renewed the client certificate")
                 renewed()
             if serving_files(config)[0].exists():
                 before = serving_files(config)[0].read_bytes()
                 await ensure_serving(config, client, names())
                 if serving_files(config)[0].read_bytes() != before:
+                    log.info("renewed the serving certificate")
                     renewed()
         except (
             StatusError,
@@ -225,6 +234,19 @@ async def keep_fresh(
         ) as error:
             log.warning("renewing certificates: %s", error)
             pause = _AGAIN
+        else:
+            pause = _until_next_look(config)
+
+
+def _until_next_look(config: KubeletConfig) -> float:
+    """Seconds until the earlier of the two renewals, within bounds."""
+    waits = [_LOOK_EVERY]
+    try:
+        waits.append(seconds_to_renewal(kubeconfig.load(config.kubeconfig).certificate))
+        waits.append(seconds_to_renewal(serving_files(config)[0].read_bytes()))
+    except (kubeconfig.KubeconfigError, OSError):
+        pass
+    return max(min(waits), _HASTE)
 
 
 def write(path: Path, data: bytes) -> None:

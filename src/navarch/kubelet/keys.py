@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A new key and a signing request for it, made in a process of its own, and when a certificate ends.
+"""A new key and a signing request for it, made in a process of its own, and how long a certificate is good.
 
 The cryptography library takes 10 MB that a kubelet needs for some milliseconds a year; hence `python -m
-navarch.kubelet.keys` (JSON in, JSON out), and reading the one date by hand.
+navarch.kubelet.keys` (JSON in, JSON out), and reading the two dates by hand.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ async def request(
     return made["key"].encode(), made["request"].encode()
 
 
-def not_after(pem: bytes) -> datetime:
-    """When a certificate (the first of a PEM text) ends.
+def validity(pem: bytes) -> tuple[datetime, datetime]:
+    """From when until when a certificate (the first of a PEM text) is good.
 
     RFC 5280, TBSCertificate.validity. Raises KeyFailure.
     """
@@ -55,13 +55,18 @@ def not_after(pem: bytes) -> datetime:
             at = after
         for _ in range(3):  # serial number, signature algorithm, issuer
             _, _, at = _element(fields, at)
-        _, validity, _ = _element(fields, at)
-        _, _, second = _element(validity, 0)
-        tag, value, _ = _element(validity, second)
-        form = "%y%m%d%H%M%SZ" if tag == _UTC_TIME else "%Y%m%d%H%M%SZ"
-        return datetime.strptime(value.decode("ascii"), form).replace(tzinfo=UTC)
+        _, span, _ = _element(fields, at)
+        tag, value, second = _element(span, 0)
+        begins = _time(tag, value)
+        tag, value, _ = _element(span, second)
+        return begins, _time(tag, value)
     except (ValueError, IndexError) as error:
         raise KeyFailure(f"not a certificate: {error}") from None
+
+
+def _time(tag: int, value: bytes) -> datetime:
+    form = "%y%m%d%H%M%SZ" if tag == _UTC_TIME else "%Y%m%d%H%M%SZ"
+    return datetime.strptime(value.decode("ascii"), form).replace(tzinfo=UTC)
 
 
 def _element(data: bytes, at: int) -> tuple[int, bytes, int]:

@@ -195,6 +195,62 @@ def backup(conn: sqlite3.Connection, path: str, *, bump: int = BACKUP_BUMP) -> N
     _sync_directory(os.path.dirname(os.path.abspath(path)))
 
 
+def restore(copy: str, path: str) -> None:
+    """Put a backup, at `copy` in the same folder, in the place of the store at `path`, whose `Lock` the
+    caller holds. What was there stays as PATH.before-restore. Raises Unavailable when the copy is none of
+    ours.
+
+    Revisions go on far above what either ever gave out.
+    """
+    newest = 0
+    if os.path.exists(path):
+        try:
+            newest = _newest(path)
+        except sqlite3.DatabaseError:
+            # It is broken, which may be why it is replaced; the copy's own distance has to do.
+            newest = 0
+    try:
+        conn = connect(copy)
+        try:
+            if _pragma(conn, "application_id") != APPLICATION:
+                raise Unavailable(f"{copy} is no backup of a store")
+            broken = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if broken != "ok":
+                raise Unavailable(f"the store in the backup is damaged: {broken}")
+            conn.execute(
+                "UPDATE meta SET value = max(value, ?) WHERE name = 'reserved'", (newest + BACKUP_BUMP,)
+            )
+        finally:
+            conn.close()
+    except sqlite3.DatabaseError as exc:
+        raise Unavailable(f"{copy} is no backup of a store: {exc}") from exc
+    for part in ("-wal", "-shm"):
+        if os.path.exists(path + part):
+            os.unlink(path + part)
+    if os.path.exists(path):
+        before = f"{path}.before-restore"
+        if os.path.exists(before):
+            os.unlink(before)
+        os.link(path, before)
+    os.replace(copy, path)
+    _sync_directory(os.path.dirname(os.path.abspath(path)))
+
+
+def _newest(path: str) -> int:
+    """The highest revision that a store may have given out; its write-ahead log is taken in."""
+    conn = connect(path)
+    try:
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return int(
+            conn.execute(
+                "SELECT max(value, (SELECT coalesce(max(revision), 0) FROM log)) FROM meta"
+                " WHERE name = 'reserved'"
+            ).fetchone()[0]
+        )
+    finally:
+        conn.close()
+
+
 def _sync_directory(path: str) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -108,3 +108,51 @@ def test_requests_are_signed_for_what_they_ask(tmp_path: Path) -> None:
     assert not pki.issued_by(certificate, pki.make_ca().certificate)
     with pytest.raises(pki.PkiError):
         pki.read_request(b"nonsense")
+
+
+def test_what_is_asked_for_is_renewed_and_the_authority_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init(capsys, tmp_path)
+    authority = (tmp_path / "pki/ca.crt").read_bytes()
+    leaves = [
+        f"{name}.{kind}" for name in ("apiserver", "kubelet-client", "admin") for kind in ("key", "crt")
+    ]
+    assert init(capsys, tmp_path, "--renew") == [*leaves, "admin.conf"]
+    assert init(capsys, tmp_path, "--renew-within", "360d") == []
+    assert init(capsys, tmp_path, "--renew-within", "366d") == [*leaves, "admin.conf"]
+    assert (tmp_path / "pki/ca.crt").read_bytes() == authority
+
+
+def test_a_new_authority_signs_everything_anew_and_the_old_one_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init(capsys, tmp_path)
+    folder = tmp_path / "pki"
+    old = {name: (folder / name).read_bytes() for name in ("ca.crt", "ca.key", "sa.key")}
+    made = init(capsys, tmp_path, "--new-ca")
+    assert {"ca.crt", "ca.crt.old", "apiserver.crt", "admin.conf"} <= set(made)
+    assert "sa.key" not in made
+    assert (folder / "ca.crt.old").read_bytes() == old["ca.crt"]
+    assert (folder / "ca.key.old").read_bytes() == old["ca.key"]
+    assert stat.S_IMODE((folder / "ca.key.old").stat().st_mode) == 0o600
+    for name in ("apiserver", "kubelet-client", "admin"):
+        assert pki.issued_by((folder / f"{name}.crt").read_bytes(), (folder / "ca.crt").read_bytes())
+    assert init(capsys, tmp_path) == []
+
+
+def test_a_servers_certificate_is_issued_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    init(capsys, tmp_path)
+    words = ["pki", "issue", "--dir", str(tmp_path / "pki"), "--name", "registry-n1"]
+    for more, made in (
+        (["--san", "10.0.0.1", "--check"], True), (["--san", "10.0.0.1"], True),
+        (["--san", "10.0.0.1"], False), (["--san", "10.0.0.1", "--san", "registry"], True),
+    ):  # fmt: skip
+        assert main([*words, *more]) == 0
+        assert json.loads(capsys.readouterr().out)["changed"] == made
+    facts = pki.inspect((tmp_path / "pki/registry-n1.crt").read_bytes())
+    assert facts.names == {"10.0.0.1", "registry"}
+    assert main(["pki", "issue", "--dir", str(tmp_path / "pki"), "--name", "ca", "--san", "x"]) == 2
+    assert "--name" in capsys.readouterr().err
+    assert main(["pki", "init", "--dir", "x", "--master-name", "m", "--renew-within", "soon"]) == 2
+    assert "--renew-within" in capsys.readouterr().err

@@ -90,13 +90,15 @@ def test_kubelets_of_one_engine_own_different_containers() -> None:
     assert one.owner == config.parse({"nodeName": "a", "dataDir": "/var/lib/one/"}).owner
 
 
-def test_the_end_of_a_certificate_is_read_as_the_library_reads_it() -> None:
+def test_the_time_of_a_certificate_is_read_as_the_library_reads_it() -> None:
     ca = pki.make_ca()
     made = pki.issue(ca, "x", usages=["client auth"])
-    assert keys.not_after(made.certificate) == pki.inspect(made.certificate).not_after.replace(microsecond=0)
-    assert keys.not_after(ca.certificate) - datetime.now(UTC) > timedelta(days=3000)
+    begins, ends = keys.validity(made.certificate)
+    assert ends == pki.inspect(made.certificate).not_after.replace(microsecond=0)
+    assert timedelta(0) < datetime.now(UTC) - begins < timedelta(minutes=10)
+    assert keys.validity(ca.certificate)[1] - datetime.now(UTC) > timedelta(days=3000)
     with pytest.raises(keys.KeyFailure):
-        keys.not_after(b"nothing")
+        keys.validity(b"nothing")
 
 
 async def test_a_key_and_its_request_belong_together() -> None:

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`navarch restore`: put the store and the keys of a backup back in their places, where no master runs."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import tarfile
+from pathlib import Path
+
+from navarch import pki
+from navarch.cli import Failure
+from navarch.cli.backup import FORM, MANIFEST, PKI, STORE
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--archive", metavar="FILE", required=True, help="what `navarch backup` wrote")
+    parser.add_argument(
+        "--data-dir", metavar="DIR", default="/var/lib/navarch/master", help="the master's folder"
+    )
+    parser.add_argument(
+        "--pki-dir", metavar="DIR", default="/etc/navarch/pki", help="keys and certificates of the cluster"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="say whether the archive is whole, and write nothing"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    try:
+        with tarfile.open(options.archive, "r:gz") as tar:
+            manifest = _manifest(tar)
+            if options.check:
+                for name, digest in manifest["sha256"].items():
+                    _verify(tar, name, digest, None)
+            else:
+                _restore(tar, manifest["sha256"], Path(options.data_dir), Path(options.pki_dir))
+    except (tarfile.TarError, EOFError) as error:
+        raise Failure(f"--archive: {options.archive} is no backup, or not whole: {error}", 2) from None
+    except OSError as error:
+        raise Failure(f"{error.filename or options.archive}: {error.strerror or error}", 2) from None
+    print(
+        json.dumps({"made": manifest["made"], "navarch": manifest["navarch"], "restored": not options.check})
+    )
+    return 0
+
+
+def _manifest(tar: tarfile.TarFile) -> dict[str, dict[str, str]]:
+    """Raises Failure when the archive is not one of ours."""
+    try:
+        file = tar.extractfile(MANIFEST)
+        document = json.loads(file.read(1 << 20)) if file is not None else {}
+        names = document["sha256"]
+        known = document["form"] == FORM and STORE in names and document["made"] and document["navarch"]
+    except (KeyError, ValueError, TypeError):
+        known = False
+    if not known:
+        raise Failure(f"--archive: {tar.name!s} is no backup of this program", 2)
+    for name in names:
+        if name != STORE and (not name.startswith(f"{PKI}/") or "/" in name[len(PKI) + 1 :] or ".." in name):
+            raise Failure(f"--archive: {tar.name!s} holds {name!r}, which belongs in no backup", 2)
+    found: dict[str, dict[str, str]] = document
+    return found
+
+
+def _verify(tar: tarfile.TarFile, name: str, digest: str, target: Path | None) -> None:
+    """Read a member to its end, into a file of mode 0600 when there is one. Raises Failure."""
+    try:
+        file = tar.extractfile(name)
+    except KeyError:
+        file = None
+    if file is None:
+        raise Failure(f"--archive: {name} is missing in it", 2)
+    seen = hashlib.sha256()
+    out = None
+    if target is not None:
+        target.unlink(missing_ok=True)
+        out = os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    try:
+        while portion := file.read(1 << 20):
+            seen.update(portion)
+            if out is not None:
+                out.write(portion)
+        if out is not None:
+            out.flush()
+            os.fsync(out.fileno())
+    finally:
+        if out is not None:
+            out.close()
+    if seen.hexdigest() != digest:
+        raise Failure(f"--archive: {name} in it is damaged", 2)
+
+
+def _restore(tar: tarfile.TarFile, members: dict[str, str], data: Path, keys: Path) -> None:
+    """Everything is read and checked before anything is put in its place; the store comes last."""
+    from navarch.store import sqlite_file
+    from navarch.store.base import Unavailable
+
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys.mkdir(parents=True, exist_ok=True, mode=0o755)
+    place, copy = data / "store.db", data / ".restore.db"
+    try:
+        lock = sqlite_file.Lock(str(place))
+    except Unavailable as error:
+        raise Failure(f"the master must be stopped: {error}") from None
+    try:
+        secrets: dict[str, bytes] = {}
+        for name, digest in members.items():
+            target = copy if name == STORE else keys / f".restore.{name[len(PKI) + 1 :]}"
+            _verify(tar, name, digest, target)
+            if name != STORE:
+                secrets[name[len(PKI) + 1 :]] = target.read_bytes()
+                target.unlink()
+        for name, content in secrets.items():
+            private = name.endswith((".key", ".old"))
+            pki.write_file(str(keys / name), content, 0o600 if private else 0o644)
+        sqlite_file.restore(str(copy), str(place))
+    except Unavailable as error:
+        raise Failure(f"--archive: {error}", 2) from None
+    finally:
+        copy.unlink(missing_ok=True)
+        lock.release()
