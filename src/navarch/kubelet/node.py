@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -39,6 +40,8 @@ _LEASE_SECONDS = 40
 _RENEW_EVERY = 10.0
 _STATUS_EVERY = 300.0
 _LOOK_EVERY = 10.0
+#: Seconds that a node which was ready stays so while its kubelet starts: its pods run and serve all the time.
+_STARTING = 20.0
 
 
 class NodeReporter:
@@ -59,6 +62,7 @@ class NodeReporter:
         self._problem = problem
         self._changed = asyncio.Event()
         self._contradicted = False
+        self._starting_until = 0.0
         self._conditions: dict[str, NodeCondition] = {}
         self.port = config.port
         self.capacity = machine.capacity(config)
@@ -122,7 +126,9 @@ class NodeReporter:
                 stored = await self._client.patch(Node, name, None, {"metadata": {"labels": missing}})
         self.uid = stored.metadata.uid or ""
         for condition in (stored.status.conditions if stored.status else None) or ():
-            self._conditions.setdefault(condition.type, condition)
+            self._conditions[condition.type] = condition
+            if condition.type == "Ready" and condition.status == "True":
+                self._starting_until = time.monotonic() + _STARTING
         await self.post_status()
 
     # Status.
@@ -145,9 +151,16 @@ class NodeReporter:
         self._conditions[type] = condition
         return condition
 
+    def _wrong(self) -> str:
+        """Why the node is not ready, unless that is only because we have just been started anew."""
+        problem = self._problem()
+        if not problem:
+            self._starting_until = 0.0
+        return "" if time.monotonic() < self._starting_until else problem
+
     def conditions(self) -> list[NodeCondition]:
         short = machine.pressure(self._config)
-        problem = self._problem()
+        problem = self._wrong()
         return [
             self._condition(
                 "MemoryPressure",
@@ -198,7 +211,7 @@ class NodeReporter:
     def _told(self) -> dict[str, str]:
         """What has to be told at once when it changes: conditions, the address, and why it is not ready."""
         told = {type: condition.status or "" for type, condition in self._conditions.items()}
-        return told | {"address": self._address.now, "problem": self._problem()}
+        return told | {"address": self._address.now, "problem": self._wrong()}
 
     async def run_status(self) -> None:
         """Post at once when what it tells changes or the master has another, otherwise every 5

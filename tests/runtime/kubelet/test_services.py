@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import socket
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from kubelet_support import Cluster, Pods, eventually, fetch, host_pid
 
 from navarch.api.meta import ObjectMeta
 from navarch.api.service import Service, ServicePort, ServiceSpec
-from navarch.network.netns import connect
+from navarch.network.netns import run_in
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 
@@ -29,30 +35,44 @@ def guarded(cluster: Cluster) -> Iterator[Cluster]:
         subprocess.run(["iptables", "-w", "-t", "mangle", "-D", "POSTROUTING", *rule], check=True)
 
 
-async def test_a_service_answers_while_its_pod_is_ready_and_refuses_after(
-    guarded: Cluster, pods: Pods
-) -> None:
-    spec = ServiceSpec(
-        type="NodePort", selector={"app": "web"}, ports=[ServicePort(name="http", port=80, target_port=8080)]
-    )
+def answers(pid: int, ip: str) -> bool:
+    """Whether a connection from the network of a process gets through."""
+
+    def ask() -> bool:
+        with socket.socket() as sock:
+            sock.settimeout(2.0)
+            try:
+                sock.connect((ip, 80))
+                sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                return b"hello" in sock.recv(4096) + sock.recv(4096)
+            except OSError:
+                return False
+
+    return run_in(pid, ask)
+
+
+async def web(pods: Pods, **spec: Any) -> str:
+    """A service with one pod that is ready; its address."""
+    ports = [ServicePort(name="http", port=80, target_port=8080)]
     made = await pods.client.create(
-        Service(metadata=ObjectMeta(name="web", namespace=pods.namespace), spec=spec)
+        Service(
+            metadata=ObjectMeta(name="web", namespace=pods.namespace),
+            spec=ServiceSpec(selector={"app": "web"}, ports=ports, **spec),
+        )
     )
     assert made.spec is not None
     assert made.spec.cluster_ip is not None
-    vip = made.spec.cluster_ip
     await pods.create("web", {"name": "web", "command": WEB})
     await pods.running("web")
+    return made.spec.cluster_ip
+
+
+async def test_a_service_answers_while_its_pod_is_ready_and_refuses_after(
+    guarded: Cluster, pods: Pods
+) -> None:
+    vip = await web(pods, type="NodePort")
     pid = host_pid(guarded.engine, guarded.sandbox("web"))
-
-    def answers() -> bool:
-        try:
-            connect(pid, vip, 80, 1.0).close()
-        except OSError:
-            return False
-        return True
-
-    await eventually(answers)
+    await eventually(lambda: answers(pid, vip))
     assert await fetch(f"http://{vip}/") == b"hello\n"
     await pods.delete("web", grace=0)
 
@@ -65,3 +85,31 @@ async def test_a_service_answers_while_its_pod_is_ready_and_refuses_after(
     await eventually(refused)
     with pytest.raises(OSError, match="refused"):
         await fetch(f"http://{vip}/")
+
+
+async def test_no_connection_fails_while_the_kubelet_restarts(guarded: Cluster, pods: Pods) -> None:
+    vip = await web(pods, session_affinity="ClientIP")
+    pid = host_pid(guarded.engine, guarded.sandbox("web"))
+    await eventually(lambda: answers(pid, vip))
+    results: list[bool] = []
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            results.append(answers(pid, vip))
+            time.sleep(0.01)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            guarded.kill_kubelet(number)
+            await asyncio.sleep(0.3)
+            lines = guarded.log().count("node server listens")
+            guarded.start_kubelet()
+            await eventually(lambda lines=lines: guarded.log().count("node server listens") > lines)
+            await asyncio.sleep(1.0)
+    finally:
+        ended.set()
+        asking.join()
+    assert len(results) > 50 and all(results), f"{results.count(False)} of {len(results)} failed"

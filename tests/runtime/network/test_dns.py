@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -300,3 +301,20 @@ async def test_nothing_is_denied_before_it_is_known(site: Site) -> None:
 async def test_an_upstream_that_is_away_is_told(site: Site, tmp_path: Path) -> None:
     site.dns.upstream._servers, site.dns.upstream._looked = [], float("inf")
     assert (await site.ask("example.org.")).rcode() == dns.rcode.SERVFAIL
+
+
+async def test_a_server_that_is_silent_is_asked_last_from_then_on(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "two.conf"
+    file.write_text("nameserver 127.0.0.9\nnameserver 127.0.0.1\n")
+    upstream = Upstream("127.0.0.53", str(file), port=site.dns.upstream._port)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.9", site.dns.upstream._port))
+        silent.setblocking(False)
+        query = dns.message.make_query("example.org.", "A").to_wire()
+        for _ in range(2):
+            answer = dns.message.from_wire(await upstream.ask(query, False))
+            assert str(answer.answer[0][0]) == "192.0.2.1"
+        assert silent.recv(512)
+        with pytest.raises(BlockingIOError):
+            silent.recv(512)
+    await upstream.close()

@@ -242,6 +242,29 @@ async def test_a_client_with_affinity_stays_and_moves_only_when_its_endpoint_goe
     assert await world.servers("pod4") == {second}
 
 
+async def test_affinity_outlives_the_kubelet(world: World) -> None:
+    await world.service(PORT80, sessionAffinity="ClientIP")
+    await world.endpoints(*PODS)
+    firsts = {who: await world.servers(who, times=3) for who in ("pod4", "node", "pod1", "pod2")}
+    assert all(len(servers) == 1 for servers in firsts.values())
+    for _ in range(2):
+        again = ServiceProxy(
+            world.services,
+            "here",
+            service_cidr="10.96.0.0/16",
+            cluster_cidr="10.244.0.0/16",
+            kernel=world.proxy.kernel,
+        )
+        task = asyncio.create_task(again.run())
+        try:
+            async with asyncio.timeout(10):
+                await again.settled.wait()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert {who: await world.servers(who, times=3) for who in firsts} == firsts
+
+
 async def test_affinity_ends_with_its_time(world: World) -> None:
     await world.service(
         PORT80, sessionAffinity="ClientIP", sessionAffinityConfig={"clientIP": {"timeoutSeconds": 1}}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Random changes of services and endpoints, loaded one batch after the other: the kernel ends with what a render
-from nothing gives it, by nft's own listing. In a network namespace of its own.
+"""Random changes of services and endpoints, loaded one batch after the other: the kernel ends with what a
+render from nothing gives it, by nft's own listing. In a network namespace of its own.
 """
 
 from __future__ import annotations
@@ -178,11 +178,8 @@ async def test_increments_end_where_a_render_from_nothing_does(kernel: Kernel, s
     assert found.keys() == {a for key in world.services for a in world.plan(key).frontends}
     # Another book, made at once, renders the same.
     anew = Table("t", "10.96.0.0/16", "10.244.0.0/16", "169.254.20.10")
-    order = sorted(
-        table.plans, key=lambda key: -len(table.frontends(key).keys() & table.plans[key].frontends)
-    )
-    for key in order:
-        anew.take({key: table.plans[key]._replace(frontends=table.frontends(key))})
+    for key, plan in table.plans.items():
+        anew.take({key: plan._replace(frontends=table.frontends(key))})
     after = await asyncio.to_thread(held)
     await kernel.load(anew.whole())
     fresh_held = [item for item in await asyncio.to_thread(held) if "pool_" not in item]

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from navarch.network import nftables, process
-from navarch.network.proxy import conntrack
+from navarch.network.proxy import affinity, conntrack
+from navarch.network.proxy.affinity import Clients
 from navarch.network.proxy.library import Library, Missing
 from navarch.network.proxy.model import Address, Backend
 
@@ -74,6 +75,14 @@ class Kernel:
     async def forget(self, stale: Mapping[Address, frozenset[Backend]]) -> int:
         """See `conntrack`."""
         return await self._call(lambda: conntrack.forget(stale))
+
+    async def clients(self, table: str, sets: Iterable[str]) -> Clients:
+        """See `affinity`. Raises RulesError."""
+        wanted = list(sets)
+        try:
+            return await self._call(lambda: affinity.clients(table, wanted)) if wanted else {}
+        except OSError as error:
+            raise RulesError(f"cannot read clients' affinity: {error}") from None
 
     async def remove_table(self, name: str) -> None:
         """Raises RulesError."""

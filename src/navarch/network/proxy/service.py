@@ -136,7 +136,8 @@ class ServiceProxy:
         plans = {key: self._plan(key) for key in dirty}
         if self._whole:
             self._dirty |= self.table.take(plans)
-            rules = self.table.whole()
+            # What is there from an earlier life is replaced, but for whom it has led where.
+            rules = self.table.whole(await self.kernel.clients(self.table.name, self.table.client_sets()))
         else:
             rules, freed = self.table.change(plans)
             self._dirty |= freed

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from navarch.network.proxy import ruleset
+from navarch.network.proxy.affinity import Clients
 from navarch.network.proxy.model import NOTHING, Address, Frontend, Plan
 from navarch.network.proxy.ruleset import Element, Sticky
 from navarch.network.services import ServiceKey
@@ -103,8 +104,18 @@ class Table:
     def _locals(self, key: ServiceKey) -> frozenset[str]:
         return self.plans.get(key, NOTHING).local
 
-    def whole(self) -> str:
-        """The table from nothing: replaces whatever there is of that name in one transaction."""
+    def client_sets(self) -> dict[str, int]:
+        """The sets in which affinity remembers clients, with their seconds."""
+        everything = Sticky({}, {})
+        for key in self.plans:
+            _stick(everything, self.frontends(key))
+        return everything.sets
+
+    def whole(self, clients: Clients | None = None) -> str:
+        """The table from nothing: replaces whatever there is of that name in one transaction.
+
+        clients: what affinity remembers.
+        """
         everything = Sticky({}, {})
         found: dict[Element, str] = {}
         for key in self.plans:
@@ -120,6 +131,7 @@ class Table:
             f"table ip {self.name} {{\n{ruleset.frame(self.service_cidr, self.cluster_cidr, self.dns)}}}",
             *self._chains(self._pools, everything),
             *self._elements("add", found, with_values=True),
+            *self._elements("add", _remembered(everything, clients or {}), with_values=True),
         ]
         return "".join(f"{command}\n" for command in commands)
 
@@ -158,6 +170,15 @@ class Table:
             for container, texts in by_container.items()
             for i in range(0, len(texts), _CHUNK)
         ]
+
+
+def _remembered(sticky: Sticky, clients: Clients) -> dict[Element, str]:
+    return {
+        Element(name, f"{ip} expires {left}ms"): ""
+        for name, found in clients.items()
+        for ip, left in found
+        if 0 < left <= sticky.sets.get(name, 0) * 1000
+    }
 
 
 def _part(these: Mapping[Address, Frontend], others: Mapping[Address, Frontend]) -> dict[Element, str]:
