@@ -20,3 +20,14 @@ options:
     type: int
     default: 120
 """
+
+    # for what makes pods
+    PODS = r"""
+options:
+  wait_unschedulable:
+    description:
+      - Whether to go on waiting for a pod for which no node has room now, or may take it.
+      - When V(false), the wait ends at once then, with the scheduler's reason.
+    type: bool
+    default: true
+"""

@@ -79,6 +79,7 @@ class Task:
         self.state: str = params["state"]
         self.namespace: str = params["namespace"]
         self.wait: bool = params["wait"] and not client.dry_run
+        self.patient: bool = params["wait_unschedulable"]
         self.condition: t.Mapping[str, t.Any] | None = params["wait_condition"]
         self.timeout: float = params["wait_timeout"]
         self.deadline = time.monotonic() + self.timeout
@@ -281,7 +282,7 @@ class Task:
                 if outcome.before is not None:
                     item.waited = until_gone(kind, item.namespace, outcome.before)
             elif outcome.live is not None:
-                item.waited = until_ready(kind, item.namespace, outcome.live, self.condition)
+                item.waited = until_ready(kind, item.namespace, outcome.live, self.condition, self.patient)
         waited = [item.waited for item in group if item.waited]
         wait_for_all(self.client, waited, self.deadline - time.monotonic())
         for item in group:

@@ -47,6 +47,11 @@ def wait_spec() -> Spec:
     return {"wait": {"type": "bool", "default": False}, "wait_timeout": {"type": "int", "default": 120}}
 
 
+def patience_spec() -> Spec:
+    """Waiting for pods: the ``wait.pods`` doc fragment."""
+    return {"wait_unschedulable": {"type": "bool", "default": True}}
+
+
 def selectors_spec() -> Spec:
     """Which objects: the ``selectors`` doc fragment."""
     return {
@@ -64,6 +69,11 @@ def named_spec(namespaced: bool = True) -> Spec:
 def reveal_spec() -> Spec:
     """Whether secrets are shown: the ``named.reveal`` doc fragment."""
     return {"reveal": {"type": "bool", "default": False}}
+
+
+def engine_spec() -> Spec:
+    """How to reach a node's own Engine: the ``engine`` doc fragment."""
+    return {"docker_socket": {"type": "path", "default": "/var/run/docker.sock"}}
 
 
 def merge(*specs: Spec) -> Spec:

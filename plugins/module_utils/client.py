@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from .errors import ClusterError, StatusError, TrustError, UnreachableError, status_error
 from .kubeconfig import Connection, connect_params
-from .transport import HAS_REQUESTS, Sender, make_session
+from .transport import HAS_REQUESTS, Sender, make_session, refused_credentials
 
 if HAS_REQUESTS:
     import requests
@@ -264,6 +264,8 @@ class Client:
             if answer.status_code < 300:
                 return answer
             retry = answer.status_code == 429 or (answer.status_code == 503 and verb in IDEMPOTENT)
+            if answer.status_code == 401:
+                raise refused_credentials(self.connection, _decoded(answer), verb, path)
             if not retry or last:
                 raise status_error(answer.status_code, _decoded(answer), verb, path)
             answer.close()

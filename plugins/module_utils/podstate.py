@@ -52,8 +52,8 @@ class Verdict:
         return self.done or bool(self.failed)
 
 
-def judge(pod: Object, goal: str) -> Verdict:
-    """Whether a pod has reached a goal, or never will."""
+def judge(pod: Object, goal: str, patient: bool = True) -> Verdict:
+    """Whether a pod has reached a goal, or never will. ``patient``: room for it may still come."""
     status = pod.get("status") or {}
     phase = status.get("phase") or "Pending"
     if _reached(pod, status, phase, goal):
@@ -69,7 +69,10 @@ def judge(pod: Object, goal: str) -> Verdict:
             waiting = (container.get("state") or {}).get("waiting") or {}
             if waiting.get("reason") in HOPELESS:
                 return Verdict(failed=_container_trouble(container, waiting))
-    return Verdict(reason=_holdup(status, phase))
+    holdup = _holdup(status, phase)
+    if not patient and _condition(status, "PodScheduled").get("reason") == "Unschedulable":
+        return Verdict(failed=holdup)
+    return Verdict(reason=holdup)
 
 
 def _reached(pod: Object, status: Object, phase: str, goal: str) -> bool:

@@ -39,6 +39,7 @@ class Waited:
     missing: Verdict = field(default_factory=lambda: Verdict(failed="it was deleted while waiting"))
     found: Object | None = None
     last: Verdict = field(default_factory=Verdict)
+    patient: bool = True
     error: str | None = None
 
     def look(self, objects: t.Mapping[str, Object]) -> Verdict:
@@ -48,7 +49,11 @@ class Waited:
 
 
 def until_ready(
-    kind: Kind, namespace: str | None, live: Object, condition: t.Mapping[str, t.Any] | None
+    kind: Kind,
+    namespace: str | None,
+    live: Object,
+    condition: t.Mapping[str, t.Any] | None,
+    patient: bool = True,
 ) -> Waited | None:
     """What to wait for until this object is ready; None when there is nothing to wait for."""
     name = str(live["metadata"]["name"])
@@ -67,9 +72,13 @@ def until_ready(
             ENDPOINTS, namespace, name, "Service %s" % name, "served", _served, Verdict(reason=_NONE)
         )
     if (group, kind.kind) == ("", "Pod"):
-        return waited(_pod, "Ready")
+        return waited(lambda item: _pod(item, patient), "Ready")
     found = _JUDGES.get((group, kind.kind))
-    return waited(found) if found else None
+    if found is None:
+        return None
+    made = waited(found)
+    made.patient = patient
+    return made
 
 
 def until_gone(kind: Kind, namespace: str | None, live: Object) -> Waited:
@@ -142,7 +151,7 @@ def _controller(client: Client, thing: Waited, deadline: float) -> t.Callable[[]
         found = client.get(thing.kind, thing.namespace, thing.name)
         if found is None:
             raise WaitError("%s was deleted while waiting" % thing.title)
-        thing.found = controller_ready(client, found, max(1.0, deadline - time.monotonic()))
+        thing.found = controller_ready(client, found, max(1.0, deadline - time.monotonic()), thing.patient)
 
     return _guarded(follow, [thing])
 
@@ -194,11 +203,11 @@ def _together(jobs: t.Sequence[t.Callable[[], None]], enough: t.Callable[[], boo
 # -- what ready means
 
 
-def _pod(item: Object) -> Verdict:
+def _pod(item: Object, patient: bool) -> Verdict:
     """A pod that runs to its end is ready when it has."""
     if (item.get("status") or {}).get("phase") == "Succeeded":
         return Verdict(done=True)
-    return judge(item, "Ready")
+    return judge(item, "Ready", patient)
 
 
 _NONE = "its selector finds no running pod"

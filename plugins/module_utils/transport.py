@@ -9,15 +9,18 @@ Belongs here: the session, its trust and its credentials. Not here: any knowledg
 
 from __future__ import annotations
 
+import base64
 import ipaddress
+import json
 import os
 import ssl
 import tempfile
+import time
 import traceback
 import typing as t
 from urllib.parse import urlencode, urlsplit
 
-from .errors import ClusterError, TrustError
+from .errors import ClusterError, StatusError, TrustError, status_error
 from .kubeconfig import Connection, read_file
 
 try:
@@ -74,14 +77,18 @@ class Credentials(AuthBase):
 
     def __call__(self, request: t.Any) -> t.Any:
         connection = self._connection
-        token = connection.token
-        if not token and connection.token_file:
-            token = read_file(connection.token_file, "tokenFile").strip()
+        token = _token(connection)
         if token:
             request.headers["Authorization"] = "Bearer %s" % token
         elif connection.username and connection.password:
             request = requests.auth.HTTPBasicAuth(connection.username, connection.password)(request)
         return request
+
+
+def _token(connection: Connection) -> str | None:
+    if not connection.token and connection.token_file:
+        return read_file(connection.token_file, "tokenFile").strip()
+    return connection.token
 
 
 def make_session(connection: Connection) -> t.Any:
@@ -137,6 +144,31 @@ class Sender:
         if not stream:
             answer.content  # noqa: B018  # read now, so that the connection is free for the next
         return answer
+
+
+def refused_credentials(connection: Connection, body: t.Any, verb: str, path: str) -> StatusError:
+    """The exception for a 401, which says of a token that tells its own end when that was."""
+    ended = _expiry(_token(connection))
+    if ended is None or ended > time.time():
+        return status_error(401, body, verb, path)
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ended))
+    return StatusError(
+        401,
+        "Unauthorized",
+        "api_key: the token of %s has expired at %s (401 Unauthorized)" % (connection.origin, when),
+    )
+
+
+def _expiry(token: str | None) -> float | None:
+    """When a token ends, as far as it is a JSON web token (RFC 7519)."""
+    parts = (token or "").split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return float(claims["exp"])
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _is_loopback(server: str) -> bool:

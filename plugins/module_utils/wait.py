@@ -93,12 +93,16 @@ def gone(client: Client, kind: Kind, live: Object, deadline: float) -> None:
         )
 
 
-def pod_reaches(client: Client, namespace: str, name: str, goal: str, timeout: float) -> Object:
+def pod_reaches(
+    client: Client, namespace: str, name: str, goal: str, timeout: float, patient: bool = True
+) -> Object:
     """Waits until the pod has reached ``goal`` (Scheduled, Running, Ready or Succeeded)."""
 
     def verdict(objects: t.Mapping[str, Object]) -> Verdict:
         return (
-            judge(objects[name], goal) if name in objects else Verdict(failed="it was deleted while waiting")
+            judge(objects[name], goal, patient)
+            if name in objects
+            else Verdict(failed="it was deleted while waiting")
         )
 
     follower = Follower(client, POD, namespace, fields=("metadata.name=" + name,))
@@ -113,7 +117,7 @@ def pod_reaches(client: Client, namespace: str, name: str, goal: str, timeout: f
     return objects[name]
 
 
-def controller_ready(client: Client, live: Object, timeout: float) -> Object:
+def controller_ready(client: Client, live: Object, timeout: float, patient: bool = True) -> Object:
     """Waits until as many pods of a ReplicationController are ready as it asks for, and it says so itself."""
     deadline = time.monotonic() + timeout
     metadata, spec = live["metadata"], live["spec"]
@@ -123,7 +127,7 @@ def controller_ready(client: Client, live: Object, timeout: float) -> Object:
         ready, reason = 0, ""
         own = [pod for pod in objects.values() if _owned(pod, metadata.get("uid")) and not _ended(pod)]
         for pod in sorted(own, key=lambda p: p["metadata"]["name"]):
-            found = judge(pod, "Ready")
+            found = judge(pod, "Ready", patient)
             if found.failed and not pod["metadata"].get("deletionTimestamp"):
                 return Verdict(failed="pod %s: %s" % (pod["metadata"]["name"], found.failed))
             ready += found.done

@@ -27,6 +27,7 @@ extends_documentation_fragment:
   - navarch.cluster.attributes.writes
   - navarch.cluster.auth
   - navarch.cluster.wait
+  - navarch.cluster.wait.pods
 options:
   state:
     description:
@@ -270,7 +271,7 @@ def spec() -> args.Spec:
             },
         },
     }
-    return args.merge(args.state_spec(), args.wait_spec(), own)
+    return args.merge(args.state_spec(), args.wait_spec(), args.patience_spec(), own)
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:

@@ -27,6 +27,7 @@ extends_documentation_fragment:
   - navarch.cluster.metadata
   - navarch.cluster.pod_spec
   - navarch.cluster.wait
+  - navarch.cluster.wait.pods
 options:
   state:
     description:
@@ -154,6 +155,7 @@ def spec() -> args.Spec:
         podspec.metadata_spec(),
         podspec.pod_spec(),
         args.wait_spec(),
+        args.patience_spec(),
         own,
     )
 
@@ -166,11 +168,12 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
         ).result("pod")
     asked = definition(POD, name, namespace, podspec.metadata_to_api(params), podspec.spec_to_api(params))
     outcome = present(client, POD, asked, immutable_options, params["recreate"], timeout)
-    waiting = params["wait"] and not client.dry_run
-    return outcome.finish(
-        "pod",
-        (lambda live: pod_reaches(client, namespace, name, params["wait_for"], timeout)) if waiting else None,
-    )
+
+    def wait(live: dict[str, t.Any]) -> dict[str, t.Any]:
+        goal, patient = params["wait_for"], params["wait_unschedulable"]
+        return pod_reaches(client, namespace, name, goal, timeout, patient)
+
+    return outcome.finish("pod", wait if params["wait"] and not client.dry_run else None)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - navarch.cluster.metadata
   - navarch.cluster.pod_spec.template
   - navarch.cluster.wait
+  - navarch.cluster.wait.pods
 options:
   state:
     description:
@@ -117,6 +118,7 @@ def spec() -> args.Spec:
         podspec.metadata_spec(),
         podspec.template_spec(),
         args.wait_spec(),
+        args.patience_spec(),
         own,
     )
 
@@ -137,8 +139,11 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
         kind, name, namespace, podspec.metadata_to_api(params), podspec.controller_to_api(params)
     )
     outcome = present(client, kind, asked, everything_mutable, timeout=timeout)
-    waiting = params["wait"] and not client.dry_run
-    return outcome.finish(KEY, (lambda live: controller_ready(client, live, timeout)) if waiting else None)
+
+    def wait(live: dict[str, t.Any]) -> dict[str, t.Any]:
+        return controller_ready(client, live, timeout, params["wait_unschedulable"])
+
+    return outcome.finish(KEY, wait if params["wait"] and not client.dry_run else None)
 
 
 def main() -> None:
