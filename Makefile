@@ -2,7 +2,8 @@
 # The commands of the project. Each is a script in tools/; this file only names them.
 
 API_PORT ?= 6443
-export API_PORT PYTHON MAKECMDGOALS
+NODES ?= 1
+export API_PORT NODES PYTHON MAKECMDGOALS
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart quickstart-down venv test lint bench lock clean
@@ -10,7 +11,7 @@ export API_PORT PYTHON MAKECMDGOALS
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-quickstart: ## One-machine cluster with a replicated web workload, answering (root)
+quickstart: ## Cluster with a replicated web workload, answering: this machine, or NODES=3 containers on it (root)
 	@tools/quickstart.sh up
 
 quickstart-down: ## Remove what quickstart made; Docker itself stays (root)

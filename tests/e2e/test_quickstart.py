@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import socket
@@ -10,20 +11,20 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
 import requests
 
-from .conftest import BIN, ROOT, Cluster, containers, make, run
+from .conftest import BIN, ROOT, Cluster, containers, make, run, until
 
 
 def test_it_ends_with_nodes_pods_and_what_to_try_next(cluster: Cluster) -> None:
     tail = cluster.made.stdout[-3000:]
     assert re.search(r"^\S+ +Ready +[\d.]+ +\d+ +\S+$", tail, re.MULTILINE), tail
-    assert re.search(r"^hello +Running +10\.244\.\d+\.\d+ +2/2 +Hello from hello$", tail, re.MULTILINE), tail
-    assert (
-        len(re.findall(r"^web-\w+ +Running +10\.244\.\d+\.\d+ +1/1 +Hello from web-\w+$", tail, re.MULTILINE))
-        == 3
-    )
+    row = r"^{} +Running +10\.244\.\d+\.\d+ +{} +\S+ +Hello from {}$"
+    assert re.search(row.format("hello", "2/2", "hello"), tail, re.MULTILINE), tail
+    assert len(re.findall(row.format(r"(web-\w+)", "1/1", r"\1"), tail, re.MULTILINE)) == 3, tail
     assert "read over localhost: Hello from hello" in tail
+    assert re.search(r"read from http://web/: Hello from web-\w+$", tail, re.MULTILINE), tail
     assert "/etc/navarch/admin.conf" in tail
     for line in (found := re.findall(r"^  (\S+/\w+ .*)$", tail, re.MULTILINE)):
         if "logs -f" not in line and "replicas=" not in line:
@@ -79,6 +80,36 @@ def stops(*, word: str, seconds: float, user: int = 0, folder: Path = ROOT, **en
     assert errors[0].startswith("error: ")
     assert word in errors[0], errors[0]
     assert took < seconds, f"{took:.1f} s: {errors[0]}"
+
+
+@pytest.mark.parametrize("count", ["0", "10", "-1", "three", "2.5"])
+def test_a_number_of_nodes_that_cannot_be_is_refused_in_one_line(count: str) -> None:
+    stops(word=f"NODES is {count}", seconds=5, NODES=count)
+
+
+def test_a_demo_pod_that_failed_is_made_anew(cluster: Cluster) -> None:
+    """One that shall not start again, as after an earlier run that went wrong."""
+    cluster.kubectl("delete", "pod", "hello", "--grace-period=0")
+    broken = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "hello", "labels": {"app": "hello"}},
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [
+                {"name": "web", "image": "navarch-demo:1", "imagePullPolicy": "Never", "command": ["false"]}
+            ],
+        },
+    }
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(broken))
+    until(
+        lambda: cluster.get("/api/v1/namespaces/default/pods/hello")["status"]["phase"] == "Failed",
+        30,
+        "a failure",
+    )
+    again = make("quickstart")
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr
+    assert cluster.get("/api/v1/namespaces/default/pods/hello")["status"]["phase"] == "Running"
 
 
 def test_without_root_it_says_so_at_once() -> None:

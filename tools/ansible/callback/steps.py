@@ -76,6 +76,7 @@ class CallbackModule(DefaultCallback):
             else:
                 words = outcome + (f" ({took:.0f} s)" if took >= 2 else "")
                 sys.stdout.write(("" if self.shown else line) + words + "\n")
+                self._display.display(line + words, log_only=True)
             sys.stdout.flush()
 
     def v2_playbook_on_play_start(self, play):
