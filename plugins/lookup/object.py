@@ -43,7 +43,7 @@ seealso:
 EXAMPLES = r"""
 - name: Show the address of a service
   ansible.builtin.debug:
-    msg: "{{ lookup('navarch.cluster.object', 'kubernetes', kind='Service').spec.clusterIP }}"
+    msg: "{{ lookup('navarch.cluster.object', 'web', kind='Service').spec.clusterIP }}"
 
 - name: Show the names of all namespaces
   ansible.builtin.debug:

@@ -143,7 +143,7 @@ EXAMPLES = r"""
 - name: Report how the cluster differs from the files
   navarch.cluster.manifest:
     src:
-      - /srv/manifests
+      - manifests
     namespace: shop
   check_mode: true
   diff: true
