@@ -6,7 +6,7 @@ NODES ?= 1
 export API_PORT NODES PYTHON MAKECMDGOALS
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart quickstart-down venv test lint bench lock clean
+.PHONY: help quickstart quickstart-down venv test lint bench docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,10 @@ lint: ## The linters alone
 bench: ## One JSON line a figure
 	@tools/bootstrap.sh
 	@.venv/bin/python -m benchmarks
+
+docs: ## The reference of modules, plugins and roles, as HTML in build/docs
+	@tools/bootstrap.sh test
+	@.venv/bin/python tools/docs.py
 
 lock: ## Choose the newest fitting versions for Python 3.11 to 3.13 and write the constraints files
 	@tools/bootstrap.sh
