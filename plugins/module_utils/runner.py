@@ -15,13 +15,13 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from .args import Spec, auth_spec, merge
 from .client import Client
+from .engine import Engine
 from .errors import ClusterError, StatusError
 from .kubeconfig import secrets
 
-Run = t.Callable[[t.Mapping[str, t.Any], Client], t.Dict[str, t.Any]]
-
-
-Connect = t.Callable[[t.Mapping[str, t.Any], bool], Client]
+Result = t.Dict[str, t.Any]
+Asked = t.TypeVar("Asked")  # what a task is asked of: a cluster's client, an Engine
+Run = t.Callable[[t.Mapping[str, t.Any], Client], Result]
 
 
 Hidden = t.Callable[[t.Mapping[str, t.Any]], t.Set[str]]
@@ -38,7 +38,18 @@ def run_module(run: Run, spec: Spec, hidden: Hidden | None = None, **rules: t.An
         **rules,
     )
     module.no_log_values.update(secrets(module.params), hidden(module.params) if hidden else ())
-    result = execute(run, module.params, module.check_mode, Client.from_params)
+    _end(module, execute(run, module.params, module.check_mode, Client.from_params))
+
+
+def run_on_engine(
+    run: t.Callable[[t.Mapping[str, t.Any], Engine], Result], spec: Spec, **rules: t.Any
+) -> None:
+    """Runs one task that asks this machine's Engine, and no cluster."""
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True, **rules)
+    _end(module, execute(run, module.params, module.check_mode, Engine.from_params))
+
+
+def _end(module: AnsibleModule, result: Result) -> None:
     for warning in result.pop("warnings", []):
         module.warn(warning)
     if result.pop("failed", False):
@@ -46,7 +57,12 @@ def run_module(run: Run, spec: Spec, hidden: Hidden | None = None, **rules: t.An
     module.exit_json(**result)
 
 
-def execute(run: Run, params: t.Mapping[str, t.Any], check_mode: bool, connect: Connect) -> dict[str, t.Any]:
+def execute(
+    run: t.Callable[[t.Mapping[str, t.Any], Asked], Result],
+    params: t.Mapping[str, t.Any],
+    check_mode: bool,
+    connect: t.Callable[[t.Mapping[str, t.Any], bool], Asked],
+) -> Result:
     """The result of one task, failed or not, whoever runs it."""
     try:
         return run(params, connect(params, check_mode))

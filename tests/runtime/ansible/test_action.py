@@ -14,7 +14,12 @@ from ansible_support import ROOT
 Options = dict[str, Any]
 Result = dict[str, Any]
 Play = Callable[..., list[Result]]
-MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
+#: Those that ask a cluster. Others run on the node that they ask.
+MODULES = sorted(
+    path.stem
+    for path in (ROOT / "plugins" / "modules").glob("*.py")
+    if "  - navarch.cluster.auth\n" in path.read_text()
+)
 AS_MODULE = {"environment": {"NAVARCH_TEST": "1"}}
 NO_SHELL = {"ansible_shell_executable": "/bin/false"}  # with which no module can be started
 PASSING = {
