@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -43,6 +46,87 @@ async def test_a_pod_finds_services_by_their_short_names(cluster: Cluster, pods:
     assert f"search {pods.namespace}.svc.cluster.local svc.cluster.local cluster.local" in text
     assert "options ndots:5" in text
     assert service.spec.cluster_ip in text.split()
+
+
+#: What a C library makes of a name: its addresses, one a line.
+_LOOK_UP = """
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+int main(int count, char **words) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+    int code = getaddrinfo(words[1], 0, &hints, &found);
+    if (code) { puts(code == EAI_NONAME ? "NONAME" : gai_strerror(code)); return 0; }
+    for (; found; found = found->ai_next) {
+        char text[64];
+        struct sockaddr_in *four = (void *)found->ai_addr;
+        struct sockaddr_in6 *six = (void *)found->ai_addr;
+        void *where = found->ai_family == AF_INET ? (void *)&four->sin_addr : (void *)&six->sin6_addr;
+        puts(inet_ntop(found->ai_family, where, text, sizeof text));
+    }
+}
+"""
+
+
+@pytest.fixture(params=["gcc", "musl-gcc"])
+def look_up(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A program of glibc's or of musl's resolver."""
+    if shutil.which(request.param) is None:
+        pytest.skip(f"needs {request.param}")
+    (tmp_path / "look.c").write_text(_LOOK_UP)
+    static = ["-static"] if request.param == "musl-gcc" else []
+    program = tmp_path / "look"
+    subprocess.run([request.param, *static, "-o", program, tmp_path / "look.c"], check=True)
+    return program
+
+
+async def test_both_c_libraries_find_names_as_pods_are_told(
+    cluster: Cluster, pods: Pods, look_up: Path
+) -> None:
+    made = {}
+    for name, spec in {
+        "web": ServiceSpec(ports=[ServicePort(port=80)]),
+        "db": ServiceSpec(cluster_ip="None", selector={"app": "asker"}, ports=[ServicePort(port=1)]),
+        "alias": ServiceSpec(type="ExternalName", external_name=f"web.{pods.namespace}.svc.cluster.local"),
+    }.items():
+        made[name] = await pods.client.create(
+            Service(metadata=ObjectMeta(name=name, namespace=pods.namespace), spec=spec)
+        )
+    await pods.create("asker", {"name": "a", "command": sleeper()}, hostname="first", subdomain="db")
+    pod = await pods.running("asker")
+    assert pod.status is not None and pod.status.pod_ip and made["web"].spec is not None
+    own, web = pod.status.pod_ip, made["web"].spec.cluster_ip
+    pid = host_pid(cluster.engine, cluster.ids("asker")["a"])
+    namespace = pods.namespace
+
+    settings = look_up.with_name("resolv.conf")
+    settings.write_text(Path(f"/proc/{pid}/root/etc/resolv.conf").read_text())
+    mount = f"mount --bind {settings} {Path('/etc/resolv.conf').resolve()}"
+
+    def look(name: str) -> list[str]:
+        """In the pod's network, with the pod's resolv.conf."""
+        inside = f"{mount} && exec {look_up} {name}"
+        command = ["nsenter", f"--net=/proc/{pid}/ns/net", "unshare", "-m", "sh", "-c", inside]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+        return sorted(set(done.stdout.split()))
+
+    await eventually(lambda: look("db") == [own])
+    began = time.monotonic()
+    for name, wanted in {
+        "web": web,
+        f"web.{namespace}": web,
+        f"web.{namespace}.svc": web,
+        f"web.{namespace}.svc.cluster.local": web,
+        f"WEB.{namespace}.svc.cluster.local.": web,
+        "alias": web,
+        "kubernetes.default": str(ipaddress.ip_network(cluster.services)[1]),
+        "first.db": own,
+        f"{own.replace('.', '-')}.{namespace}.pod.cluster.local": own,
+        f"nobody.{namespace}.svc.cluster.local.": "NONAME",
+    }.items():
+        assert look(name) == [wanted], name
+    # No question waits for an answer that never comes (AAAA of a name that has only A).
+    assert time.monotonic() - began < 5.0
 
 
 class Asker:
