@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -131,3 +132,11 @@ def test_every_guide_is_named_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     missing = [named(page) for page in PAGES if named(page).startswith("docs/") and named(page) not in readme]
     assert not missing
+
+
+def test_pictures_are_drawn_from_the_text_beside_them() -> None:
+    drawn = runpy.run_path(str(ROOT / "tools/picture.py"))["draw"]
+    sources = sorted((ROOT / "docs/images").glob("*.txt"))
+    assert sources
+    for source in sources:
+        assert source.with_suffix(".svg").read_text() == drawn(source.read_text()), source.name
