@@ -112,25 +112,43 @@ def in_order(items: t.Sequence[Object], backwards: bool = False) -> list[list[Ob
 
 
 def secret_values(params: t.Mapping[str, t.Any]) -> set[str]:
-    """What is secret in the task's own options, so that it is not shown with them."""
-    try:
-        items = from_definition(params.get("definition"))
-    except ClusterError:
+    """What is secret in the task's own options, so that it is not shown, also where they are wrong."""
+    return _secrets_in(params.get("definition"))
+
+
+def _secrets_in(value: t.Any) -> set[str]:
+    if isinstance(value, str):
+        if "Secret" not in value or not HAS_YAML:
+            return set()
+        try:
+            return _secrets_in(list(yaml.load_all(value.encode("utf-8"), Loader=LOADER)))
+        except yaml.YAMLError:
+            return {value}  # nobody knows what in it is secret
+    if isinstance(value, (list, tuple)):
+        return {text for part in value for text in _secrets_in(part)}
+    if not isinstance(value, dict):
         return set()
-    return {text for item in items if item["kind"] == "Secret" for text in texts_of_secret(item)}
+    if value.get("kind") == "Secret":
+        return texts_of_secret(value)
+    return _secrets_in(value.get("items"))
 
 
 def texts_of_secret(item: Object) -> set[str]:
-    """All values of a Secret, as they are and in base64."""
-    found = {str(value) for value in (item.get("stringData") or {}).values()}
-    coded = {str(value) for value in (item.get("data") or {}).values()}
-    coded |= {base64.b64encode(text.encode("utf-8")).decode("ascii") for text in found}
-    for text in coded:
-        try:
-            found.add(base64.b64decode(text).decode("utf-8"))
-        except (binascii.Error, ValueError):
-            pass
-    return {text for text in found | coded if text}
+    """All values of a Secret, as they are and in base64, and what kubectl has kept of it."""
+    found: set[str] = set()
+    for part in (item.get("data"), item.get("stringData")):
+        values = part.values() if isinstance(part, dict) else [part]
+        for text in [str(value) for value in values if value is not None]:
+            found |= {text, base64.b64encode(text.encode("utf-8")).decode("ascii")}
+            try:
+                found.add(base64.b64decode(text).decode("utf-8"))
+            except (binascii.Error, ValueError):
+                pass
+    metadata = item.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    if isinstance(annotations, dict) and annotations.get(ANNOTATION):
+        found |= {str(annotations[ANNOTATION])} | _secrets_in(str(annotations[ANNOTATION]))
+    return {text for text in found if text}
 
 
 def encoded_secret(item: Object) -> Object:

@@ -49,6 +49,9 @@ class StatusError(ClusterError):
         self.said = said
 
 
+_NO_API = "could not find the requested resource"
+
+
 def status_error(code: int, body: t.Any, verb: str, path: str) -> StatusError:
     """The exception for an answer of 400 and above. ``body`` is the decoded answer, a Status where the API
     sent it.
@@ -60,6 +63,8 @@ def status_error(code: int, body: t.Any, verb: str, path: str) -> StatusError:
         :1000
     ]
     where = "%s %s" % (verb, path)
+    if code == 404 and _NO_API in said:
+        reason = ""  # as plain as the answer of a server that knows nothing of the path
     if code == 401:
         message = (
             "the cluster does not know these credentials (401 Unauthorized): "

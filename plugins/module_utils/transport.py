@@ -155,7 +155,7 @@ def refused_credentials(connection: Connection, body: t.Any, verb: str, path: st
     return StatusError(
         401,
         "Unauthorized",
-        "api_key: the token of %s has expired at %s (401 Unauthorized)" % (connection.origin, when),
+        "the token has expired at %s (401 Unauthorized): check api_key, or the user in kubeconfig" % when,
     )
 
 

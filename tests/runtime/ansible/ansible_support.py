@@ -39,11 +39,12 @@ def request(kubeconfig: str, verb: str, path: str, body: Any = None) -> Any:
         config = yaml.safe_load(file)
     cluster, token = config["clusters"][0]["cluster"], config["users"][0]["user"]["token"]
     trust = ssl.create_default_context(cadata=b64decode(cluster["certificate-authority-data"]).decode())
+    form = "application/merge-patch+json" if verb == "PATCH" else "application/json"
     asked = urllib.request.Request(
         cluster["server"] + path,
         data=None if body is None else json.dumps(body).encode(),
         method=verb,
-        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/merge-patch+json"},
+        headers={"Authorization": f"Bearer {token}", "Content-Type": form},
     )
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
