@@ -12,6 +12,7 @@ import multiprocessing
 import random
 import struct
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 import dnslib
@@ -115,6 +116,48 @@ def questions(count: int) -> list[bytes]:
     return found
 
 
+def messages() -> None:
+    """Processor time for a question and its answer: our own writing beside the two libraries for it."""
+    import dns.message
+    import dns.rrset
+
+    from navarch.network.dns.answer import Resolver
+    from navarch.network.dns.records import Record
+    from navarch.network.dns.zone import Zone
+
+    async def nobody(query: bytes, tcp: bool) -> bytes:
+        raise OSError("there is nobody else to ask")
+
+    name = f"service-1.shop.svc.{DOMAIN}"
+    zone = Zone(DOMAIN)
+    zone.put(("shop", "service-1"), [Record(name, "A", "10.96.0.2")])
+    resolver = Resolver(zone, nobody)
+    resolver.ready.set()
+    query = bytes(dnslib.DNSRecord.question(name, "A").pack())
+
+    def ours() -> None:
+        resolver.quick(query, False)
+
+    def by_dnslib() -> None:
+        made = dnslib.DNSRecord.parse(query).reply()
+        made.add_answer(dnslib.RR(name, dnslib.QTYPE.A, ttl=5, rdata=dnslib.A("10.96.0.2")))
+        made.pack()
+
+    def by_dnspython() -> None:
+        asked = dns.message.from_wire(query)
+        made = dns.message.make_response(asked)
+        made.answer.append(dns.rrset.from_text(asked.question[0].name, 5, "IN", "A", "10.96.0.2"))
+        made.to_wire()
+
+    def cost(work: Callable[[], None]) -> float:
+        began = time.process_time()
+        for _ in range(2_000):
+            work()
+        return (time.process_time() - began) / 2_000 * 1e6
+
+    report("DNS_message", cost(ours), "us", dnslib_us=cost(by_dnslib), dnspython_us=cost(by_dnspython))
+
+
 def _processor(pipe: Connection) -> float:
     """Seconds of processor time that the server has used."""
     pipe.send("?")
@@ -122,6 +165,7 @@ def _processor(pipe: Connection) -> float:
 
 
 def main() -> None:
+    messages()
     here, there = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(there,))
     process.start()

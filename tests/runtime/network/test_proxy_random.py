@@ -85,7 +85,10 @@ class World:
         spec: dict[str, Any] = {
             "type": kind,
             "clusterIP": f"10.96.0.{number + 1}",
-            "ports": dice.sample(ports, dice.randrange(1, 3)),
+            "ports": [
+                *dice.sample(ports, dice.randrange(1, 3)),
+                {"name": "c", "port": 9, "protocol": "SCTP"},
+            ],
             "sessionAffinity": dice.choice(("None", "None", "ClientIP")),
             "internalTrafficPolicy": dice.choice(("Cluster", "Cluster", "Local")),
             "externalTrafficPolicy": dice.choice(("Cluster", "Local")),
@@ -111,7 +114,11 @@ class World:
             }
             for _ in range(dice.choice((0, 1, 3, 10, 40)))
         ]
-        ports = [{"name": "a", "port": 8080}, {"name": "b", "port": 8053, "protocol": "UDP"}]
+        ports = [
+            {"name": "a", "port": 8080},
+            {"name": "b", "port": 8053, "protocol": "UDP"},
+            {"name": "c", "port": 9, "protocol": "SCTP"},
+        ]
         meta = {"name": f"s{number}-{part}", "namespace": "n"}
         return msgspec.convert({"metadata": meta, "endpoints": endpoints, "ports": ports}, SliceView)
 

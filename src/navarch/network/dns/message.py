@@ -2,7 +2,7 @@
 """Reading a question and writing an answer, byte by byte (RFC 1035, 2782, 6891).
 
 The answers of a zone are a few kinds of records, so they are written here by hand: a question with its answer
-takes 11 µs on the machine where dnslib takes 186 and dnspython 371 (`python -m benchmarks dns` prints all
+takes 11 µs on the machine where dnslib takes 110 and dnspython 257 (`python -m benchmarks dns` prints all
 three). dnslib reads and writes what is rarer: questions to others, and answers of theirs to be taken apart.
 """
 
