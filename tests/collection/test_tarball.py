@@ -6,11 +6,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 # Every top-level entry that a user of the collection has a use for.
@@ -28,21 +25,6 @@ SHIPPED = {
     ),
     *("meta", "playbooks", "plugins", "pyproject.toml", "requirements.txt", "roles", "src"),
 }
-
-
-@pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tarball, built by the same command as the Makefile's, unpacked."""
-    built = subprocess.run(
-        [sys.executable, str(ROOT / "tools/collection.py"), "build"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    target = tmp_path_factory.mktemp("tarball")
-    with tarfile.open(built.stdout.strip()) as tarball:
-        tarball.extractall(target, filter="data")
-    return target
 
 
 def names(folder: Path) -> set[str]:
