@@ -11,9 +11,11 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 import traceback
 import typing as t
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from .errors import ClusterError, OptionError
 
@@ -27,6 +29,8 @@ else:
     LOADER: t.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as quick
     YAML_IMPORT_ERROR = None
 
+_HOST = re.compile(r"^[\w.:%-]+$", re.ASCII)
+_UNSAFE = re.compile(r"[\s\x00-\x1f\x7f-\uffff?#\\]")
 IN_POD = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
@@ -69,7 +73,7 @@ def connect_params(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str] |
     if params.get("validate_certs") is not None:
         changes["verify"] = bool(params["validate_certs"])
     if params.get("proxy"):
-        changes["proxy"] = params["proxy"]
+        changes["proxy"] = _proxy(params["proxy"], "proxy")
     for option, field in (("ca_cert", "ca"), ("client_cert", "client_cert"), ("client_key", "client_key")):
         if params.get(option):
             changes[field] = _read(params[option], option)
@@ -79,6 +83,9 @@ def connect_params(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str] |
             "kubeconfig",
             "no cluster is named: set kubeconfig or host (or K8S_AUTH_KUBECONFIG, KUBECONFIG, K8S_AUTH_HOST)",
         )
+    if made.token and not (made.token.isascii() and made.token.isprintable()):
+        option = "api_key" if params.get("api_key") else "kubeconfig"
+        raise OptionError(option, "the token holds characters that no token has")
     if bool(made.client_cert) != bool(made.client_key):
         lacking = "client_key" if made.client_cert else "client_cert"
         raise OptionError(lacking, "client_cert and client_key belong together; this one is missing")
@@ -176,16 +183,16 @@ def from_kubeconfig(
     token_file = user.get("tokenFile") if not user.get("token") else None
     return Connection(
         server=_server(cluster.get("server"), "%s, cluster %s" % (where, chosen.get("cluster"))),
-        token=user.get("token"),
-        token_file=os.path.join(user_folder, token_file) if token_file else None,
-        username=user.get("username"),
-        password=user.get("password"),
+        token=_text(user.get("token")),
+        token_file=os.path.join(user_folder, str(token_file)) if token_file else None,
+        username=_text(user.get("username")),
+        password=_text(user.get("password")),
         ca=_pem(cluster, "certificate-authority", cluster_folder, where),
         client_cert=_pem(user, "client-certificate", user_folder, where),
         client_key=_pem(user, "client-key", user_folder, where),
         verify=not cluster.get("insecure-skip-tls-verify", False),
-        server_name=cluster.get("tls-server-name"),
-        proxy=cluster.get("proxy-url"),
+        server_name=_text(cluster.get("tls-server-name")),
+        proxy=_proxy(cluster.get("proxy-url"), "%s, proxy-url" % where),
         origin="%s, context %s" % (where, name),
     )
 
@@ -196,7 +203,10 @@ def _find(
     items = _named(content.get(part), part, where)
     for item in items:
         if item["name"] == name:
-            return (item.get(singular) or {}), item.get("_folder", folder)
+            found = item.get(singular) or {}
+            if not isinstance(found, dict):
+                raise OptionError(where, "%s %s is not a mapping: not a kubeconfig" % (singular, name))
+            return found, item.get("_folder", folder)
     known = ", ".join(str(item["name"]) for item in items) or "none"
     raise OptionError(
         "context" if part == "contexts" else where,
@@ -216,9 +226,32 @@ def _server(value: t.Any, where: str) -> str:
     text = str(value or "").rstrip("/")
     if text and "://" not in text:
         text = "https://" + text
-    if not text.startswith(("https://", "http://")):
+    if not _is_address(text):
         raise OptionError(where, "%r is not the address of a cluster (https://HOST:PORT)" % (value,))
     return text
+
+
+def _proxy(value: t.Any, where: str) -> str | None:
+    if value and not _is_address(str(value)):
+        raise OptionError(where, "%r is not the address of an HTTP proxy (http://HOST:PORT)" % (value,))
+    return str(value) if value else None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return (
+            parts.scheme in ("https", "http")
+            and bool(_HOST.match(parts.hostname or ""))
+            and parts.port != 0
+            and not _UNSAFE.search(text)
+        )
+    except ValueError:
+        return False
+
+
+def _text(value: t.Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _pem(entry: dict[str, t.Any], key: str, folder: str, where: str) -> str | None:
@@ -228,7 +261,7 @@ def _pem(entry: dict[str, t.Any], key: str, folder: str, where: str) -> str | No
         except (binascii.Error, ValueError, TypeError):
             raise OptionError(where, "%s-data is not base64" % key) from None
     if entry.get(key):
-        return read_file(os.path.join(folder, os.path.expanduser(entry[key])), "%s, %s" % (where, key))
+        return read_file(os.path.join(folder, os.path.expanduser(str(entry[key]))), "%s, %s" % (where, key))
     return None
 
 
@@ -241,7 +274,7 @@ def read_file(path: str, option: str) -> str:
     try:
         with open(path, encoding="utf-8") as handle:
             return handle.read()
-    except (OSError, UnicodeDecodeError) as problem:
+    except (OSError, ValueError) as problem:  # ValueError: bytes that are no text, or no path
         said = problem.strerror if isinstance(problem, OSError) else "not text"
         raise OptionError(option, "cannot read %s: %s" % (path, said)) from None
 

@@ -16,7 +16,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from .args import Spec, auth_spec, merge
 from .client import Client
 from .engine import Engine
-from .errors import ClusterError, StatusError
+from .errors import ClusterError, OptionError, StatusError
 from .kubeconfig import secrets
 
 Result = t.Dict[str, t.Any]
@@ -68,6 +68,32 @@ def execute(
         return run(params, connect(params, check_mode))
     except ClusterError as problem:
         return failure(problem)
+    except UnicodeEncodeError:
+        wrong = _no_text(params)
+        if wrong is None:
+            raise
+        return failure(OptionError(wrong, "holds bytes that are no text in UTF-8"))
+
+
+def _no_text(value: t.Any, path: str = "") -> str | None:
+    """The option that holds what cannot be sent as text."""
+    if isinstance(value, str):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            return path
+        return None
+    pairs: t.Iterable[tuple[t.Any, t.Any]] = ()
+    if isinstance(value, dict):
+        pairs = value.items()
+    elif isinstance(value, (list, tuple)):
+        pairs = enumerate(value)
+    for key, item in pairs:
+        inner = "%s[%d]" % (path, key) if isinstance(value, (list, tuple)) else "%s.%s" % (path, key)
+        found = _no_text(item, inner.lstrip(".")) or (_no_text(key, path) if isinstance(key, str) else None)
+        if found:
+            return found
+    return None
 
 
 def failure(problem: ClusterError) -> dict[str, t.Any]:
