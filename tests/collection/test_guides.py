@@ -140,3 +140,22 @@ def test_pictures_are_drawn_from_the_text_beside_them() -> None:
     assert sources
     for source in sources:
         assert source.with_suffix(".svg").read_text() == drawn(source.read_text()), source.name
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "plugins/modules/*.py",
+        "plugins/inventory/*.py",
+        "plugins/connection/*.py",
+        "plugins/lookup/*.py",
+        "plugins/filter/*.py",
+        "extensions/eda/plugins/event_source/*.py",
+        "playbooks/*.yml",
+    ],
+)
+def test_the_readme_names_all_there_is(pattern: str) -> None:
+    named = set(re.findall(r"`(?:navarch\.cluster\.)?(\w+)`", (ROOT / "README.md").read_text()))
+    there = {path.stem for path in ROOT.glob(pattern) if not path.stem.startswith("_")}
+    assert there, f"nothing at {pattern}"
+    assert there <= named | {"site"}, f"the README does not name {sorted(there - named)}"
