@@ -15,7 +15,6 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from .args import Spec, auth_spec, merge
 from .client import Client
-from .engine import Engine
 from .errors import ClusterError, OptionError, StatusError
 from .kubeconfig import secrets
 
@@ -41,12 +40,15 @@ def run_module(run: Run, spec: Spec, hidden: Hidden | None = None, **rules: t.An
     _end(module, execute(run, module.params, module.check_mode, Client.from_params))
 
 
-def run_on_engine(
-    run: t.Callable[[t.Mapping[str, t.Any], Engine], Result], spec: Spec, **rules: t.Any
+def run_asking(
+    connect: t.Callable[[t.Mapping[str, t.Any], bool], Asked],
+    run: t.Callable[[t.Mapping[str, t.Any], Asked], Result],
+    spec: Spec,
+    **rules: t.Any,
 ) -> None:
-    """Runs one task that asks this machine's Engine, and no cluster."""
+    """Runs one task that asks no cluster but something else, such as this machine's Engine."""
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True, **rules)
-    _end(module, execute(run, module.params, module.check_mode, Engine.from_params))
+    _end(module, execute(run, module.params, module.check_mode, connect))
 
 
 def _end(module: AnsibleModule, result: Result) -> None:

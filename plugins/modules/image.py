@@ -133,7 +133,7 @@ import typing as t
 from ansible_collections.navarch.cluster.plugins.module_utils import args
 from ansible_collections.navarch.cluster.plugins.module_utils.engine import Engine
 from ansible_collections.navarch.cluster.plugins.module_utils.images import manage
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_on_engine
+from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_asking
 
 RULES: dict[str, t.Any] = {"required_if": [("state", "present", ["src"])]}
 
@@ -160,7 +160,7 @@ def run(params: t.Mapping[str, t.Any], engine: Engine) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    run_on_engine(run, spec(), **RULES)
+    run_asking(Engine.from_params, run, spec(), **RULES)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ import typing as t
 from ansible_collections.navarch.cluster.plugins.module_utils import args
 from ansible_collections.navarch.cluster.plugins.module_utils.engine import Engine
 from ansible_collections.navarch.cluster.plugins.module_utils.images import look
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_on_engine
+from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_asking
 
 
 def spec() -> args.Spec:
@@ -70,7 +70,7 @@ def run(params: t.Mapping[str, t.Any], engine: Engine) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    run_on_engine(run, spec())
+    run_asking(Engine.from_params, run, spec())
 
 
 if __name__ == "__main__":
