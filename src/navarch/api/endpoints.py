@@ -97,6 +97,8 @@ def _subset(subset: EndpointSubset, path: str, errors: Errors) -> None:
         for i, address in enumerate(given or ()):
             at = f"{path}.{name}[{i}]"
             checks.ip(f"{at}.ip", address.ip, errors)
+            if wrong := checks.special_ip_wrong(address.ip):
+                errors.append(invalid(f"{at}.ip", address.ip, wrong))
             if address.hostname and (wrong := names.label(address.hostname)):
                 errors.append(invalid(f"{at}.hostname", address.hostname, wrong))
             if address.node_name is not None and (wrong := names.subdomain(address.node_name)):

@@ -50,6 +50,9 @@ class ServiceStrategy(Strategy["Service"]):
     def validate_update(self, new: Service, old: Service) -> list[FieldError]:
         return servicevalidation.update(new, old)
 
+    def validate_status(self, new: Service, old: Service) -> list[FieldError]:
+        return servicevalidation.status(new)
+
     def warnings(self, obj: Service) -> list[str]:
         spec = obj.spec
         if spec is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from navarch.api import checks, names
 from navarch.api.checks import Errors
-from navarch.api.errors import FieldError, duplicate, forbidden, invalid, required
+from navarch.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
 
 if TYPE_CHECKING:
     from navarch.api.service import Service, ServicePort, ServiceSpec
@@ -39,6 +39,25 @@ def service(obj: Service) -> list[FieldError]:
     _affinity(spec, errors)
     _addresses(spec, errors)
     _traffic(spec, errors)
+    return errors
+
+
+def status(obj: Service) -> list[FieldError]:
+    errors: Errors = []
+    balancer = obj.status.load_balancer if obj.status is not None else None
+    path = "status.loadBalancer.ingress"
+    for i, ingress in enumerate((balancer.ingress if balancer is not None else None) or ()):
+        if ingress.ip:
+            checks.ip(f"{path}[{i}].ip", ingress.ip, errors)
+            if ingress.ip_mode not in (None, "VIP", "Proxy"):
+                errors.append(not_supported(f"{path}[{i}].ipMode", ingress.ip_mode, ("Proxy", "VIP")))
+        elif ingress.ip_mode is not None:
+            errors.append(forbidden(f"{path}[{i}].ipMode", "may not be specified when `ip` is not set"))
+        if ingress.hostname:
+            checks.subdomain(f"{path}[{i}].hostname", ingress.hostname, errors)
+            if not checks.ip_wrong(ingress.hostname):
+                detail = "must be a DNS name, not an IP address"
+                errors.append(invalid(f"{path}[{i}].hostname", ingress.hostname, detail))
     return errors
 
 

@@ -79,6 +79,12 @@ def refusal(answer: tuple[int, Any]) -> str:
         ),
         ({**PORTS, "externalIPs": ["0.0.0.0"]}, "spec.externalIPs[0]", "may not be unspecified"),
         ({**PORTS, "externalIPs": ["one"]}, "spec.externalIPs[0]", "must be a valid IP address"),
+        (
+            {**PORTS, "ipFamilyPolicy": "RequireDualStack"},
+            "spec.ipFamilyPolicy",
+            "this cluster is not configured for dual-stack services",
+        ),
+        ({**PORTS, "ipFamilies": ["IPv6"]}, "spec.ipFamilies[0]", "not configured on this cluster"),
         ({**PORTS, "type": "Balancer"}, "spec.type", 'Unsupported value: "Balancer"'),
         ({**PORTS, "sessionAffinity": "Cookie"}, "spec.sessionAffinity", 'Unsupported value: "Cookie"'),
         (
@@ -172,3 +178,32 @@ async def test_what_was_given_out_does_not_change(http: Http, namespace: str) ->
     assert "healthCheckNodePort" not in changed["spec"]
     assert "nodePort" not in changed["spec"]["ports"][0]
     assert changed["spec"]["clusterIP"] == made["spec"]["clusterIP"]
+
+
+async def test_a_status_that_cannot_be_is_refused(http: Http, namespace: str) -> None:
+    assert (await make(http, namespace, "web", BALANCED))[0] == 201
+    path = f"/api/v1/namespaces/{namespace}/services/web/status"
+    merge = {"Content-Type": "application/merge-patch+json"}
+
+    async def put(**ingress: str) -> tuple[int, Any]:
+        body = {"status": {"loadBalancer": {"ingress": [ingress]}}}
+        return await http("PATCH", path, json=body, headers=merge)
+
+    start = "status.loadBalancer.ingress[0]"
+    assert refusal(await put(ip="one")).startswith(f"{start}.ip: ")
+    assert refusal(await put(ip="192.0.2.1", ipMode="Both")).startswith(f"{start}.ipMode: ")
+    assert refusal(await put(hostname="192.0.2.1")).startswith(f"{start}.hostname: ")
+    code, changed = await put(ip="192.0.2.1", ipMode="VIP")
+    assert (code, changed["status"]["loadBalancer"]["ingress"][0]["ip"]) == (200, "192.0.2.1")
+
+
+async def test_endpoints_that_no_other_host_reaches_are_refused(http: Http, namespace: str) -> None:
+    for ip in ("127.0.0.1", "169.254.20.10", "0.0.0.0", "224.0.0.1"):
+        body = {
+            "apiVersion": "v1",
+            "kind": "Endpoints",
+            "metadata": {"name": "bad"},
+            "subsets": [{"addresses": [{"ip": ip}], "ports": [{"port": 80}]}],
+        }
+        answer = await http("POST", f"/api/v1/namespaces/{namespace}/endpoints", json=body)
+        assert refusal(answer).startswith("subsets[0].addresses[0].ip: Invalid value"), ip

@@ -148,6 +148,10 @@ class ServiceAllocation(Admission):
     ) -> ServiceSpec:
         if spec.type == "ExternalName":
             return spec
+        if spec.selector or spec.cluster_ip != HEADLESS:
+            errors += _families(spec)
+            if errors:
+                return spec
         address = spec.cluster_ip or (spec.cluster_ips[0] if spec.cluster_ips else "")
         if address == HEADLESS:
             return replace(spec, cluster_ip=HEADLESS, cluster_ips=[HEADLESS])
@@ -244,6 +248,18 @@ class ServiceAllocation(Admission):
         if not self._ports.free(number, key):
             return "provided port is already allocated"
         return None
+
+
+def _families(spec: ServiceSpec) -> list[FieldError]:
+    """What a cluster of one family cannot give."""
+    found = []
+    if spec.ip_family_policy == "RequireDualStack":
+        detail = "this cluster is not configured for dual-stack services"
+        found.append(invalid("spec.ipFamilyPolicy", spec.ip_family_policy, detail))
+    for i, family in enumerate(spec.ip_families or ()):
+        if family == "IPv6":
+            found.append(invalid(f"spec.ipFamilies[{i}]", family, "not configured on this cluster"))
+    return found
 
 
 def _is_ip(text: str) -> bool:
