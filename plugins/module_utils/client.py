@@ -101,10 +101,16 @@ class Client:
         fields: t.Sequence[str] = (),
     ) -> tuple[list[Object], str]:
         """All objects that match, and the revision to watch from."""
-        query: dict[str, t.Any] = _selectors(labels, fields)
+        query: dict[str, t.Any] = dict(_selectors(labels, fields), limit=LIST_CHUNK)
         items: list[Object] = []
         while True:
-            page = self._json("GET", kind.path(namespace), query=dict(query, limit=LIST_CHUNK))
+            try:
+                page = self._json("GET", kind.path(namespace), query=query)
+            except StatusError as problem:
+                if problem.code != 410 or "continue" not in query:
+                    raise
+                items, query = [], _selectors(labels, fields)  # too slow for pages: all at once
+                continue
             items += page.get("items") or []
             meta = page.get("metadata") or {}
             if not meta.get("continue"):

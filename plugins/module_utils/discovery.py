@@ -23,7 +23,13 @@ def kind_of(client: Client, name: str, api_version: str | None = None, option: s
     """
     versions = [api_version] if api_version else _versions(client)
     for version in versions:
-        for kind, names in _kinds(client, version):
+        try:
+            kinds = _kinds(client, version)
+        except StatusError as problem:
+            if api_version or problem.code != 503:
+                raise
+            continue  # a group whose own server is away has nothing to say of others
+        for kind, names in kinds:
             if name == kind.kind or name.lower() in names:
                 return kind
     where = " of %s" % api_version if api_version else ""

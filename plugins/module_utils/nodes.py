@@ -24,6 +24,7 @@ from .wait import Follower
 Object = t.Dict[str, t.Any]
 MIRROR = "kubernetes.io/config.mirror"
 THREADS = 8
+BUDGET_SECONDS = 2.0
 
 TAINTS = (
     members(
@@ -69,7 +70,7 @@ def node(client: Client, params: t.Mapping[str, t.Any]) -> Object:
         result["evicted"] = [_title(pod) for pod in pods]
         result["changed"] = result["changed"] or bool(pods)
         try:
-            _evict(client, pods, params["delete_grace_period"])
+            _evict(client, pods, params["delete_grace_period"], deadline)
             if params["wait"] and not client.dry_run:
                 _emptied(client, name, pods, deadline)
         except ClusterError as problem:
@@ -114,7 +115,9 @@ def _evictable(client: Client, name: str, force: bool) -> list[Object]:
     return sorted(found, key=_title)
 
 
-def _evict(client: Client, pods: list[Object], grace: int | None) -> None:
+def _evict(client: Client, pods: list[Object], grace: int | None, deadline: float) -> None:
+    """Asks every pod to leave. A budget that does not allow it yet (429) is asked again until then."""
+
     def evict(pod: Object) -> str | None:
         metadata = pod["metadata"]
         options: Object = {"preconditions": {"uid": metadata["uid"]}}
@@ -126,12 +129,18 @@ def _evict(client: Client, pods: list[Object], grace: int | None) -> None:
             "metadata": {"name": metadata["name"], "namespace": metadata["namespace"]},
             "deleteOptions": options,
         }
-        try:
-            client.create(POD, metadata["namespace"], eviction, sub="eviction", name=metadata["name"])
-        except StatusError as problem:
-            if problem.code not in (404, 409):  # gone, or another of the same name by now
-                return "%s: %s" % (_title(pod), problem.said)
-        return None
+        while True:
+            try:
+                client.create(POD, metadata["namespace"], eviction, sub="eviction", name=metadata["name"])
+            except StatusError as problem:
+                if problem.code == 404 and not problem.reason:  # a cluster that does not evict
+                    client.delete(POD, metadata["namespace"], metadata["name"], grace, metadata["uid"])
+                elif problem.code == 429 and time.monotonic() + BUDGET_SECONDS < deadline:
+                    time.sleep(BUDGET_SECONDS)
+                    continue
+                elif problem.code not in (404, 409):  # gone, or another of the same name by now
+                    return "%s: %s" % (_title(pod), problem.said)
+            return None
 
     with ThreadPoolExecutor(max_workers=THREADS) as pool:
         refused = [said for said in pool.map(evict, pods) if said]

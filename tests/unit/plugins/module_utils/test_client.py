@@ -87,6 +87,16 @@ def test_lists_come_in_pieces(make, serve):
     assert "continue=more" in serve.asked[1][1]
 
 
+def test_a_list_that_grows_too_old_between_its_pieces_is_read_anew(make, serve):
+    page = {"metadata": {"continue": "next"}, "items": [{"metadata": {"name": "a"}}]}
+    whole = {"metadata": {"resourceVersion": "9"}, "items": [{"metadata": {"name": name}} for name in "ab"]}
+    expired = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+    items, version = make((200, page), (410, expired), (200, whole)).list(POD, "default")
+    assert [item["metadata"]["name"] for item in items] == ["a", "b"]
+    assert version == "9"
+    assert "limit" not in serve.asked[-1][1]
+
+
 @pytest.mark.parametrize(
     "trouble", [status(503, "ServiceUnavailable"), status(429, "TooManyRequests"), "break"]
 )

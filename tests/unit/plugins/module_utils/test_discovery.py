@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
 from ansible_collections.navarch.cluster.plugins.module_utils.discovery import UnknownKind, forget, kind_of
+from ansible_collections.navarch.cluster.plugins.module_utils.errors import StatusError
 from ansible_collections.navarch.cluster.plugins.module_utils.kubeconfig import Connection
 
 CORE = {
@@ -51,3 +52,14 @@ def test_a_version_that_is_not_served(serve):
     base = serve((404, {"kind": "Status", "code": 404, "reason": "NotFound", "message": "no"}))
     with pytest.raises(UnknownKind, match="no kind Pod of v9"):
         kind_of(Client(Connection(server=base)), "Pod", "v9")
+
+
+def test_a_group_whose_server_is_away_does_not_hide_the_others(serve, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    groups = {"groups": [{"preferredVersion": {"groupVersion": name}} for name in ("away/v1", "apps/v1")]}
+    away = [(503, {"kind": "Status", "message": "away"})] * 5
+    script = [(200, groups), (200, CORE), *away, (200, APPS), (503, {"kind": "Status", "message": "away"})]
+    one = Client(Connection(server=serve(*script)))
+    assert kind_of(one, "Thing").api_version == "apps/v1"
+    with pytest.raises(StatusError, match="503"):
+        kind_of(one, "Thing", "away/v1")

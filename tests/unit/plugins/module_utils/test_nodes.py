@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, Navarch developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Draining nodes of clusters that are not as ours: with disruption budgets, or without evictions."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.navarch.cluster.plugins.module_utils import nodes
+from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError
+from ansible_collections.navarch.cluster.plugins.module_utils.kubeconfig import Connection
+
+NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": {"unschedulable": True}}
+POD = {
+    "kind": "Pod",
+    "metadata": {
+        "name": "p",
+        "namespace": "default",
+        "uid": "1",
+        "ownerReferences": [{"controller": True, "kind": "ReplicaSet", "uid": "2"}],
+    },
+}
+PODS = {"metadata": {"resourceVersion": "1"}, "items": [POD]}
+DONE = {"kind": "Status", "status": "Success"}
+BUDGET = {"kind": "Status", "reason": "TooManyRequests", "message": "would violate the pod's budget"}
+OPTIONS = {
+    "name": "n",
+    "state": "drained",
+    "force": False,
+    "delete_grace_period": None,
+    "labels": None,
+    "annotations": None,
+    "taints": None,
+    "schedulable": None,
+    "wait": False,
+}
+
+
+def drain(address, timeout=60):
+    return nodes.node(Client(Connection(server=address)), dict(OPTIONS, wait_timeout=timeout))
+
+
+def verbs(serve):
+    return [(asked[0], asked[1].partition("?")[0]) for asked in serve.asked]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(nodes, "BUDGET_SECONDS", 0.01)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+
+def test_a_budget_is_waited_for(serve):
+    refusals = [(429, BUDGET)] * 7  # more than one request is repeated
+    result = drain(serve((200, NODE), (200, PODS), *refusals, (201, DONE)))
+    assert result["evicted"] == ["default/p"]
+    assert verbs(serve)[-1] == ("POST", "/api/v1/namespaces/default/pods/p/eviction")
+
+
+def test_a_budget_that_never_allows_it_is_told(serve):
+    with pytest.raises(ClusterError, match="1 of 1 pods were not evicted: default/p: would violate"):
+        drain(serve((200, NODE), (200, PODS), (429, BUDGET)), timeout=0)
+
+
+def test_without_evictions_pods_are_deleted(serve):
+    drain(serve((200, NODE), (200, PODS), (404, "404 page not found"), (200, DONE)))
+    assert verbs(serve)[-1] == ("DELETE", "/api/v1/namespaces/default/pods/p")
+
+
+def test_a_pod_that_has_gone_is_no_trouble(serve):
+    gone = {"kind": "Status", "reason": "NotFound", "message": 'pods "p" not found'}
+    assert drain(serve((200, NODE), (200, PODS), (404, gone)))["evicted"] == ["default/p"]
+    assert verbs(serve)[-1][0] == "POST"
