@@ -159,7 +159,8 @@ class RawStream:
             self._writer.write_eof()
 
     async def close(self) -> None:
-        self._writer.close()
+        # What is still to be written nobody reads any more: an ordinary close would wait for that.
+        self._writer.transport.abort()
         try:
             await self._writer.wait_closed()
         except OSError:

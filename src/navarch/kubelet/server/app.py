@@ -18,7 +18,7 @@ from aiohttp import web
 from navarch.api.errors import StatusError, bad_request, not_found
 from navarch.kubelet.agent import Kubelet
 from navarch.kubelet.runtime.base import ContainerState
-from navarch.kubelet.server import logs, stats, streams, tls
+from navarch.kubelet.server import forward, logs, stats, streams, tls
 from navarch.kubelet.worker import PodWorker
 
 log = logging.getLogger(__name__)
@@ -137,4 +137,4 @@ class NodeServer:
         found = self._kubelet.containers.sandboxes(worker.uid)
         if not found or found[-1].status != "running":
             raise bad_request(f'pod "{worker.pod.metadata.name}" does not run')
-        return await streams.run_forward(request, found[-1].pid)
+        return await forward.run(request, found[-1].pid)
