@@ -198,7 +198,8 @@ class Connection(ConnectionBase):
     # -- below
 
     def _session(self) -> Client:
-        assert self._client is not None
+        if self._client is None:
+            raise AnsibleConnectionFailure("the connection to %s is closed" % self._target())
         return self._client
 
     def _files(self) -> PodFiles:
