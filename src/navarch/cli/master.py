@@ -16,7 +16,8 @@ import msgspec
 from navarch import pki
 from navarch.cli import Failure
 from navarch.cli.config import ConfigError, duration, load
-from navarch.cli.serving import default_address, listen, load_http, logging_to_stderr, serve
+from navarch.cli.serving import listen, load_http, logging_to_stderr, serve
+from navarch.network.address import default_address, overlapping
 
 T = TypeVar("T")
 
@@ -84,11 +85,16 @@ def check(config: MasterConfig) -> None:
     cluster = _checked("clusterCIDR", config.cluster_cidr, ipaddress.ip_network)
     service = _checked("serviceCIDR", config.service_cidr, ipaddress.ip_network)
     if cluster.version == service.version and cluster.overlaps(service):
-        raise ValueError(f"serviceCIDR: {service} overlaps clusterCIDR {cluster}")
+        raise ValueError(f"serviceCIDR: {service} overlaps clusterCIDR {cluster}: choose another range")
     if not cluster.prefixlen <= config.node_cidr_mask_size <= cluster.max_prefixlen - 2:
         raise ValueError(
-            f"nodeCIDRMaskSize: {config.node_cidr_mask_size} does not fit into clusterCIDR {cluster}"
+            f"nodeCIDRMaskSize: {config.node_cidr_mask_size} does not fit into clusterCIDR {cluster}:"
+            f" choose from {cluster.prefixlen} (one node) to {cluster.max_prefixlen - 2}"
         )
+    if line := overlapping(
+        default_address(), clusterCIDR=config.cluster_cidr, serviceCIDR=config.service_cidr
+    ):
+        raise ValueError(line)
     _checked("nodeMonitorGracePeriod", config.node_monitor_grace_period, duration)
     if config.default_toleration_seconds < 0:
         raise ValueError("defaultTolerationSeconds: must not be negative")

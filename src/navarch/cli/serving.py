@@ -54,16 +54,6 @@ def listen(address: str, port: int) -> socket.socket:
     return sock
 
 
-def default_address() -> str:
-    """The address that the default route leaves by, else the loopback; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.connect(("192.0.2.254", 9))
-            return str(sock.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"
-
-
 def load_http() -> None:
     """Import aiohttp without the system's trust store.
 

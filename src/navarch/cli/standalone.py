@@ -134,7 +134,7 @@ def _service_account_key(folder: str) -> bytes:
 
 
 def _advertised(address: str) -> str:
-    from navarch.cli.serving import default_address
+    from navarch.network.address import default_address
 
     return default_address() if address in ("0.0.0.0", "::") else address
 

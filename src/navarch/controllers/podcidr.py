@@ -79,7 +79,10 @@ class PodCIDRs:
             return
         cidr = self._take(name)
         if cidr is None:
-            message = f"no free pod range: {self._cluster} holds {self._capacity} ranges of /{self._bits}"
+            message = (
+                f"no free pod range: clusterCIDR {self._cluster} holds {self._capacity} of /{self._bits}:"
+                " delete nodes that are gone, or give the master a wider clusterCIDR"
+            )
             # Hundreds of nodes may wait: the log says it once, their events say it of each.
             log.log(logging.DEBUG if self._full else logging.ERROR, "node %s: %s", name, message)
             self._full = True

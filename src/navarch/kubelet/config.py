@@ -108,7 +108,9 @@ def check(config: KubeletConfig) -> KubeletConfig:
     except ValueError as error:
         raise ConfigError(f"serviceCIDR: {error}") from None
     if services.overlaps(ipaddress.ip_network(config.cluster_cidr)):
-        raise ConfigError(f"serviceCIDR: {services} overlaps clusterCIDR {config.cluster_cidr}")
+        raise ConfigError(
+            f"serviceCIDR: {services} overlaps clusterCIDR {config.cluster_cidr}: choose another range"
+        )
     node_ip = config.node_ip or default_address()
     try:
         ipaddress.ip_address(node_ip)
