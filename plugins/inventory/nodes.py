@@ -173,6 +173,10 @@ from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records impor
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     NAME = "navarch.cluster.nodes"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._checked: set[str] = set()
+
     def verify_file(self, path: str) -> bool:
         return super().verify_file(path) and path.endswith(("navarch.yml", "navarch.yaml"))
 
@@ -287,12 +291,23 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                     ) from None
         return False
 
+    def _compose(self, template: t.Any, variables: dict[str, t.Any], *more: t.Any) -> t.Any:
+        """As any other, but a mere path to a value is followed, not compiled anew for every host."""
+        value: t.Any = variables
+        for part in str(template).split("."):
+            if not isinstance(value, dict) or part not in value or hasattr(dict, part):
+                return super()._compose(template, variables, *more)
+            value = value[part]
+        return value
+
     def _add(self, name: str, variables: dict[str, t.Any]) -> None:
         strict = self.get_option("strict")
         self.inventory.add_host(name, group="nodes")
         host = self.inventory.hosts[name]
-        for variable, value in variables.items():
-            host.set_variable(variable, value)
+        for variable in variables.keys() - self._checked:
+            host.set_variable(variable, variables[variable])  # which checks its name: once is enough
+        self._checked |= variables.keys()
+        host.vars.update(variables)
         self._set_composite_vars(self.get_option("compose"), variables, name, strict=strict)
         seen = host.get_vars()
         self._add_host_to_composed_groups(self.get_option("groups"), seen, name, strict, fetch_hostvars=False)

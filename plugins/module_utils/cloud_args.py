@@ -2,7 +2,7 @@
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 """Options that say which cloud and who we are, for modules and inventory sources. Their documentation is in
-the doc fragments ``gce_auth`` and ``libcloud_auth``.
+the doc fragments ``cloud_auth`` and ``nodes_sources``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import typing as t
 
 from ansible.module_utils.basic import env_fallback
 
-from .args import Spec
+from .args import Spec, merge
 
 COMPUTE = "https://compute.googleapis.com/compute/v1"
 RESOURCE_MANAGER = "https://cloudresourcemanager.googleapis.com"
@@ -19,7 +19,7 @@ SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 
 
 def gce_auth_spec() -> Spec:
-    """How to reach Google: the ``gce_auth`` doc fragment. Names and environment are those of google.cloud."""
+    """How to reach Google: the ``cloud_auth`` doc fragment. The names are those of google.cloud."""
 
     def option(env: str, **more: t.Any) -> Spec:
         return dict(more, fallback=(env_fallback, ["GCP_" + env]))
@@ -37,7 +37,7 @@ def gce_auth_spec() -> Spec:
 
 
 def libcloud_auth_spec() -> Spec:
-    """How to reach any other cloud: the ``libcloud_auth`` doc fragment."""
+    """How to reach any other cloud: the ``cloud_auth.libcloud`` doc fragment."""
     return {
         "key": {"type": "str", "no_log": True},
         "secret": {"type": "str", "no_log": True},
@@ -48,3 +48,14 @@ def libcloud_auth_spec() -> Spec:
         "url": {"type": "str"},
         "arguments": {"type": "dict", "default": {}},
     }
+
+
+def project_spec() -> Spec:
+    """Google's project, where it is one."""
+    return {"project": {"type": "str", "fallback": (env_fallback, ["GCP_PROJECT"])}}
+
+
+def cloud_spec() -> Spec:
+    """Which cloud: the whole ``cloud_auth`` doc fragment."""
+    provider: Spec = {"provider": {"type": "str", "default": "gce"}}
+    return merge(provider, gce_auth_spec(), project_spec(), libcloud_auth_spec())

@@ -19,6 +19,8 @@ from .cloud_machine import CloudError, Machine, secret_values, without_secrets
 from .errors import ClusterError, OptionError
 
 Options = t.Mapping[str, t.Any]
+#: What a driver should be told where libcloud's own choice is of old: Amazon's signatures of version 2.
+_DEFAULTS: dict[str, dict[str, t.Any]] = {"ec2": {"signature_version": "4"}}
 _OPTIONS = ("key", "secret", "region", "secure", "host", "port")
 
 
@@ -30,8 +32,11 @@ class Libcloud:
         self._region = options["region"]
         cls = _driver_class(self.provider)
         arguments = _arguments(cls, self.provider, options)
-        with telling(self.provider):
-            self.driver = cls(**arguments)
+        try:
+            with telling(self.provider):
+                self.driver = cls(**arguments)
+        except CloudError as problem:
+            raise _misfit(problem, self.provider, arguments) from None
 
     def machines(self, arguments: t.Mapping[str, t.Any]) -> list[Machine]:
         """All machines but those that are gone for good."""
@@ -119,6 +124,18 @@ def check_arguments(function: t.Any, given: t.Iterable[str], option: str, provid
             )
 
 
+def _misfit(problem: CloudError, provider: str, arguments: t.Iterable[str]) -> ClusterError:
+    """What a constructor said, with the option that it is about where that can be told."""
+    said = str(problem)
+    if "region" in said.lower():
+        return OptionError("region", said)
+    if "argument" in said:
+        return OptionError(
+            "arguments", "%s does not take %s together" % (provider, ", ".join(sorted(arguments)))
+        )
+    return problem
+
+
 def _driver_class(provider: str) -> t.Any:
     try:
         from libcloud.compute.providers import DRIVERS, get_driver
@@ -140,7 +157,7 @@ def _driver_class(provider: str) -> t.Any:
 
 def _arguments(cls: t.Any, provider: str, options: Options) -> dict[str, t.Any]:
     """What the driver's constructor is called with."""
-    given = dict(options["arguments"])
+    given = dict(_DEFAULTS.get(provider, {}), **options["arguments"])
     for name in _OPTIONS:
         if options[name] is not None:
             if name in given:

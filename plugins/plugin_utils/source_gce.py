@@ -14,15 +14,14 @@ from ansible_collections.navarch.cluster.plugins.module_utils.cloud_args import 
     RESOURCE_MANAGER,
     gce_auth_spec,
 )
-from ansible_collections.navarch.cluster.plugins.module_utils.cloud_gce import API_OFF, Gce, shortfall
-from ansible_collections.navarch.cluster.plugins.module_utils.cloud_gce_machine import machine, provider_id
-from ansible_collections.navarch.cluster.plugins.module_utils.cloud_machine import CloudError
+from ansible_collections.navarch.cluster.plugins.module_utils.cloud_gce import API_OFF, Gce
+from ansible_collections.navarch.cluster.plugins.module_utils.cloud_gce_machine import provider_id
+from ansible_collections.navarch.cluster.plugins.module_utils.cloud_gce_nodes import listed
+from ansible_collections.navarch.cluster.plugins.module_utils.cloud_machine import CloudError, Machine
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
 from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import NodeRecord
 
 _AT_ONCE = 8
-#: The most that a page may have.
-_PAGE = 500
 Options = t.Mapping[str, t.Any]
 secrets = cloud_gce_auth.secrets
 
@@ -85,29 +84,16 @@ def _instances(
     gce: Gce, options: Options, project: str, zone: str | None
 ) -> tuple[list[NodeRecord], list[str]]:
     """The instances of one project, of one zone of it or of all, and what is missing among them."""
-    query: dict[str, t.Any] = {"maxResults": _PAGE}
-    if options["filters"]:
-        query["filter"] = " ".join("(%s)" % one for one in options["filters"])
-    where = "zones/%s" % zone if zone else "aggregated"
-    about = "project %s%s" % (project, ", zone %s" % zone if zone else "")
-    found: list[NodeRecord] = []
-    missing: list[str] = []
     try:
-        for page in gce.pages("projects/%s/%s/instances" % (project, where), about, query):
-            scopes = {"": {"instances": page.get("items") or []}} if zone else page.get("items") or {}
-            missing += ["%s: %s" % (about, lack) for lack in shortfall(page)]
-            for scope, part in scopes.items():
-                found += [_record(instance, project) for instance in part.get("instances") or []]
-                missing += ["%s, %s: %s" % (about, scope, lack) for lack in shortfall(part)]
+        found, missing = listed(gce, project, zone, options["filters"])
     except CloudError as failure:
         if failure.reason in API_OFF and project not in options["projects"]:
             return [], []  # one of a folder that has no machines because it does not use Compute Engine
         raise
-    return found, missing
+    return [_record(one) for one in found], missing
 
 
-def _record(instance: t.Mapping[str, t.Any], project: str) -> NodeRecord:
-    found = machine(instance, project)
+def _record(found: Machine) -> NodeRecord:
     return NodeRecord(
         name=found.instance_name,
         address=found.address,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -15,10 +16,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ansible"))
 
+import moto_environment
 from ansible_support import ROOT, tool
 from gce_emulator import Gce
 
 CREDENTIALS = ("K8S_AUTH_", "KUBECONFIG", "ANSIBLE_", "GCP_", "GOOGLE_", "GCE_", "AWS_")
+Task = Callable[..., dict[str, Any]]
 Inventory = Callable[..., dict[str, Any]]
 
 
@@ -47,6 +50,19 @@ def gce() -> Iterator[Gce]:
     with Gce() as cloud:
         yield cloud
         assert cloud.wrong == []
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """The address of moto's server for EC2."""
+    command = [moto_environment.python(), str(Path(__file__).with_name("moto_server.py"))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
 @pytest.fixture(scope="session")
@@ -97,6 +113,44 @@ def inventory(server: subprocess.Popen[str], tmp_path: Path) -> Inventory:
         listed = json.loads(text[text.index("{\n") :])
         listed["hosts"] = {name: plain(variables) for name, variables in listed["_meta"]["hostvars"].items()}
         return listed | {"warned": said, "said": said + text}
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The collection's code, to be imported here."""
+    tree = tmp_path_factory.mktemp("tree")
+    (tree / "ansible_collections" / "navarch").mkdir(parents=True)
+    (tree / "ansible_collections" / "navarch" / "cluster").symlink_to(ROOT)
+    sys.path.insert(0, str(tree))
+    yield
+    sys.path.remove(str(tree))
+
+
+@pytest.fixture
+def task(collection: None) -> Task:
+    """task(module, check=False, **options): the result of one task, or its failure as ``msg``."""
+    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+    base = "ansible_collections.navarch.cluster.plugins."
+    errors = importlib.import_module(base + "module_utils.errors")
+    nodes = importlib.import_module(base + "module_utils.cloud_node")
+    resources = importlib.import_module(base + "module_utils.cloud_gce_resource")
+    runs = {
+        "cloud_node": nodes.cloud_node,
+        "cloud_node_info": nodes.cloud_node_info,
+        "gce_resource": resources.run,
+    }
+
+    def run(module: str, check: bool = False, **options: Any) -> dict[str, Any]:
+        spec = importlib.import_module(f"{base}modules.{module}").spec()
+        checked = ArgumentSpecValidator(spec).validate(options)
+        assert not checked.error_messages
+        try:
+            return runs[module](checked.validated_parameters, check)
+        except errors.ClusterError as problem:
+            return {"failed": True, "msg": str(problem)}
 
     return run
 

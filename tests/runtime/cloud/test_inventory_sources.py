@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several sources in one inventory file: Google, Amazon (moto), a list and a real cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_support import ROOT, request
+from gce_emulator import Gce
+
+Inventory = Callable[..., dict[str, Any]]
+ZONE = "us-central1-a"
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The kubeconfig of a control plane with two simulated nodes."""
+    path = tmp_path_factory.mktemp("cluster") / "kubeconfig"
+    command = [sys.executable, "-m", "navarch", "standalone", "--nodes", "2", "--kubeconfig", str(path)]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as master:
+        try:
+            assert master.stdout is not None
+            assert master.stdout.readline().startswith("ready ")
+            yield str(path)
+        finally:
+            master.send_signal(signal.SIGTERM)
+            master.wait(15)
+
+
+def google(gce: Gce, **more: Any) -> dict[str, Any]:
+    url = gce.url + "/compute/v1"
+    return {"type": "gce", "api_url": url, "access_token": "token-1", "projects": ["ship"]} | more
+
+
+def amazon(moto: str, **more: Any) -> dict[str, Any]:
+    credentials = {"key": "AKIASHIP", "secret": "whispered"}
+    return {"type": "libcloud", "provider": "ec2", "url": moto, "region": "us-east-1"} | credentials | more
+
+
+def ec2_machine(moto: str, task: Callable[..., Any], name: str) -> dict[str, Any]:
+    options = {name: value for name, value in amazon(moto).items() if name != "type"}
+    made = task(
+        "cloud_node", **options, name=name, size="t3.micro", image="ami-03cf127a", labels={"role": "web"}
+    )
+    return made["machine"]
+
+
+def test_cloud_facts_stand_beside_what_the_cluster_knows(
+    gce: Gce, moto: str, task: Callable[..., Any], inventory: Inventory, kubeconfig: str
+) -> None:
+    nodes = request(kubeconfig, "GET", "/api/v1/nodes")["items"]
+    first, second = (node["metadata"]["name"] for node in nodes)
+    address = next(a["address"] for a in nodes[0]["status"]["addresses"] if a["type"] == "InternalIP")
+    gce._addresses = iter([address])
+    gce.add_instance("ship", ZONE, "web-1", labels={"role": "web"})
+    machine = ec2_machine(moto, task, "web-2")
+    cellar = {"name": "cellar", "instance_id": machine["instance_id"], "variables": {"shelf": 3}}
+    listed = inventory(
+        google(gce),
+        amazon(moto, name="frankfurt"),
+        {"type": "static", "hosts": ["192.0.2.9", cellar]},
+        {"type": "cluster", "kubeconfig": kubeconfig},
+        groups={"not_joined": "'cluster' not in sources"},
+        keyed_groups=[{"key": "sources", "prefix": "of"}],
+    )
+    hosts = listed["hosts"]
+    assert set(hosts) == {"web-1", "web-2", "192.0.2.9", second}
+    joined = hosts["web-1"]
+    assert (joined["provider"], joined["ready"], joined["schedulable"], joined["pods"]) == (
+        "gce",
+        True,
+        True,
+        [],
+    )
+    assert (joined["node_name"], joined["sources"], joined["zone"]) == (first, ["gce", "cluster"], ZONE)
+    assert joined["labels"]["role"] == "web" and joined["labels"]["kubernetes.io/hostname"] == first
+    assert (hosts["web-2"]["shelf"], hosts["web-2"]["sources"]) == (3, ["frankfurt", "static"])
+    assert hosts["web-2"]["ansible_host"] == machine["public_ip"]
+    assert sorted(listed["not_joined"]["hosts"]) == ["192.0.2.9", "web-2"]
+    assert listed["of_frankfurt"]["hosts"] == ["web-2"]
+    apart = inventory(google(gce), {"type": "cluster", "kubeconfig": kubeconfig}, merge_by=["instance_id"])
+    assert set(apart["hosts"]) == {"web-1", first, second}
+    for secret in ("whispered", "token-1"):
+        assert secret not in listed["said"]
+
+
+def test_one_failing_source_is_told_by_name(gce: Gce, inventory: Inventory) -> None:
+    gce.add_instance("ship", ZONE, "web-1")
+    away = amazon("http://127.0.0.1:1", name="frankfurt")
+    assert "source frankfurt: cannot reach ec2: connection refused" in inventory(google(gce), away)["failed"]
+    listed = inventory(google(gce), away | {"on_error": "warn"})
+    assert set(listed["hosts"]) == {"web-1"}
+    assert "source frankfurt: cannot reach ec2: connection refused" in listed["warned"]
+    lost = {"type": "cluster", "name": "home", "host": "https://127.0.0.1:1"}
+    assert "source home: cannot reach the cluster" in inventory(lost)["failed"]
+    unknown = amazon("http://127.0.0.1:1", provider="moonbase")
+    assert "source libcloud: provider: libcloud knows no moonbase" in inventory(unknown)["failed"]
+
+
+def test_sources_are_asked_at_the_same_time(gce: Gce, inventory: Inventory) -> None:
+    gce.add_instance("ship", ZONE, "web-1")
+    pause = {"error": {"code": 503, "message": "soon"}}
+
+    def seconds(count: int) -> float:
+        for number in range(count):
+            gce.projects[f"p{number}"] = ""
+            gce.fail(f"/p{number}/", 503, pause, Retry_After="2")
+        began = time.monotonic()
+        inventory(*(google(gce, name=f"s{number}", projects=[f"p{number}"]) for number in range(count)))
+        return time.monotonic() - began
+
+    one = seconds(1)
+    assert seconds(4) < one + 4, "four sources of two seconds each took turns"
+
+
+def test_only_what_is_missing_is_asked_again(gce: Gce, inventory: Inventory, tmp_path: Path) -> None:
+    gce.add_instance("ship", ZONE, "web-1")
+    gce.add_instance("boat", ZONE, "web-2")
+    folder = str(tmp_path / "cache")
+    cache = {"cache": True, "cache_plugin": "ansible.builtin.jsonfile", "cache_connection": folder}
+    sources = [google(gce), google(gce, name="boat", projects=["boat"], on_error="warn")]
+    sources.append({"type": "static", "hosts": [{"name": "cellar", "variables": {"twice": "{{ 1 + 1 }}"}}]})
+    gce.fail("/boat/", 403, {"error": {"code": 403, "message": "no"}})
+    assert set(inventory(*sources, **cache)["hosts"]) == {"web-1", "cellar"}
+    gce.asked.clear()
+    listed = inventory(*sources, **cache)
+    assert set(listed["hosts"]) == {"web-1", "web-2", "cellar"}
+    assert all("/boat/" in one for one in gce.asked)
+    gce.asked.clear()
+    assert inventory(*sources, **cache)["hosts"] == listed["hosts"]
+    assert gce.asked == []
+    assert json.dumps(listed["_meta"]["hostvars"]["cellar"]["twice"]) == '"{{ 1 + 1 }}"', (
+        "a template of our own"
+    )
