@@ -190,16 +190,18 @@ class GroupCommit:
     async def reserve(self) -> None:
         """Reserve the next block of revisions. Raises Unavailable."""
         if self._reserving is None:
-            ceiling = max(self._last, self._reserved) + BLOCK
-            self._reserving = self._writer.call(statements.set_meta("reserved", ceiling))
-
-            def done(future: asyncio.Future[None]) -> None:
-                self._reserving = None
-                if not future.cancelled() and future.exception() is None:
-                    self._reserved = ceiling
-
-            self._reserving.add_done_callback(done)
+            self._reserving = self._loop.create_task(self._reserve_block(), name="store-reserve")
         await asyncio.shield(self._reserving)
+
+    async def _reserve_block(self) -> None:
+        # Done means taken note of: who waits looks again at once, and waiting for what is over does not let
+        # anybody else run.
+        ceiling = max(self._last, self._reserved) + BLOCK
+        try:
+            await self._writer.call(statements.set_meta("reserved", ceiling))
+            self._reserved = ceiling
+        finally:
+            self._reserving = None
 
     # The way of a batch
 
