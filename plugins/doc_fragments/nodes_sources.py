@@ -59,7 +59,7 @@ options:
         description:
           - For V(gce), the JSON key of a service account itself, as text or as a mapping.
           - Environment variable E(GCP_SERVICE_ACCOUNT_CONTENTS) is used when this is not set.
-        type: jsonarg
+        type: raw
       service_account_email:
         description:
           - For V(gce) with V(machineaccount), which account of the machine. By default its only one.

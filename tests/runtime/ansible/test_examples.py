@@ -20,7 +20,8 @@ from ansible_support import ROOT, tool
 Task = dict[str, Any]
 PLUGINS = ROOT / "plugins"
 #: Modules whose examples need what no simulated node has: containers that run, an Engine, a cloud.
-ELSEWHERE = {"pod_exec", "pod_copy", "pod_logs", "image", "image_info", "cloud_node", "cloud_node_info"}
+ELSEWHERE = {"pod_exec", "pod_copy", "pod_logs", "image", "image_info"}
+ELSEWHERE |= {"cloud_node", "cloud_node_info", "gce_resource"}
 #: Single examples for the same reason.
 NEVER_ENDS = {"A job runs to its end"}
 

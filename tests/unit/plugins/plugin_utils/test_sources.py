@@ -105,7 +105,8 @@ def test_every_option_of_every_source_is_documented():
     for spec in specs:
         for name, option in spec.items():
             merged.setdefault(name, option)
-            assert documented[name]["type"] == option["type"], name
+            kind = "raw" if option["type"] == "jsonarg" else option["type"]  # which plugins' documentation lacks
+            assert documented[name]["type"] == kind, name
             assert documented[name].get("elements") == option.get("elements"), name
             assert documented[name].get("default") == option.get("default"), name
             assert sorted(documented[name].get("choices", [])) == sorted(option.get("choices", [])), name
