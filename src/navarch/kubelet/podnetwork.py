@@ -18,6 +18,7 @@ from navarch.kubelet.config import KubeletConfig
 from navarch.network import conf
 from navarch.network.address import OwnAddress
 from navarch.network.cni import Cni, CniError
+from navarch.network.dns.memory import Memory
 from navarch.network.dns.service import NodeDns
 from navarch.network.dns.sockets import Store
 from navarch.network.host import HostNetwork, HostNetworkError
@@ -185,6 +186,7 @@ def _dns(config: KubeletConfig, services: Services, address: str) -> NodeDns | N
         service_cidr=config.service_cidr,
         node_ip=address,
         store=Store(),
+        memory=Memory(Path(config.data_dir) / "names"),
     )
     # Those of before, until the master tells: the pods that run may ask at once.
     dns.set_pods(conf.pod_cidrs(config.cni_conf_dir))

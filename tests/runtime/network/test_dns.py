@@ -26,6 +26,7 @@ from navarch.api.meta import ObjectMeta
 from navarch.api.scheme import scheme
 from navarch.api.service import Service, ServicePort, ServiceSpec
 from navarch.client.local import LocalClient
+from navarch.network.dns.memory import Memory
 from navarch.network.dns.server import DnsServer, allow
 from navarch.network.dns.service import NodeDns
 from navarch.network.dns.sockets import Store
@@ -318,3 +319,54 @@ async def test_a_server_that_is_silent_is_asked_last_from_then_on(site: Site, tm
         with pytest.raises(BlockingIOError):
             silent.recv(512)
     await upstream.close()
+
+
+class Away:
+    """A master that does not answer."""
+
+    async def list(self, *_: Any, **__: Any) -> Any:
+        await asyncio.Event().wait()
+
+
+async def test_names_outlive_a_restart_while_the_master_is_away(site: Site, tmp_path: Path) -> None:
+    await service(site, "db", cluster_ip="None", selector={"a": "b"}, ports=[ServicePort(port=1)])
+    await slice_(site, "db", Endpoint(addresses=["10.244.1.2"]))
+    gone = await service(site, "web", ports=[ServicePort(name="http", port=80)])
+    memory = Memory(tmp_path / "names")
+    names = {"db": ["10.244.1.2"], "web": [gone.spec.cluster_ip if gone.spec else None]}
+    for name, wanted in names.items():
+        await site.until(f"{name}.default.svc.{DOMAIN}.", [str(one) for one in wanted])
+
+    @contextlib.asynccontextmanager
+    async def started(client: Any) -> AsyncIterator[Site]:
+        services = Services(client)
+        cidrs = {"cluster_cidr": "10.244.0.0/16", "service_cidr": "10.96.0.0/24"}
+        ours = {"address": "127.0.0.1", "domain": DOMAIN, "node_ip": "127.0.0.1"}
+        dns = NodeDns(services, port=0, memory=memory, **ours, **cidrs)
+        tasks = [asyncio.create_task(services.run()), asyncio.create_task(dns.run())]
+        try:
+            async with asyncio.timeout(5):
+                while not dns.server.port or not (dns.resolver.ready.is_set() or dns.resolver.remembers):
+                    await asyncio.sleep(0.01)
+            yield Site(client, dns, site.others)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async with started(site.client):
+        pass
+    await site.client.delete(Service, "web", "default")
+    async with started(Away()) as again:
+        for name, wanted in names.items():
+            assert await again.values(f"{name}.default.svc.{DOMAIN}.") == wanted
+        # Nothing is denied yet: the master may come and know better.
+        assert not again.dns.resolver.ready.is_set()
+    async with started(site.client) as anew:
+        await anew.until(f"web.default.svc.{DOMAIN}.", [])
+        assert await anew.values(f"db.default.svc.{DOMAIN}.") == ["10.244.1.2"]
+    async with started(Away()) as last:
+        last.dns.resolver._first = 0.1
+        assert await last.values(f"web.default.svc.{DOMAIN}.") == []
+    (tmp_path / "names").write_bytes(b"no message")
+    assert memory.load() == []

@@ -33,7 +33,7 @@ _STALE = 3600
 _IMPATIENT = 1.8
 _STALE_TTL = 5
 #: Seconds that a question waits for the first list of services: a kubelet that just started.
-_FIRST = 4.0
+FIRST = 4.0
 _CHAIN = 8
 
 
@@ -55,7 +55,7 @@ class _Kept(NamedTuple):
 
 class Resolver:
     def __init__(
-        self, zone: Zone, ask: Ask, *, clock: Callable[[], float] = time.monotonic, first: float = _FIRST
+        self, zone: Zone, ask: Ask, *, clock: Callable[[], float] = time.monotonic, first: float = FIRST
     ) -> None:
         """first: seconds that questions for names of the cluster wait until `ready` is set."""
         self._zone = zone
@@ -64,6 +64,8 @@ class Resolver:
         self._first = first
         #: Until it is known what names there are, none is denied.
         self.ready = asyncio.Event()
+        #: Whether the zone holds what an earlier life knew: what is in there is answered.
+        self.remembers = False
         self._others: dict[tuple[bool, bytes], _Kept] = {}
 
     def quick(self, query: bytes, tcp: bool) -> bytes | None:
@@ -81,7 +83,8 @@ class Resolver:
         if question.version:
             return message.failure(question, wire.BADVERS)
         if self._zone.holds(question.name):
-            return self._from_zone(question, tcp)[0] if self.ready.is_set() else None
+            known = self.ready.is_set() or (self.remembers and bool(self._zone.find(question.name)))
+            return self._from_zone(question, tcp)[0] if known else None
         kept = self._others.get((tcp, query[2:]))
         moment = self._clock()
         return kept.at(query, moment) if kept is not None and kept.serves(moment) else None
@@ -91,11 +94,11 @@ class Resolver:
         question = Question(query)
         if not self._zone.holds(question.name):
             return await self._from_others(query, tcp)
-        if not self.ready.is_set():
+        if not self.ready.is_set() and not (self.remembers and self._zone.find(question.name)):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._first):
                     await self.ready.wait()
-            if not self.ready.is_set():
+            if not self.ready.is_set() and not self.remembers:
                 return message.failure(question, wire.SERVFAIL)
         done, made, outside = self._from_zone(question, tcp)
         if done is not None:

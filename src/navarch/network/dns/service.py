@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import ipaddress
 import logging
 
 from navarch.network import process
-from navarch.network.dns.answer import Resolver
+from navarch.network.dns.answer import FIRST, Resolver
+from navarch.network.dns.memory import Memory
 from navarch.network.dns.records import of_service
 from navarch.network.dns.server import DnsServer, allow
 from navarch.network.dns.sockets import Store
@@ -20,6 +22,8 @@ from navarch.network.services import ServiceKey, Services
 log = logging.getLogger(__name__)
 
 _AGAIN = 5.0
+#: Seconds between looks whether there are names to be kept.
+_KEEP = 30.0
 
 
 class NodeDns:
@@ -35,14 +39,17 @@ class NodeDns:
         port: int = 53,
         upstream: Upstream | None = None,
         store: Store | None = None,
+        memory: Memory | None = None,
     ) -> None:
-        """services: run by its owner. store: where sockets outlive us."""
+        """services: run by its owner. store: where sockets outlive us; memory: where names do."""
         self.address = address
         self._port = port
         self._node_ip = node_ip
         self._pods: list[str] = []
         self._services = services
         self._store = store or Store({})
+        self._memory = memory
+        self._synced = False
         self.zone = Zone(domain, [cluster_cidr, service_cidr], address)
         self.upstream = upstream or Upstream(address, servers_file())
         self.resolver = Resolver(self.zone, self.upstream.ask)
@@ -66,9 +73,46 @@ class NodeDns:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._serve(), name="DNS server")
+            self._recall()
+            if self.resolver.remembers:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(FIRST):
+                        await self._services.synced()
+                self.resolver.ready.set()  # if the master is away, what was is all there is
             await self._services.synced()
+            self._learn()
             self.resolver.ready.set()
+            group.create_task(self._remember(), name="DNS memory")
             gc.freeze()  # the names stay: looking through them again and again takes 0.1 s each time
+
+    def _recall(self) -> None:
+        """The names of an earlier life, until the master tells."""
+        if self._synced or self._memory is None:
+            return
+        for key, records in self._memory.load():
+            self.zone.put(key, records)
+            self.resolver.remembers = True
+
+    def _learn(self) -> None:
+        """All that there is, at once: a service listed before its endpoints would lose its names so long."""
+        self._synced = True
+        for key in {*self._services.keys(), *(key for key, _ in self.zone.items())}:
+            self._look(key)
+
+    async def _remember(self) -> None:
+        """Keep names on disk, every now and then and at the end."""
+        if self._memory is None:
+            return
+        kept = -1
+        try:
+            while True:
+                await asyncio.sleep(_KEEP)
+                if self._synced and self.zone.version != kept:
+                    kept = self.zone.version
+                    await asyncio.to_thread(self._memory.save, self.zone.items())
+        finally:
+            if self._synced and self.zone.version != kept:
+                self._memory.save(self.zone.items())
 
     async def _serve(self) -> None:
         try:
@@ -103,6 +147,8 @@ class NodeDns:
             await process.run("ip", "addr", "del", f"{self.address}/32", "dev", "lo")
 
     def _look(self, key: ServiceKey) -> None:
+        if not self._synced:
+            return
         service = self._services.get(key)
         found = of_service(service, self._services.slices_of(key), self.zone.domain) if service else []
         self.zone.put(key, found)

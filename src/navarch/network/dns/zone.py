@@ -56,6 +56,10 @@ class Zone:
         self.version += 1
         return True
 
+    def items(self) -> list[tuple[ServiceKey, tuple[Record, ...]]]:
+        """What each service makes of names."""
+        return list(self._of.items())
+
     def holds(self, name: str) -> bool:
         """Whether the name is ours to answer: below the domain, or an address of a pod or a service."""
         if name == self.domain or name.endswith(self._dotted) or name in self._names:
