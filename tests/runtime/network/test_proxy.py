@@ -196,6 +196,25 @@ async def test_without_endpoints_and_unknown_addresses_are_refused_at_once(world
     assert loop.time() - began < 1.0
 
 
+async def test_what_a_service_does_not_have_is_refused_by_udp_too(world: World) -> None:
+    await world.service([{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "web", "port": 80}])
+    await world.endpoints("pod1", dns=("UDP", 8053), web=("TCP", 8080))
+    land = world.land
+    # The kernel lets a node's own datagram fail where it is sent.
+    refused = {"pod4": "ConnectionRefusedError", "node": "PermissionError"}
+    for who in ("pod4", "node"):
+        assert land[who].udp("known", VIP, 53).startswith("pod1")
+        for number, (ip, port) in enumerate(((VIP, 54), (VIP, 80), ("10.96.7.7", 53))):
+            key = f"{who}-unknown-{number}"
+            assert land[who].udp(key, ip, port) == refused[who], (who, ip, port)
+        assert await world.tcp(who, VIP, 53) == ["ConnectionRefusedError"]
+        assert await world.tcp(who, VIP, 81) == ["ConnectionRefusedError"]
+    await world.endpoints(dns=("UDP", 8053), web=("TCP", 8080))
+    for who in ("pod4", "node"):
+        assert land[who].udp(f"{who}-none", VIP, 53) == refused[who]
+        assert await world.tcp(who) == ["ConnectionRefusedError"]
+
+
 async def test_a_change_leaves_other_connections_alone(world: World) -> None:
     await world.service(PORT80)
     await world.endpoints("pod1", "pod2")

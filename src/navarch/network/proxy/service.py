@@ -143,8 +143,12 @@ class ServiceProxy:
             rules, freed = self.table.change(plans)
             self._dirty |= freed
         del plans
-        if rules:
-            await self.kernel.load(rules)
+        try:
+            if rules:
+                await self.kernel.load(rules)
+        except RulesError:
+            self._dirty |= dirty
+            raise
         await self.health.follow({key: self.table.plans.get(key, NOTHING).health for key in dirty})
         whole, self._whole = self._whole, False
         if whole:
