@@ -106,7 +106,7 @@ EXAMPLES = r"""
 - name: Copy the contents of a folder
   navarch.cluster.pod_copy:
     name: web
-    src: site/
+    src: "{{ playbook_dir }}/site/"
     dest: /tmp/www
     owner: '1000'
 """
