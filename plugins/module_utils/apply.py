@@ -116,14 +116,20 @@ class Task:
             self._work(group, pool)
             if self._failed():
                 return
-        if self.set:
+        if self.wait:
+            self._wait([item for item in self.items if self._served_last(item)])
+        if self.set and not self._failed():
             self._settle(self.set, pool)
 
     def _work(self, group: list[Item], pool: ThreadPoolExecutor) -> None:
         self._read(group, pool)
         list(pool.map(self._one, group))
         if self.wait and not self._failed():
-            self._wait(group)
+            self._wait([item for item in group if not self._served_last(item)])
+
+    def _served_last(self, item: Item) -> bool:
+        """Whether to wait for it when all else is there: a service is made before the pods that serve it."""
+        return self.state == "present" and not item.surplus and item.asked["kind"] == "Service"
 
     # -- sets
 

@@ -254,6 +254,8 @@ def test_waiting_for_a_service_and_for_a_condition(direct: Direct) -> None:
     alone = direct("manifest", definition=service, wait=True, wait_timeout=1)
     made = direct("manifest", definition=pod, wait=True, wait_condition=condition, wait_timeout=20)
     served = direct("manifest", definition=[service, pod], wait=True, wait_timeout=20)
+    direct("manifest", definition=[service, pod], state="absent", wait=True)
+    anew = direct("manifest", definition=[service, pod], wait=True, wait_timeout=20)
     odd = direct("manifest", definition=pod, wait=True, wait_condition={"type": "Odd"}, wait_timeout=1)
     direct("manifest", definition=[service, pod], state="absent", wait=True)
     assert (
@@ -262,6 +264,7 @@ def test_waiting_for_a_service_and_for_a_condition(direct: Direct) -> None:
     assert made["objects"][0]["object"]["spec"]["nodeName"]
     assert not served["changed"]
     assert not served.get("failed")
+    assert not anew.get("failed"), "a service waited for its pods before they were made"
     assert "wait_timeout: Pod w is not Odd after 1 s: it has no condition Odd" in odd["msg"]
 
 
