@@ -102,7 +102,7 @@ def try_it(scratch: Path) -> None:
         assert master.stdout is not None
         print(master.stdout.readline(), end="", flush=True)
         run(
-            "docker", "run", "--rm", "--pull=never", "--network=host",
+            "docker", "run", "--rm", "--pull=never", "--network=host", "--user=0",
             "-v", f"{kubeconfig}:/tmp/kubeconfig:ro", "-v", f"{scratch / 'play.yml'}:/tmp/play.yml:ro",
             IMAGE, "ansible-playbook", "/tmp/play.yml",
         )  # fmt: skip
