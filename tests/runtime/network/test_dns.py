@@ -370,3 +370,17 @@ async def test_names_outlive_a_restart_while_the_master_is_away(site: Site, tmp_
         assert await last.values(f"web.default.svc.{DOMAIN}.") == []
     (tmp_path / "names").write_bytes(b"no message")
     assert memory.load() == []
+
+
+async def test_a_question_under_way_is_answered_when_the_server_ends(site: Site) -> None:
+    others, before = site.others, site.others.answer
+
+    async def slowly(query: bytes, tcp: bool) -> bytes:
+        await asyncio.sleep(0.3)
+        return await before(query, tcp)
+
+    others.answer = slowly  # type: ignore[method-assign]  # of this one alone
+    asking = asyncio.create_task(site.ask("slow.example."))
+    await asyncio.sleep(0.1)
+    await site.dns.server.close()
+    assert [str(one) for one in (await asking).answer[0]] == ["192.0.2.1"]

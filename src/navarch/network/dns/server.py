@@ -21,6 +21,8 @@ _CONNECTIONS = 200
 #: Connections that wait in the kernel, while we are restarted for one.
 BACKLOG = 1024
 _IDLE = 10.0
+#: Seconds for answers under way when we end.
+_LAST = 1.0
 
 Allowed = Callable[[str], bool]
 
@@ -48,6 +50,9 @@ class DnsServer:
         self.allowed = allowed
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.DatagramTransport | None = None
+        #: The datagram socket once more, to answer by when no more is read.
+        self._late: socket.socket | None = None
+        self._waiting: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._connections = 0
         self.port = 0
@@ -58,18 +63,24 @@ class DnsServer:
         for sock in (udp, tcp):
             sock.setblocking(False)
         self.port = udp.getsockname()[1]
+        self._late = udp.dup()
         self._server = await asyncio.start_server(self._connected, sock=tcp, backlog=BACKLOG)
         self._transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp)
 
     async def close(self) -> None:
+        """Read no more, and answer within a moment what was read: a restart shall lose no question."""
         if self._transport is not None:
             self._transport.close()
         if self._server is not None:
             self._server.close()
+        if self._waiting:
+            await asyncio.wait(self._waiting, timeout=_LAST)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._late is not None:
+            self._late.close()
 
     def received(self, transport: asyncio.DatagramTransport, query: bytes, sender: Any) -> None:
         if not self.allowed(sender[0]):
@@ -84,6 +95,8 @@ class DnsServer:
         task = asyncio.get_running_loop().create_task(work, name="DNS query")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
 
     async def _answer(self, transport: asyncio.DatagramTransport, query: bytes, sender: Any) -> None:
         try:
@@ -93,6 +106,9 @@ class DnsServer:
             return
         if not transport.is_closing():
             transport.sendto(answer, sender)
+        elif self._late is not None:
+            with contextlib.suppress(OSError):
+                self._late.sendto(answer, sender)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")

@@ -59,21 +59,22 @@ class Store:
         return udp, tcp
 
     def _one(self, type: int, address: str, port: int) -> tuple[socket.socket, bool]:
-        kept = self._kept.pop(_NAMES[type], None)
+        kept = self._kept.get(_NAMES[type])
         if kept is not None:
-            try:
-                sock = socket.socket(fileno=kept)
-            except OSError:
-                os.close(kept)
-            else:
+            # Another one of the same, as we may be asked again: systemd holds the address meanwhile.
+            with contextlib.suppress(OSError):
+                sock = socket.socket(fileno=os.dup(kept))
                 host, number = sock.getsockname()[:2]
                 if sock.type == type and host == address and port in (number, 0):
                     return sock, False
                 sock.close()  # the settings are others now
+            os.close(self._kept.pop(_NAMES[type]))
             self._tell(f"FDSTOREREMOVE=1\nFDNAME={_NAMES[type]}")
         return _bound(type, address, port), True
 
     def _give(self, name: str, sock: socket.socket) -> None:
+        if self._address:
+            self._kept[name] = os.dup(sock.fileno())
         # Not polled: an error that waits in a socket's queue is no reason to throw it away.
         self._tell(f"FDSTORE=1\nFDPOLL=0\nFDNAME={name}", [sock.fileno()])
 
