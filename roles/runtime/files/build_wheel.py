@@ -1,24 +1,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build one wheel of the runtime on the Ansible controller, with the standard library alone.
+"""Build one wheel of the runtime on the Ansible controller, and one file with all that a host needs to
+install it, with the standard library alone.
 
 Reads name, version, dependencies and entry points from ``pyproject.toml`` beside ``src/navarch``; the version
-gets a hash of the content, so that a host can tell by the file's name whether it has this very runtime.
-Prints one JSON line: ``{"changed": bool, "wheel": PATH, "version": VERSION}``. Nothing here knows of hosts.
+gets a hash of the content. Prints one JSON line: ``{"changed": bool, "wheel": PATH, "version": VERSION,
+"id": ID, "bundle": PATH}``; a host that notes the id has this very runtime. Nothing here knows of hosts.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import hashlib
 import json
 import os
+import re
+import sys
+import tarfile
 import tempfile
+import time
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the same source gives the same bytes
+KEPT_SECONDS = 3 * 86400  # what was built is kept: another run may be copying it
 
 
 def load_project(root: Path) -> dict[str, object]:
@@ -75,7 +84,7 @@ def record(files: list[tuple[str, bytes]], name: str) -> bytes:
 
 
 def build(root: Path, out: Path) -> dict[str, object]:
-    """Write the wheel into `out` unless it is there, and remove wheels of other contents."""
+    """Write the wheel into `out` unless it is there."""
     project = load_project(root)
     files = source_files(root)
     if not files:
@@ -87,33 +96,96 @@ def build(root: Path, out: Path) -> dict[str, object]:
     target = out / f"{project['name']}-{version}-py3-none-any.whl"
     answer: dict[str, object] = {"changed": False, "wheel": str(target), "version": version}
     if target.exists():
+        os.utime(target)
         return answer
     files += metadata_files(project, version)
     name = f"{project['name']}-{version}.dist-info/RECORD"
     files.append((name, record(files, name)))
-    out.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=out, suffix=".part")
-    with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as wheel:
+    with replacing(target) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as wheel:
         for path, content in files:
             member = zipfile.ZipInfo(path, EPOCH)
             member.external_attr = 0o644 << 16
             wheel.writestr(member, content, zipfile.ZIP_DEFLATED)
-    Path(temporary).chmod(0o644)
-    Path(temporary).rename(target)
-    for old in out.glob(f"{project['name']}-*.whl"):
-        if old != target:
-            old.unlink(missing_ok=True)
     answer["changed"] = True
     return answer
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[BinaryIO]:
+    """A stream whose content becomes the target's when all went well; files nobody used for days go."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+        Path(temporary).chmod(0o644)
+        Path(temporary).rename(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    for old in [*target.parent.glob("navarch-*.whl"), *target.parent.glob("navarch-*.tar")]:
+        with contextlib.suppress(OSError):
+            if old != target and old.stat().st_mtime < time.time() - KEPT_SECONDS:
+                old.unlink()
+
+
+def given(wheel: Path) -> dict[str, object]:
+    """What `build` answers, of a wheel that is there already."""
+    found = re.fullmatch(r"navarch-([^-]+)-py3-none-any\.whl", wheel.name)
+    if not found or not zipfile.is_zipfile(wheel):
+        raise SystemExit(f"runtime_wheel: {wheel} is no wheel of the runtime")
+    return {"changed": False, "wheel": str(wheel), "version": found[1]}
+
+
+def bundle(
+    wheel: Path, out: Path, constraints: Path, installer: Path, wheels: Path | None
+) -> tuple[str, Path]:
+    """(id of the runtime, tar with the wheel, the pinned versions, how to install them and their wheels)."""
+    pins = hashlib.sha256(constraints.read_bytes()).hexdigest()[:8]
+    id = f"{wheel.name.split('-')[1]}-{pins}"
+    beside: list[Path] = []
+    if wheels is not None:
+        if not wheels.is_dir():
+            raise SystemExit(f"runtime_wheel_dir: {wheels} is no folder on the controller")
+        beside = sorted(path for path in wheels.glob("*.whl") if not path.name.startswith("navarch-"))
+        if not beside:
+            raise SystemExit(f"runtime_wheel_dir: {wheels} holds no wheels")
+    content = hashlib.sha256(installer.read_bytes())
+    for path in beside:
+        content.update(f"{path.name} {path.stat().st_size}\n".encode())
+    target = out / f"navarch-{id}-{content.hexdigest()[:8]}.tar"
+    if target.exists():
+        os.utime(target)
+        return id, target
+    with replacing(target) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
+        tar.add(installer, "install.sh")
+        tar.add(constraints, "constraints.txt")
+        for path in [wheel, *beside]:
+            tar.add(path, path.name)
+    return id, target
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--root", type=Path, required=True, help="folder with pyproject.toml and src/navarch")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the wheel")
+    parser.add_argument("--out", type=Path, required=True, help="folder for what is made")
+    parser.add_argument("--wheel", default="", help="a wheel of the runtime to take instead of building one")
+    parser.add_argument("--constraints", type=Path, help="pinned versions; with it the bundle is made")
+    parser.add_argument("--installer", type=Path, help="the script that installs a bundle")
+    parser.add_argument("--wheels", default="", help="folder with wheels of the dependencies")
     arguments = parser.parse_args()
-    print(json.dumps(build(arguments.root.resolve(), arguments.out.resolve())))
+    out = arguments.out.resolve()
+    answer = (
+        given(Path(arguments.wheel).resolve()) if arguments.wheel else build(arguments.root.resolve(), out)
+    )
+    if arguments.constraints:
+        wheels = Path(arguments.wheels).resolve() if arguments.wheels else None
+        id, packed = bundle(
+            Path(str(answer["wheel"])), out, arguments.constraints, arguments.installer, wheels
+        )
+        answer |= {"id": id, "bundle": str(packed)}
+    print(json.dumps(answer))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
