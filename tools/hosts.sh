@@ -99,6 +99,7 @@ print_inventory() {
     printf 'all:\n  vars:\n    ansible_user: root\n    ansible_ssh_private_key_file: %s\n' "$work/key"
     printf '    ansible_ssh_common_args: -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR\n'
     printf '    ansible_python_interpreter: /usr/bin/python3\n'
+    printf "    runtime_build_dir: %s\n" "$ROOT/build/wheel"
     printf '    runtime_environment: {PIP_NO_INDEX: "1", PIP_FIND_LINKS: /opt/wheels}\n'
     printf '  children:\n    masters:\n      hosts:\n        node1:\n    nodes:\n      hosts:\n'
     for n in $(seq "$count"); do
