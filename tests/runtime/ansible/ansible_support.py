@@ -7,9 +7,11 @@ import json
 import os
 import shutil
 import ssl
+import subprocess
 import sys
 import urllib.request
 from base64 import b64decode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +53,42 @@ def request(kubeconfig: str, verb: str, path: str, body: Any = None) -> Any:
     )
     with opener.open(asked, timeout=10) as answer:
         return json.load(answer)
+
+
+def player(
+    environment: dict[str, str], kubeconfig: str, folder: Path, seconds: float = 120
+) -> Callable[..., list[dict[str, Any]]]:
+    """play(task, ...): the result of each task, of which none keeps the next from running."""
+
+    def run(*tasks: dict[str, Any], **variables: Any) -> list[dict[str, Any]]:
+        answers = folder / "results.json"
+        numbered = [
+            {"name": f"Task {n}", "register": f"result_{n}", "ignore_errors": True, **task}
+            for n, task in enumerate(tasks)
+        ]
+        names = ", ".join(f"result_{n}" for n in range(len(tasks)))
+        save = {"content": f"{{{{ [{names}] | to_json }}}}", "dest": str(answers), "mode": "0600"}
+        book = [
+            {
+                "hosts": "localhost",
+                "connection": "local",
+                "gather_facts": False,
+                "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}", **variables},
+                "module_defaults": {"group/navarch.cluster.cluster": {"kubeconfig": kubeconfig}},
+                "tasks": [*numbered, {"name": "Save", "ansible.builtin.copy": save, "check_mode": False}],
+            }
+        ]
+        path = folder / "play.json.yml"
+        path.write_text(json.dumps(book))
+        done = subprocess.run(
+            [tool("ansible-playbook"), "-i", "localhost,", str(path)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return json.loads(answers.read_text())
+
+    return run

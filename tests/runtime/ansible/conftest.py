@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_support import ROOT, request, tool
+from ansible_support import ROOT, player, request
 from pods_support import Live, able, make_live
 
 Result = dict[str, Any]
@@ -117,36 +116,4 @@ def direct(plugins: str, kubeconfig: str) -> Callable[..., Result]:
 @pytest.fixture
 def play(environment: dict[str, str], kubeconfig: str, tmp_path: Path) -> Play:
     """play(task, ...): the result of each task, of which none keeps the next from running."""
-
-    def run(*tasks: dict[str, Any], **variables: Any) -> list[Result]:
-        answers = tmp_path / "results.json"
-        numbered = [
-            {"name": f"Task {n}", "register": f"result_{n}", "ignore_errors": True, **task}
-            for n, task in enumerate(tasks)
-        ]
-        names = ", ".join(f"result_{n}" for n in range(len(tasks)))
-        save = {"content": f"{{{{ [{names}] | to_json }}}}", "dest": str(answers), "mode": "0600"}
-        book = [
-            {
-                "hosts": "localhost",
-                "connection": "local",
-                "gather_facts": False,
-                "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}", **variables},
-                "module_defaults": {"group/navarch.cluster.cluster": {"kubeconfig": kubeconfig}},
-                "tasks": [*numbered, {"name": "Save", "ansible.builtin.copy": save, "check_mode": False}],
-            }
-        ]
-        path = tmp_path / "play.json.yml"
-        path.write_text(json.dumps(book))
-        done = subprocess.run(
-            [tool("ansible-playbook"), "-i", "localhost,", str(path)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        return json.loads(answers.read_text())
-
-    return run
+    return player(environment, kubeconfig, tmp_path)
