@@ -15,18 +15,14 @@ import glob
 import os
 import typing as t
 
+from . import yamltext
 from .errors import ClusterError, OptionError
-from .kubeconfig import HAS_YAML, YAML_IMPORT_ERROR, read_file
+from .kubeconfig import read_file
 from .lastapplied import ANNOTATION
-
 from .transport import HAS_REQUESTS
 
 if HAS_REQUESTS:
     import requests
-if HAS_YAML:
-    import yaml
-
-    from .kubeconfig import LOADER
 
 Object = t.Dict[str, t.Any]
 SUFFIXES = (".json", ".yaml", ".yml")
@@ -118,11 +114,11 @@ def secret_values(params: t.Mapping[str, t.Any]) -> set[str]:
 
 def _secrets_in(value: t.Any) -> set[str]:
     if isinstance(value, str):
-        if "Secret" not in value or not HAS_YAML:
+        if "Secret" not in value:
             return set()
         try:
-            return _secrets_in(list(yaml.load_all(value.encode("utf-8"), Loader=LOADER)))
-        except yaml.YAMLError:
+            return _secrets_in(yamltext.documents(value, "definition"))
+        except ClusterError:
             return {value}  # nobody knows what in it is secret
     if isinstance(value, (list, tuple)):
         return {text for part in value for text in _secrets_in(part)}
@@ -212,17 +208,9 @@ def _fetched(address: str) -> str:
 
 def from_text(text: str, where: str) -> list[Object]:
     """The objects in a text of YAML documents."""
-    if not HAS_YAML:
-        raise ClusterError("PyYAML is missing on this host", missing="PyYAML", traceback=YAML_IMPORT_ERROR)
-    try:
-        documents = list(yaml.load_all(text.encode("utf-8"), Loader=LOADER))
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        line = " at line %d" % (mark.line + 1) if mark else ""
-        raise OptionError(where, "not YAML%s: %s" % (line, getattr(problem, "problem", "") or "")) from None
     return [
         item
-        for number, document in enumerate(documents, 1)
+        for number, document in enumerate(yamltext.documents(text, where), 1)
         if document is not None
         for item in _objects(document, "%s, document %d" % (where, number))
     ]

@@ -12,22 +12,12 @@ import base64
 import binascii
 import os
 import re
-import traceback
 import typing as t
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from .errors import ClusterError, OptionError
-
-try:
-    import yaml
-except ImportError:
-    HAS_YAML = False
-    YAML_IMPORT_ERROR: str | None = traceback.format_exc()
-else:
-    HAS_YAML = True
-    LOADER: t.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as quick
-    YAML_IMPORT_ERROR = None
+from . import yamltext
+from .errors import OptionError
 
 _HOST = re.compile(r"^[\w.:%-]+$", re.ASCII)
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f-\uffff?#\\]")
@@ -280,14 +270,8 @@ def read_file(path: str, option: str) -> str:
 
 
 def _parse(text: str, where: str) -> dict[str, t.Any]:
-    if not HAS_YAML:
-        raise ClusterError("PyYAML is missing on this host", missing="PyYAML", traceback=YAML_IMPORT_ERROR)
-    try:
-        content = yaml.load(text, Loader=LOADER)
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        line = " at line %d" % (mark.line + 1) if mark else ""
-        raise OptionError(where, "not YAML%s" % line) from None
+    found = yamltext.documents(text, where)
+    content = found[0] if len(found) == 1 else None
     if not isinstance(content, dict):
         raise OptionError(where, "not a kubeconfig")
     return content
