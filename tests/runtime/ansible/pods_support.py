@@ -23,12 +23,16 @@ from navarch.api.pod import Pod
 from navarch.client.http import HttpClient
 
 __all__ = ["IMAGE", "USR", "WITH_USR", "Live", "able", "build_image", "make_live", "state"]
-IMAGE = "navarch-test/box:2"
+IMAGE = "navarch-test/box:3"
 #: The machine's own /usr in a container gives it the machine's Python.
 USR = {"volumes": [{"name": "usr", "hostPath": {"path": "/usr"}}]}
 WITH_USR = {"volumeMounts": [{"name": "usr", "mountPath": "/usr", "readOnly": True}]}
 _FILES = {
-    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nsailor:x:1000:1000:sailor:/home/sailor:/bin/sh\n",
+    "etc/passwd": (
+        "root:x:0:0:root:/root:/bin/sh\n"
+        "sailor:x:1000:1000:sailor:/home/sailor:/bin/sh\n"
+        "nobody:x:65534:65534:nobody:/:/bin/sh\n"
+    ),
     "etc/group": "root:x:0:\nsailor:x:1000:\n",
 }
 _FOLDERS = ("proc", "sys", "dev", "usr", "root", "tmp", "var/tmp", "home/sailor")
