@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import inspect
 import time
 import typing as t
@@ -144,6 +145,10 @@ class LibcloudNodes:
             return keys
         if len(keys) > 1:
             raise OptionError("ssh_keys", "%s takes only one" % self.provider)
+        try:
+            base64.b64decode(keys[0].split()[1], validate=True)
+        except (IndexError, ValueError):
+            raise OptionError("ssh_keys", "is not like a line of authorized_keys: TYPE KEY COMMENT") from None
         given["auth"] = NodeAuthSSHKey(keys[0])
         return []
 

@@ -206,6 +206,7 @@ def test_ec2_by_libcloud(moto: str, task: Task) -> None:
         "image": {**wanted, "name": "new", "image": "ami-none"},
         "zone": {**wanted, "name": "new", "zone": "moon"},
         "network": {**wanted, "name": "new", "network": "x"},
+        "ssh_keys": {**wanted, "name": "new", "ssh_keys": ["sailor"]},
         "tags": {**wanted, "name": "new", "tags": ["x"]},
         "definition.ex_spoon": {**wanted, "name": "new", "definition": {"ex_spoon": 1}},
         "region": {**wanted, "region": "moon"},

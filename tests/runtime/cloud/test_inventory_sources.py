@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_support import ROOT, request
 from gce_emulator import Gce
 
@@ -142,3 +144,40 @@ def test_only_what_is_missing_is_asked_again(gce: Gce, inventory: Inventory, tmp
     assert json.dumps(listed["_meta"]["hostvars"]["cellar"]["twice"]) == '"{{ 1 + 1 }}"', (
         "a template of our own"
     )
+
+
+def test_the_guide_and_the_examples(
+    gce: Gce, moto: str, inventory: Inventory, kubeconfig: str, private_key: str, tmp_path: Path
+) -> None:
+    key = tmp_path / "gce.json"
+    key.write_text(json.dumps(gce.service_account(private_key)))
+    gce.folders = {"12": "123456789012"}
+    gce.add_instance("ship", ZONE, "web-1", labels={"navarch-cluster": "ship", "cluster": "ship"})
+    gce.projects["ship"] = "12"
+    here = {
+        "gce": {
+            "service_account_file": str(key),
+            "api_url": f"{gce.url}/compute/v1",
+            "resource_manager_url": gce.url,
+        },
+        "libcloud": {"url": moto, "region": "us-east-1", "key": "AKIASHIP", "secret": "whispered"},
+        "static": {},
+        "cluster": {"kubeconfig": kubeconfig},
+    }
+    guide = (ROOT / "docs/guides/clouds.md").read_text()
+    texts = [guide.split("# fleet.navarch.yml\n")[1].split("```")[0]]
+    for node in ast.parse((ROOT / "plugins/inventory/nodes.py").read_text()).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXAMPLES":
+            texts += ast.literal_eval(node.value).split("---\n")
+    assert len(texts) == 3
+    for text in texts:
+        options = yaml.safe_load(text)
+        sources = [source | here[source["type"]] for source in options.pop("sources", [])]
+        wanted = {"cache": False, "strict": False, "kubeconfig": kubeconfig} | (
+            {} if sources else {"sources": None}
+        )
+        listed = inventory(*sources, **options | wanted)
+        assert "failed" not in listed, listed
+        names = set(listed["hosts"])
+        assert {"web-1", "cellar"} <= names if sources else len(names) == 2, names
+        assert "WARNING" not in listed["warned"], listed["warned"]

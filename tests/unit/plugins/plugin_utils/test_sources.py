@@ -105,7 +105,7 @@ def test_every_option_of_every_source_is_documented():
     for spec in specs:
         for name, option in spec.items():
             merged.setdefault(name, option)
-            kind = "raw" if option["type"] == "jsonarg" else option["type"]  # which plugins' documentation lacks
+            kind = "raw" if option["type"] == "jsonarg" else option["type"]  # as docs have it
             assert documented[name]["type"] == kind, name
             assert documented[name].get("elements") == option.get("elements"), name
             assert documented[name].get("default") == option.get("default"), name

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Playbook navarch.cluster.gce against emulated clouds: machines and rules are made, once, and deleted."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_support import tool
+from gce_emulator import Gce
+
+ZONE = "us-central1-a"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f sailor"
+Book = Callable[..., str]
+
+
+@pytest.fixture
+def book(gce: Gce, environment: dict[str, str], tmp_path: Path) -> Book:
+    """book(*words, **variables): what ansible-playbook says of one run that succeeds."""
+    gce.projects["ship"] = ""
+    key = tmp_path / "key.pub"
+    key.write_text(f"{KEY}\n")
+
+    def run(*words: str, **variables: Any) -> str:
+        given = {
+            "navarch_cloud": {
+                "api_url": gce.url + "/compute/v1",
+                "access_token": "token-1",
+                "project": "ship",
+            },
+            "navarch_machine": {"zone": ZONE, "size": "e2-small", "image": "debian-cloud/debian-12"},
+            "navarch_cluster_name": "fleet",
+            "navarch_machine_count": 2,
+            "navarch_ssh_key_file": str(key),
+            "navarch_admin_ranges": ["198.51.100.0/24"],
+        } | variables
+        done = subprocess.run(
+            [tool("ansible-playbook"), "navarch.cluster.gce", "-e", json.dumps(given), *words],
+            env=environment, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+        return done.stdout
+
+    return run
+
+
+def changes(said: str) -> int:
+    return sum(int(number) for number in re.findall(r"changed=(\d+)", said))
+
+
+def test_machines_and_rules_are_made_once_and_deleted(gce: Gce, book: Book) -> None:
+    part = ("--skip-tags", "cluster,routes")
+    assert changes(book(*part, "--check")) == 3
+    assert gce.things == {}
+    assert changes(book(*part)) == 3
+    assert sorted(key.rpartition("/")[2] for key in gce.things) == [
+        "fleet-1",
+        "fleet-2",
+        "fleet-admin",
+        "fleet-inside",
+    ]
+    machine = gce.things[f"projects/ship/zones/{ZONE}/instances/fleet-2"]
+    assert (machine["tags"]["items"], machine["labels"]) == (["fleet"], {"navarch-cluster": "fleet"})
+    assert machine["canIpForward"]
+    assert machine["metadata"]["items"] == [{"key": "ssh-keys", "value": f"navarch:{KEY}"}]
+    inside = gce.things["projects/ship/global/firewalls/fleet-inside"]
+    assert (inside["sourceTags"], inside["sourceRanges"], inside["targetTags"]) == (
+        ["fleet"],
+        ["10.244.0.0/16"],
+        ["fleet"],
+    )
+    admin = gce.things["projects/ship/global/firewalls/fleet-admin"]
+    assert (admin["sourceRanges"], admin["allowed"][0]["ports"]) == (["198.51.100.0/24"], ["22", "6443"])
+    assert changes(book(*part)) == 0
+    gone = book(navarch_machines_state="absent")
+    assert (changes(gone), gce.things) == (3, {})
+
+
+def test_another_cloud_by_a_variable(moto: str, book: Book) -> None:
+    amazon = {
+        "navarch_provider": "ec2",
+        "navarch_cloud": {"url": moto, "region": "us-east-1", "key": "AKIASHIP", "secret": "whispered"},
+        "navarch_machine": {"size": "t3.micro", "image": "ami-03cf127a"},
+        "navarch_machine_count": 1,
+    }
+    made = book("--skip-tags", "cluster,routes", **amazon)
+    assert changes(made) == 1
+    assert changes(book("--skip-tags", "cluster,routes", **amazon)) == 0
+    assert changes(book(navarch_machines_state="absent", **amazon)) == 1
