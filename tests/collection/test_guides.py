@@ -22,7 +22,7 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
 )
 # Names behind navarch.cluster. that are no plugin, role or playbook.
-OTHER = {"cluster"}  # the action group
+OTHER = set(yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["action_groups"])
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # The plugins that pages speak of, by the names that ansible-doc has for their kinds.
 KINDS = ("module", "lookup", "filter", "inventory", "connection", "test", "callback")
