@@ -85,13 +85,13 @@ class HttpClient:
             await self._session.close()
             self._session = None
 
-    def reconnect(self, connection: kubeconfig.Connection) -> None:
-        """Use other credentials from now on; what is open goes on with the old ones for ten minutes at
-        most."""
+    def reconnect(self, connection: kubeconfig.Connection, *, linger: float = 600.0) -> None:
+        """Use these credentials and new connections from now on; what is open goes on for so many seconds
+        at most."""
         self.connection = connection
         old, self._session = self._session, None
         if old is not None:
-            asyncio.get_running_loop().call_later(600.0, lambda: asyncio.ensure_future(old.close()))
+            asyncio.get_running_loop().call_later(linger, lambda: asyncio.ensure_future(old.close()))
 
     def session(self) -> aiohttp.ClientSession:
         if self._session is None:

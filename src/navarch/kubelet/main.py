@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import socket
@@ -39,6 +40,7 @@ async def main(config: KubeletConfig, ready: Callable[[], None]) -> None:
         await join.ensure_client(config)
         client = HttpClient.from_kubeconfig(config.kubeconfig)
         kubelet = Kubelet(config, client)
+        kubelet.network.address.listen(functools.partial(_leave_old_connections, client))
         await kubelet.start(sock.getsockname()[1])
         server = NodeServer(kubelet)
         tasks.append(
@@ -64,6 +66,11 @@ async def main(config: KubeletConfig, ready: Callable[[], None]) -> None:
         if client is not None:
             await client.close()
         sock.close()
+
+
+def _leave_old_connections(client: HttpClient) -> None:
+    """Those made from an address that this host no longer has would be silent until they time out."""
+    client.reconnect(client.connection, linger=0.0)
 
 
 async def _serve(

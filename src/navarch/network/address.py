@@ -13,6 +13,7 @@ import logging
 import socket
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
 from navarch.network import netlink
 
@@ -41,10 +42,20 @@ def default_address() -> str:
             return "127.0.0.1"
 
 
+def _links() -> list[str]:
+    """Names, in the calling thread's network."""
+    try:
+        lines = Path("/proc/thread-self/net/dev").read_text().splitlines()
+    except OSError:
+        return []
+    return [line.partition(":")[0].strip() for line in lines[2:]]
+
+
 def network_of(address: str) -> ipaddress.IPv4Network | None:
     """The range of the link that has this address as its first; None when no link has."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        for _, name in socket.if_nameindex():
+        # Not if_nameindex, which speaks netlink: the master's unit does not let it.
+        for name in _links():
             try:
                 found, mask = (
                     socket.inet_ntoa(fcntl.ioctl(sock, request, struct.pack("40s", name.encode()))[20:24])
