@@ -31,6 +31,8 @@ from checks import (
 LOGS = BUILD / "logs" / "test"
 # Beside a Docker Engine: strace for the test of the store's sync, the rest for the kubelet's and network's.
 PACKAGES = ["busybox-static", "containernetworking-plugins", "iproute2", "nftables", "procps", "strace"]
+# The tests on hosts of their own, which are containers.
+HOSTS = ("tests/e2e/three_hosts",)
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,12 @@ STEPS = [
         command("antsibull-changelog", "lint"),
         beside=True,
     ),
+    Step(
+        "role-docs",
+        "roles' READMEs tell of their options",
+        command("python", "tools/role_docs.py", "--check"),
+        beside=True,
+    ),
     Step("collection", "metadata, tarball and guides", pytest("tests/collection", "-q"), beside=True),
     Step("docs", "the reference of plugins and roles, by antsibull-docs", documentation, beside=True),
     Step("units", "the plugins' logic", ansible_test("units"), beside=True),
@@ -75,14 +83,28 @@ STEPS = [
     Step("sanity", "ansible-test sanity, nothing ignored", ansible_test("sanity"), beside=True),
     Step("newest-core", "modules, units and sanity with the newest ansible-core", newest_core, beside=True),
     Step("machine", "packages and a Docker Engine for the tests", machine),
-    Step("runtime", "the runtime, against real parts", pytest("tests/runtime", "-q", "-n", "2")),
+    Step(
+        "runtime",
+        "the runtime, against real parts",
+        pytest("tests/runtime", "-q", "-n", "2", "--durations=15"),
+    ),
     Step(
         "e2e",
         "quickstart, kubectl, crashes, bad input, teardown on this machine",
-        pytest("tests/e2e", "-v", seconds=1800),
+        pytest("tests/e2e", "-v", "--durations=15", *(f"--ignore={path}" for path in HOSTS), seconds=1800),
+    ),
+    Step(
+        "hosts",
+        "a cluster of three hosts: overlays, services, firewalls, losses",
+        pytest(*HOSTS, "-v", "--durations=15", seconds=1800),
+    ),
+    Step(
+        "molecule",
+        "every role, upgrade, offline and teardown on hosts of their own",
+        command("python", "tools/molecule.py", seconds=1800),
     ),
 ]
-NEED_ROOT = ("machine", "runtime", "e2e")
+NEED_ROOT = ("machine", "runtime", "e2e", "hosts", "molecule")
 
 
 def chosen(names: list[str]) -> list[Step]:
