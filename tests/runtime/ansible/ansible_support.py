@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def tool(name: str) -> str:
-    """A program of ansible-core: in the folder that NAVARCH_TEST_ANSIBLE names, beside this Python or on the PATH."""
+    """A program of ansible-core: where NAVARCH_TEST_ANSIBLE says, beside this Python or on the PATH."""
     folders = [
         os.environ.get("NAVARCH_TEST_ANSIBLE"),
         str(Path(sys.executable).parent),

@@ -20,7 +20,9 @@ CLUSTER = [
     n for n in MODULES if "  - navarch.cluster.auth\n" in (PLUGINS / "modules" / (n + ".py")).read_text()
 ]
 CLOUD = [
-    n for n in MODULES if "  - navarch.cluster.cloud_auth\n" in (PLUGINS / "modules" / (n + ".py")).read_text()
+    n
+    for n in MODULES
+    if "  - navarch.cluster.cloud_auth\n" in (PLUGINS / "modules" / (n + ".py")).read_text()
 ]
 NODE = ["image", "image_info"]  # which ask the node that they run on, and no cluster
 
