@@ -24,6 +24,8 @@ SUBNET = "172.31.87.0/24"
 NODES = ("node1", "node2", "node3")
 IMAGE = "navarch-e2e/busybox:1"
 PROBE = "/run/probe.py"
+#: Leave the cluster as it is at the end, and find it again the next time: for who works on these tests.
+KEEP = bool(os.environ.get("KEEP_HOSTS"))
 TOOLS = {"HOSTS_NAME": NAME, "HOSTS_SUBNET": SUBNET}
 
 Done = subprocess.CompletedProcess[str]
@@ -105,6 +107,11 @@ class Hosts:
         assert done.returncode == 0, f"kubectl {' '.join(words)}: {done.stdout}{done.stderr}"
         return done.stdout
 
+    def apply(self, *objects: dict[str, Any]) -> None:
+        self.kubectl(
+            "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        )
+
     def get(self, *words: str) -> Any:
         return json.loads(self.kubectl("get", *words, "-o", "json"))
 
@@ -120,14 +127,14 @@ class Hosts:
 
     def spots(self, overlay: str) -> list[Spot]:
         """All pods that run, then all nodes."""
+        form = '{{index .Config.Labels "navarch.io/pod-uid"}} {{.State.Pid}}'
+        listing = f"docker ps -q -f label=navarch.io/pod-uid | xargs -r docker inspect -f '{form}'"
+        rows = [row.split() for node in NODES for row in self.on(node, "sh", "-c", listing).splitlines()]
+        pids = {uid: int(pid) for uid, pid in reversed(rows)}  # the newest is no sandbox
         spots = []
         for pod in self.get("pods")["items"]:
-            node, uid = pod["spec"]["nodeName"], pod["metadata"]["uid"]
-            labelled = ("-f", f"label=navarch.io/pod-uid={uid}")
-            listing = self.on(node, "docker", "ps", "-q", *labelled)
-            pid = self.on(node, "docker", "inspect", "-f", "{{.State.Pid}}", listing.split()[0])
-            ip = pod["status"]["podIP"]
-            spots.append(Spot(pod["metadata"]["name"], node, ip, int(pid), ip))
+            name, ip = pod["metadata"]["name"], pod["status"]["podIP"]
+            spots.append(Spot(name, pod["spec"]["nodeName"], ip, pids[pod["metadata"]["uid"]], ip))
         for node in self.get("nodes")["items"]:
             name, first = node["metadata"]["name"], node["spec"]["podCIDR"].partition("/")[0]
             address = next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
@@ -135,17 +142,32 @@ class Hosts:
         return spots
 
     def at(self, spot: Spot, *words: str) -> list[str]:
-        inside = ["nsenter", "-t", str(spot.pid), "-n", "python3", PROBE, *words]
+        """The command line of a probe there: in its network, and with its resolv.conf."""
+        names = ""
+        if spot.pid != 1:
+            own = f"/run/resolv.{spot.pid}"
+            names = f"cp /proc/{spot.pid}/root/etc/resolv.conf {own}; mount --bind {own} /etc/resolv.conf; "
+        script = f'{names}exec /opt/navarch/venv/bin/python {PROBE} "$@"'
+        inside = ["nsenter", "-t", str(spot.pid), "-n", "unshare", "-m", "sh", "-ec", script, "probe", *words]
         return ["docker", "exec", "-i", f"{NAME}-{spot.node[4:]}", *inside]
+
+    def probe(self, spot: Spot, *words: str | int, seconds: float = 60) -> Any:
+        """What a probe there says."""
+        done = run(*self.at(spot, *map(str, words)), seconds=seconds)
+        assert done.returncode == 0, f"{spot.name}: {words}: {done.stderr}"
+        return json.loads(done.stdout)
 
     def serve(self, spots: list[Spot]) -> None:
         """A server at every spot; those of before are ended."""
         self.silence()
+        source = (Path(__file__).parent / "probe.py").read_text()
         for node in NODES:
-            self.on(node, "sh", "-c", f"cat >{PROBE}", stdin=(Path(__file__).parent / "probe.py").read_text())
+            self.on(node, "sh", "-c", f"cat >{PROBE}", stdin=source)
         for spot in spots:
             self.servers.append(
-                subprocess.Popen(self.at(spot, "serve"), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                subprocess.Popen(
+                    self.at(spot, "serve", spot.name), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
             )
         for server in self.servers:
             assert server.stdout is not None
@@ -173,9 +195,7 @@ class Hosts:
 
         def ask(spot: Spot) -> list[str]:
             targets = [other for other in spots if other is not spot]
-            done = run(*self.at(spot, "ask", *(target.address for target in targets)))
-            assert done.returncode == 0, done.stderr
-            answers = json.loads(done.stdout)
+            answers = self.probe(spot, "ask", *(target.address for target in targets))
             return [
                 f"{protocol} {spot.name} -> {target.name} ({target.address}): {seen!r} instead of {as_whom!r}"
                 for target in targets
@@ -212,22 +232,23 @@ def image() -> bytes:
     return buffer.getvalue()
 
 
-def pod(name: str, node: str) -> dict[str, Any]:
+def container(*command: str) -> dict[str, Any]:
+    return {"name": "main", "image": IMAGE, "imagePullPolicy": "Never", "command": list(command)}
+
+
+def pod(name: str, node: str, **spec: Any) -> dict[str, Any]:
+    """A pod that sleeps on a node, found by the label app=talk and by the name NAME.bare."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name},
+        "metadata": {"name": name, "labels": {"app": "talk", "node": node}},
         "spec": {
             "nodeName": node,
+            "hostname": name,
+            "subdomain": "bare",
             "terminationGracePeriodSeconds": 0,
-            "containers": [
-                {
-                    "name": "main",
-                    "image": IMAGE,
-                    "imagePullPolicy": "Never",
-                    "command": ["sleep", "1000000"],
-                }
-            ],
+            "containers": [container("sleep", "1000000")],
+            **spec,
         },
     }
 
@@ -240,7 +261,8 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     try:
         made = run(ROOT / "tools" / "hosts.sh", "up", "3", seconds=900, **TOOLS)
         assert made.returncode == 0, made.stdout + made.stderr
-        hosts.playbook("site")
+        if not (KEEP and hosts.on("node1", "sh", "-c", "ls /etc/navarch/admin.conf 2>/dev/null || true")):
+            hosts.playbook("site")
         config = hosts.on("node1", "cat", "/etc/navarch/admin.conf")
         for local in ("127.0.0.1", "localhost"):
             config = config.replace(f"https://{local}:", f"https://{hosts.address('node1')}:")
@@ -249,15 +271,11 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
         until(lambda: len(hosts.ready()) == 3, 60, "three ready nodes")
         for node in NODES:
             hosts.on(node, "docker", "import", "-", IMAGE, stdin=image())
-        items = [
-            pod(f"{node}-{n}", node) for node, n in (("node1", 1), ("node1", 2), ("node2", 1), ("node3", 1))
-        ]
-        hosts.kubectl(
-            "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-        )
+        where = (("node1", 1), ("node1", 2), ("node2", 1), ("node3", 1))
+        hosts.apply(*(pod(f"{node}-{n}", node) for node, n in where))
         hosts.kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
         yield hosts
     finally:
         hosts.silence()
-        if not os.environ.get("KEEP_HOSTS"):
+        if not KEEP:
             run(ROOT / "tools" / "hosts.sh", "down", **TOOLS)

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run inside the network of a pod or a node, by the host's own Python; standard library only.
+"""Run inside the network of a pod or a node, by the runtime's Python; standard library only, but for `dns`.
 
-`probe.py serve` answers TCP and UDP on port 7000 with the address it sees, and remembers who sent which ICMP
-echo (asked for by UDP: `icmp NUMBER`), until its input ends. `probe.py ask ADDRESS...` prints for each
-address what the other side saw, by protocol; "" where nothing came back. `probe.py flow ADDRESS SECONDS`
-asks by UDP every 10 ms and prints how many were asked, how many answered, and the longest silence.
+`serve NAME` answers TCP and UDP on port 7000 with the address it sees and NAME, and remembers who sent which
+ICMP echo (asked for by UDP: `icmp NUMBER`), until its input ends. The others print JSON:
+`ask ADDRESS...` for each address what the other side saw, by protocol; "" where nothing came back.
+`call PROTOCOL HOST PORT TIMES` what so many new connections were answered: [address seen, name], or why not;
+by `hail` the other side only says its name.
+`flow ADDRESS SECONDS` asks by UDP every 10 ms: how many were asked, answered, and the longest silence.
+`resolve NAME...` the addresses that the system's resolver gives, with its search path.
+`dns TYPE/NAME...` what the node's own DNS answers, each question asked once.
+`load NAME PORT SECONDS` again and again a lookup by the system's resolver and a new TCP connection to its
+answer: how often, the failures, the longest turn.
 """
 
 import json
@@ -18,10 +24,12 @@ import time
 
 PORT = 7000
 IP_PKTINFO = 8
-WAIT = 1.0
+WAIT = 3.0
+#: The DNS of every node, for its pods and itself.
+DNS = "169.254.20.10"
 
 
-def serve():
+def serve(name):
     echoes = {}
 
     def watch():
@@ -41,7 +49,7 @@ def serve():
                     wanted = struct.unpack("!I", connection.recv(4))[0]
                     while wanted > 0:
                         wanted -= len(connection.recv(65536))
-                    connection.sendall(seen[0].encode())
+                    connection.sendall(f"{seen[0]} {name}".encode())
                 except (OSError, struct.error):
                     pass
 
@@ -50,7 +58,7 @@ def serve():
             # A node has several addresses: the answer must come from the one that was asked (ip(7)).
             data, notes, _, seen = sock.recvmsg(2000, 100)
             _, _, asked = struct.unpack("I4s4s", notes[0][2][:12])
-            answer = echoes.get(data[5:], "") if data.startswith(b"icmp ") else seen[0]
+            answer = echoes.get(data[5:], "") if data.startswith(b"icmp ") else f"{seen[0]} {name}"
             note = (socket.IPPROTO_IP, IP_PKTINFO, struct.pack("I4s4s", 0, asked, bytes(4)))
             sock.sendmsg([answer.encode()], [note], 0, seen)
 
@@ -63,18 +71,18 @@ def serve():
     sys.stdin.read()
 
 
-def udp(address, question=b"who"):
+def udp(address, question=b"who", port=PORT):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(WAIT)
-        sock.connect((address, PORT))
+        sock.connect((address, port))
         sock.send(question)
         return sock.recv(2000).decode()
 
 
-def tcp(address):
-    with socket.create_connection((address, PORT), WAIT) as sock:
+def tcp(address, size=300000, port=PORT):
+    with socket.create_connection((address, port), WAIT) as sock:
         sock.settimeout(WAIT)
-        sock.sendall(struct.pack("!I", 300000) + bytes(300000))
+        sock.sendall(struct.pack("!I", size) + bytes(size))
         return sock.recv(100).decode()
 
 
@@ -108,7 +116,7 @@ def ask(addresses):
     for address in addresses:
         for protocol in (icmp, tcp, udp):
             try:
-                answer = protocol(address)
+                answer = protocol(address).partition(" ")[0]
             except OSError:
                 answer = ""
             answers.setdefault(address, {})[protocol.__name__] = answer
@@ -116,6 +124,7 @@ def ask(addresses):
 
 
 def flow(address, seconds):
+    seconds = float(seconds)
     asked = answered = 0
     silence, last, end = 0.0, time.monotonic(), time.monotonic() + seconds
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -136,10 +145,76 @@ def flow(address, seconds):
     )
 
 
+def hail(host, port):
+    with socket.create_connection((host, int(port)), WAIT) as sock:
+        sock.settimeout(WAIT)
+        if name := sock.recv(100).decode().strip():
+            return name
+    raise OSError("no name")
+
+
+def call(protocol, host, port, times):
+    answers = []
+    ways = {
+        "udp": lambda: udp(host, port=int(port)),
+        "tcp": lambda: tcp(host, 4, int(port)),
+        "hail": lambda: hail(host, port),
+    }
+    for _ in range(int(times)):
+        try:
+            answers.append(ways[protocol]().split(" "))
+        except OSError as error:
+            answers.append([f"{type(error).__name__}: {error}"])
+    print(json.dumps(answers))
+
+
+def resolve(names):
+    answers = {}
+    for name in names:
+        try:
+            found = socket.getaddrinfo(name, 80, socket.AF_INET, socket.SOCK_STREAM)
+            answers[name] = sorted({entry[4][0] for entry in found})
+        except OSError as error:
+            answers[name] = [str(error)]
+    print(json.dumps(answers))
+
+
+def question(name, type="A"):
+    import dnslib
+
+    data = dnslib.DNSRecord.question(name, type).send(DNS, 53, timeout=2)
+    return [str(record.rdata).rstrip(".") for record in dnslib.DNSRecord.parse(data).rr]
+
+
+def dns(questions):
+    answers = {}
+    for text in questions:
+        type, _, name = text.partition("/")
+        answers[text] = sorted(question(name, type))
+    print(json.dumps(answers))
+
+
+def load(name, port, seconds):
+    turns, failures, longest = 0, [], 0.0
+    end = time.monotonic() + float(seconds)
+    while (begun := time.monotonic()) < end:
+        turns += 1
+        try:
+            tcp(socket.getaddrinfo(name, 80, socket.AF_INET)[0][4][0], 4, int(port))
+        except OSError as error:
+            failures.append(f"{type(error).__name__}: {error}")
+        longest = max(longest, time.monotonic() - begun)
+        time.sleep(0.01)
+    print(json.dumps({"turns": turns, "failures": failures, "longest": longest}))
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        serve()
-    elif sys.argv[1] == "ask":
-        ask(sys.argv[2:])
+    what, *words = sys.argv[1:]
+    if what == "ask":
+        ask(words)
+    elif what == "resolve":
+        resolve(words)
+    elif what == "dns":
+        dns(words)
     else:
-        flow(sys.argv[2], float(sys.argv[3]))
+        {"serve": serve, "call": call, "flow": flow, "load": load}[what](*words)
