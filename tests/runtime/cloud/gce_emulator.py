@@ -116,6 +116,9 @@ class Gce:
         """An instance that runs. ``more`` replaces its fields."""
         base = f"{self.url}{COMPUTE}projects/{project}"
         number = self._number()
+        address = f"10.128.{number // 250 % 250}.{number % 250 + 2}"
+        if "networkInterfaces" not in more:  # those that come with addresses of their own take none of ours
+            address = next(self._addresses, address)
         instance = {
             "kind": "compute#instance",
             "id": str(4_000_000_000_000_000_000 + number),
@@ -132,7 +135,7 @@ class Gce:
                     "name": "nic0",
                     "network": f"{base}/global/networks/default",
                     "subnetwork": f"{base}/regions/{zone[:-2]}/subnetworks/default",
-                    "networkIP": next(self._addresses, f"10.128.{number // 250 % 250}.{number % 250 + 2}"),
+                    "networkIP": address,
                     "stackType": "IPV4_ONLY",
                     "fingerprint": _print(name),
                 }
