@@ -32,7 +32,7 @@ LOGS = BUILD / "logs" / "test"
 # Beside a Docker Engine: strace for the test of the store's sync, the rest for the kubelet's and network's.
 PACKAGES = ["busybox-static", "containernetworking-plugins", "iproute2", "nftables", "procps", "strace"]
 # The tests on hosts of their own, which are containers.
-HOSTS = ("tests/e2e/three_hosts",)
+HOSTS = ("tests/e2e/test_install.py", "tests/e2e/three_hosts")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ STEPS = [
     ),
     Step(
         "hosts",
-        "a cluster of three hosts: overlays, services, firewalls, losses",
+        "the tarball on a fresh host, three hosts: overlays, services, firewalls, losses",
         pytest(*HOSTS, "-v", "--durations=15", seconds=1800),
     ),
     Step(
