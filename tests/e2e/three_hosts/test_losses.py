@@ -25,13 +25,13 @@ def tolerations(**more: Any) -> list[dict[str, Any]]:
     return [{"key": key, "operator": "Exists", "effect": "NoExecute", **more} for key in LOST]
 
 
-def service(name: str, port: int) -> dict[str, Any]:
+def service(name: str, port: int, app: str = "") -> dict[str, Any]:
     ports = [{"port": 80, "targetPort": port}]
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": name},
-        "spec": {"selector": {"app": name}, "ports": ports},
+        "spec": {"selector": {"app": app or name}, "ports": ports},
     }
 
 
@@ -190,7 +190,7 @@ def test_a_host_cut_off_leaves_the_services_sooner_when_so_configured(hosts: Hos
         hosts.on("node1", "sed", "-i", change, MASTER_CONFIG)
         hosts.on("node1", "systemctl", "restart", "navarch-master")
         # The nodes hear the master's news again: one that tries anew may wait ten seconds before.
-        hosts.apply(service("news", 7000))
+        hosts.apply(service("news", 7000, "talk"))
         address = hosts.get("service", "news")["spec"]["clusterIP"]
         until(lambda: all(address in rules(hosts, node) for node in NODES), 60, "the nodes hear of a service")
         hosts.kubectl("delete", "service", "news")
