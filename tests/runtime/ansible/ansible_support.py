@@ -9,6 +9,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import time
 import urllib.request
 from base64 import b64decode
 from collections.abc import Callable
@@ -53,6 +54,19 @@ def request(kubeconfig: str, verb: str, path: str, body: Any = None) -> Any:
     )
     with opener.open(asked, timeout=10) as answer:
         return json.load(answer)
+
+
+def wait_for_nodes(kubeconfig: str, count: int) -> None:
+    """Until so many nodes are ready: a control plane is, before its simulated nodes have joined."""
+    deadline = time.monotonic() + 30
+    while True:
+        nodes = request(kubeconfig, "GET", "/api/v1/nodes")["items"]
+        conditions = [one for node in nodes for one in node.get("status", {}).get("conditions", ())]
+        ready = [one for one in conditions if (one["type"], one["status"]) == ("Ready", "True")]
+        if len(ready) == count and all("podCIDR" in node.get("spec", {}) for node in nodes):
+            return
+        assert time.monotonic() < deadline, f"not ready: {nodes}"
+        time.sleep(0.1)
 
 
 def player(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_support import ROOT, player, request
+from ansible_support import ROOT, player, request, wait_for_nodes
 from pods_support import Live, able, make_live
 
 Result = dict[str, Any]
@@ -59,6 +59,7 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert master.stdout is not None
         line = master.stdout.readline()
         assert line.startswith("ready "), (folder / "log").read_text()[-2000:]
+        wait_for_nodes(str(path), 3)
         yield str(path)
     finally:
         master.send_signal(signal.SIGTERM)

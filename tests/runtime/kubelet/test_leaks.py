@@ -44,7 +44,13 @@ def links(bridge: str) -> list[str]:
 
 def namespaces() -> set[str]:
     """Network namespaces that a process of this machine's Engine or a mount keeps."""
-    done = subprocess.run(["lsns", "-t", "net", "-n", "-o", "NS"], capture_output=True, text=True, check=True)
+    command = ["lsns", "-t", "net", "-n", "-o", "NS"]
+    for _ in range(20):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            break
+        # A process that ends while lsns looks at it makes lsns give up.
+    assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 
 

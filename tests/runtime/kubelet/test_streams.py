@@ -132,7 +132,9 @@ async def test_exec_attach_logs_and_cp(cluster: Cluster, pods: Pods) -> None:
 async def test_a_terminal_and_its_size(cluster: Cluster, pods: Pods) -> None:
     await pods.create("term", {"name": "a", "command": sleeper()})
     await pods.running("term")
-    script = "busybox stty size; until busybox stty size | busybox grep '44 122'; do sleep 0.1; done"
+    # The size comes after the program may have begun, as in any terminal that is opened over a network.
+    until = "until busybox stty size | busybox grep '{}'; do busybox sleep 0.1; done; "
+    script = until.format("33 111") + until.format("44 122")
     command = ("exec", "-it", "term", "--", "busybox", "sh", "-c", script)
 
     def talk() -> str:
