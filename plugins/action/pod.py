@@ -14,6 +14,8 @@ import os
 import sys
 import typing as t
 
+from ansible import constants as C
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import failure
@@ -21,6 +23,14 @@ from ansible_collections.navarch.cluster.plugins.plugin_utils.in_process import 
 from ansible_collections.navarch.cluster.plugins.plugin_utils.manifests import prepared, shown
 
 COLLECTION = "navarch.cluster."
+
+
+def told_with_arguments(variables: dict[str, t.Any]) -> bool:
+    """Whether a module would tell its arguments: always, until a later ansible-core made it a setting."""
+    try:
+        return bool(C.config.get_config_value("INJECT_INVOCATION", variables=variables))
+    except AnsibleError:
+        return True
 
 
 class ActionModule(ActionBase):
@@ -42,6 +52,8 @@ class ActionModule(ActionBase):
                 return dict(result, **failure(problem))
         if self._runs_here(variables):
             result.update(run_task(name, options, bool(self._task.check_mode)))
+            if not told_with_arguments(variables):
+                result.pop("invocation", None)
         else:
             wrapped = bool(self._task.async_val)
             asked = {"module_args": options, "task_vars": variables, "wrap_async": wrapped}

@@ -86,6 +86,7 @@ EXAMPLES = r"""
   tasks:
     - name: Look around
       ansible.builtin.raw: ls -l /tmp
+      changed_when: false
 """
 
 import os
