@@ -6,7 +6,7 @@ NODES ?= 1
 export API_PORT NODES PYTHON MAKECMDGOALS
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart quickstart-down venv test lint bench docs lock clean
+.PHONY: help quickstart quickstart-down venv test lint molecule bench docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +27,10 @@ test: ## Everything the project claims, tested; STEPS="ruff mypy" runs only thes
 lint: ## The linters alone
 	@tools/bootstrap.sh test
 	@.venv/bin/python tools/test.py ruff format mypy imports ansible-lint changelog
+
+molecule: ## The Molecule scenarios of roles and cluster (root; about ten minutes)
+	@tools/bootstrap.sh test
+	@.venv/bin/python tools/test.py molecule
 
 bench: ## One JSON line a figure
 	@tools/bootstrap.sh

@@ -157,12 +157,16 @@ class Hosts:
         assert done.returncode == 0, f"{spot.name}: {words}: {done.stderr}"
         return json.loads(done.stdout)
 
-    def serve(self, spots: list[Spot]) -> None:
-        """A server at every spot; those of before are ended."""
-        self.silence()
+    def bring_probe(self) -> None:
+        """Onto every node; a reboot loses it."""
         source = (Path(__file__).parent / "probe.py").read_text()
         for node in NODES:
             self.on(node, "sh", "-c", f"cat >{PROBE}", stdin=source)
+
+    def serve(self, spots: list[Spot]) -> None:
+        """A server at every spot; those of before are ended."""
+        self.silence()
+        self.bring_probe()
         for spot in spots:
             self.servers.append(
                 subprocess.Popen(
@@ -271,6 +275,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
         until(lambda: len(hosts.ready()) == 3, 60, "three ready nodes")
         for node in NODES:
             hosts.on(node, "docker", "import", "-", IMAGE, stdin=image())
+        hosts.bring_probe()
         where = (("node1", 1), ("node1", 2), ("node2", 1), ("node3", 1))
         hosts.apply(*(pod(f"{node}-{n}", node) for node, n in where))
         hosts.kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
