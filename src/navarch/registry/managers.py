@@ -50,13 +50,6 @@ class Manager(NamedTuple):
         return f"{json.dumps(self.name)}{by} using {self.version}"
 
 
-class Applied(NamedTuple):
-    """What an apply leads to: the wanted object, whose metadata says who manages what."""
-
-    obj: Any
-    entries: list[ManagedFieldsEntry]
-
-
 def apply_to(
     kind: Kind[Any],
     live: Any,
@@ -65,8 +58,9 @@ def apply_to(
     *,
     force: bool = False,
     subresource: str = "",
-) -> Applied:
-    """Apply a manager's whole intent to an object; `live` is None where there is none yet.
+) -> Any:
+    """The object that applying a manager's whole intent leads to; its metadata says who manages what. `live`
+    is None where there is none yet.
 
     Raises StatusError 400, and 409 with a cause for each field that another manager owns and that would
     change.
@@ -79,8 +73,7 @@ def apply_to(
     me = Manager(manager, APPLY, kind.api_version, subresource)
     mine = _owned(kind, shape, intent, subresource)
     if live is None:
-        obj = decode.from_document(kind, intent)
-        return Applied(obj, [_entry(me, mine)])
+        return stamped(decode.from_document(kind, intent), [_entry(me, mine)])
     document: dict[str, Any] = msgspec.to_builtins(live)
     others = _sets(live.metadata)
     if not others:
@@ -88,7 +81,7 @@ def apply_to(
     before = others.pop(me, {})
     wanted = apply.merged(shape, document, _part(intent, subresource))
     # As they will be stored: 1000m is no change of 1.
-    typed = kind.strategy.default(decode.from_document(kind, decode.drop_nulls(wanted)))
+    typed = kind.strategy.default(decode.from_document(kind, wanted))
     changed, _ = fieldset.compare(shape, _ownable(document), _ownable(msgspec.to_builtins(typed)))
     found = ((who, fieldset.intersection(theirs, changed)) for who, theirs in others.items())
     clashes = {who: both for who, both in found if both}
@@ -107,13 +100,13 @@ def apply_to(
     given = intent.get("metadata") or {}
     asked = {name: given.get(name) for name in ("resourceVersion", "uid")}
     wanted["metadata"] = {**wanted["metadata"], "managedFields": None, **asked}
-    obj = decode.from_document(kind, decode.drop_nulls(wanted))
+    obj = decode.from_document(kind, wanted)
     # Applying the same once more changes nothing, not even the time.
     same = before == mine and not changed
     entries = [_entry(who, theirs, _time(live.metadata, who)) for who, theirs in others.items() if theirs]
     if mine:
         entries.append(_entry(me, mine, _time(live.metadata, me) if same else None))
-    return Applied(obj, entries)
+    return stamped(obj, entries)
 
 
 def after_update(

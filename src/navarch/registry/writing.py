@@ -199,8 +199,7 @@ class Writing:
         manager = ctx.field_manager
 
         def change(old: Any, entry: Entry) -> Any:
-            made = managers.apply_to(kind, old, body, manager, force=force, subresource=subresource)
-            return managers.stamped(made.obj, made.entries)
+            return managers.apply_to(kind, old, body, manager, force=force, subresource=subresource)
 
         while True:
             if subresource or res.cache.get(kind.key(namespace, name)) is not None:
@@ -210,7 +209,9 @@ class Writing:
                 return stored, False
             made = managers.apply_to(kind, None, body, manager)
             try:
-                return await self.create(kind, namespace, made.obj, ctx, managed=made.entries), True
+                return await self.create(
+                    kind, namespace, made, ctx, managed=made.metadata.managed_fields
+                ), True
             except StatusError as error:
                 # Another writer was first: it is theirs that the intent is laid over now.
                 if error.reason != "AlreadyExists" or res.cache.get(kind.key(namespace, name)) is None:

@@ -56,6 +56,18 @@ def request(kubeconfig: str, verb: str, path: str, body: Any = None) -> Any:
         return json.load(answer)
 
 
+def list_inventory(environment: dict[str, str], path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """What ansible-inventory --list prints for a file of this content; of a failure, what it said."""
+    path.write_text(json.dumps(content))
+    command = [tool("ansible-inventory"), "-i", str(path), "--list"]
+    env = environment | {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        return {"failed": done.stderr}
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 def wait_for_nodes(kubeconfig: str, count: int) -> None:
     """Until so many nodes are ready: a control plane is, before its simulated nodes have joined."""
     deadline = time.monotonic() + 30

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_support import ROOT, tool
+from ansible_support import ROOT, list_inventory, tool
 
 Inventory = Callable[..., dict[str, Any]]
 
@@ -25,13 +25,7 @@ def inventory(environment: dict[str, str], kubeconfig: str, tmp_path: Path) -> I
     def run(**options: Any) -> dict[str, Any]:
         path = tmp_path / "test.navarch.yml"
         content = {"plugin": "navarch.cluster.nodes", "kubeconfig": kubeconfig, "strict": True} | options
-        path.write_text(json.dumps(content))
-        command = [tool("ansible-inventory"), "-i", str(path), "--list"]
-        env = environment | {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
-        if done.returncode:
-            return {"failed": done.stderr}
-        return json.loads(done.stdout)
+        return list_inventory(environment, path, content)
 
     return run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_support import tool
+from ansible_support import list_inventory, tool
 from pods_support import IMAGE, Live
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
@@ -38,13 +38,7 @@ def inventory(environment: dict[str, str], live: Live, pods: None, tmp_path: Pat
         path = tmp_path / "test.navarch_pods.yml"
         content = {"plugin": "navarch.cluster.pods", "kubeconfig": str(live.admin), "strict": True}
         content |= {"label_selectors": ["app in (inv-one, inv-two, inv-done)"]} | options
-        path.write_text(json.dumps(content))
-        command = [tool("ansible-inventory"), "-i", str(path), "--list"]
-        env = environment | {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
-        if done.returncode:
-            return {"failed": done.stderr}
-        return json.loads(done.stdout)
+        return list_inventory(environment, path, content)
 
     return run
 
