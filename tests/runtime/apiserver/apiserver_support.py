@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -38,6 +39,8 @@ class Standalone:
             stderr=(self.folder / "stderr").open("a"),
             text=True,
             env={**os.environ, "PYTHONPATH": str(SRC)},
+            # Signals go to all of the group: a wrapper does not hand them on, and killed leaves the server.
+            start_new_session=True,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -52,16 +55,16 @@ class Standalone:
         """The exit code after SIGTERM."""
         assert self.process is not None
         if self.process.poll() is None:
-            self.process.terminate()
+            os.killpg(self.process.pid, signal.SIGTERM)
             try:
                 self.process.wait(15)
             except subprocess.TimeoutExpired:
-                self.process.kill()
+                os.killpg(self.process.pid, signal.SIGKILL)
         return self.process.wait()
 
     def kill(self) -> None:
         assert self.process is not None
-        self.process.kill()
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
