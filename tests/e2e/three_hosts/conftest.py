@@ -19,8 +19,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 BIN = ROOT / ".venv" / "bin"
-NAME = "navarch-e2e"
-SUBNET = "172.31.87.0/24"
+#: Others than these let two runs go on beside each other.
+NAME = os.environ.get("HOSTS_NAME", "navarch-e2e")
+SUBNET = os.environ.get("HOSTS_SUBNET", "172.31.87.0/24")
 NODES = ("node1", "node2", "node3")
 IMAGE = "navarch-e2e/busybox:1"
 PROBE = "/run/probe.py"
