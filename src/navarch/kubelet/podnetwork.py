@@ -70,6 +70,7 @@ class PodNetwork:
             dns=config.cluster_dns,
             port=config.port,
             direct=config.non_masquerade_cidrs,
+            guarded=config.overlay != "none",
         )
         self.overlay = Follower(
             make(config.overlay, config.vxlan),

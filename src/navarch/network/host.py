@@ -48,11 +48,19 @@ class HostNetwork:
     """The rules of one bridge.
 
     The table is `navarch`, or `navarch_BRIDGE` for another bridge than navarch0. dns: the address on this
-    node that pods ask; port: the kubelet's; direct: ranges besides the cluster's where pods go as they are.
+    node that pods ask; port: the kubelet's; direct: ranges besides the cluster's where pods go as they are;
+    guarded: nothing for pods of other nodes may leave by the default route (it must where a cloud routes).
     """
 
     def __init__(
-        self, bridge: str, cluster_cidr: str, *, dns: str = "", port: int = 0, direct: Iterable[str] = ()
+        self,
+        bridge: str,
+        cluster_cidr: str,
+        *,
+        dns: str = "",
+        port: int = 0,
+        direct: Iterable[str] = (),
+        guarded: bool = True,
     ) -> None:
         self.bridge = bridge
         self.cluster_cidr = cluster_cidr
@@ -63,6 +71,8 @@ class HostNetwork:
         self.services_table = f"{self.table}_services"
         self._dns = dns
         self._port = port
+        self._guarded = guarded
+        self._guard = ("blackhole", cluster_cidr, "metric", _METRIC)
         ranges = [ipaddress.IPv4Network(cidr) for cidr in (cluster_cidr, *direct)]
         self._direct = ", ".join(map(str, ipaddress.collapse_addresses(ranges)))
         self._accepts = Accepts(self.table, [])
@@ -86,6 +96,9 @@ class HostNetwork:
             self._pod_cidr, self._bridged = pod_cidr, bridged
             self._sysctl("net/ipv4/ip_forward", "1")
             self._accepts.set_rules(self.accepts())
+            if not self._guarded:  # that of an earlier setting
+                with contextlib.suppress(HostNetworkError):
+                    await process.command("ip", "route", "del", *self._guard)
             await self._put_back()
 
     async def keep(self, lost: Callable[[], None] = lambda: None) -> None:
@@ -134,7 +147,7 @@ class HostNetwork:
         for command in (
             ("nft", "delete", "table", "ip", self.table),
             ("nft", "delete", "table", "ip", self.services_table),
-            ("ip", "route", "del", "blackhole", self.cluster_cidr, "metric", _METRIC),
+            ("ip", "route", "del", *self._guard),
             ("ip", "link", "del", self.bridge),
         ):
             try:
@@ -228,7 +241,8 @@ table ip {self.table} {{
         return [*found, f"ip saddr {self._pod_cidr} {outside}"]
 
     async def _put_back(self) -> None:
-        await process.command("ip", "route", "replace", "blackhole", self.cluster_cidr, "metric", _METRIC)
+        if self._guarded:
+            await process.command("ip", "route", "replace", *self._guard)
         if await self._accepts.apply():
             log.info("accepts for pods are in iptables")
         if self.ruleset() == self._loaded:

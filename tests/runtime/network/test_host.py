@@ -151,6 +151,18 @@ async def test_what_is_flushed_comes_back_and_all_of_it_goes_in_the_end(kept: Ke
         await again(lambda: kept.shown() == wanted, seconds)
 
 
+async def test_where_the_cloud_routes_pods_leave_by_the_default_route() -> None:
+    space = Space()
+    try:
+        for guarded in (True, False):
+            apply = f"asyncio.run(HostNetwork({BRIDGE!r}, {CLUSTER!r}, guarded={guarded}).apply({PODS!r}))"
+            code = f"import asyncio; from navarch.network.host import HostNetwork; {apply}"
+            await asyncio.to_thread(space.run, sys.executable, "-c", code)
+            assert ("blackhole" in space.run("ip", "route", "show", CLUSTER)) is guarded
+    finally:
+        space.close()
+
+
 async def test_a_flush_of_everything_is_survived() -> None:
     space = Space()
     process = await asyncio.create_subprocess_exec(
