@@ -404,7 +404,7 @@ async def test_the_health_port_tells_of_local_endpoints(world: World) -> None:
     await balanced(world, externalTrafficPolicy="Local")
     made = await world.client.get(Service, "web", "default")
     assert made.spec is not None and made.spec.health_check_node_port
-    url = f"http://127.0.0.1:{made.spec.health_check_node_port}/healthz"
+    url = f"http://{NODE}:{made.spec.health_check_node_port}/healthz"
 
     def ask() -> tuple[int, Any, str | None]:
         try:
@@ -413,18 +413,29 @@ async def test_the_health_port_tells_of_local_endpoints(world: World) -> None:
         except urllib.error.HTTPError as error:
             return error.code, json.load(error), error.headers["X-Load-Balancing-Endpoint-Weight"]
 
+    async def asked(who: str = "outside") -> tuple[int, Any, str | None]:
+        return await asyncio.to_thread(run_in, world.land[who].process.pid, ask)
+
     said = {"service": {"namespace": "default", "name": "web"}, "serviceProxyHealthy": True}
     await world.endpoints({"name": "pod2", "node": "elsewhere"})
-    assert await asyncio.to_thread(ask) == (503, said | {"localEndpoints": 0}, "0")
+    assert await asked() == (503, said | {"localEndpoints": 0}, "0")
     await world.endpoints("pod1", "pod3", {"name": "pod2", "node": "elsewhere"})
-    assert await asyncio.to_thread(ask) == (200, said | {"localEndpoints": 2}, "2")
+    for who in ("outside", "pod4", "node"):
+        assert await asked(who) == (200, said | {"localEndpoints": 2}, "2")
+    # Open wherever node ports are: a firewall lets in what was translated.
+    firewall = "add table ip strict { chain input { type filter hook input priority 0; policy drop;"
+    world.land.nft(f"{firewall} ct status dnat accept; ct state established accept; }}; }}")
+    try:
+        assert (await asked())[0] == 200
+    finally:
+        world.land.nft("delete table ip strict")
     ending = {"ready": False, "serving": True, "terminating": True}
     await world.endpoints({"name": "pod1", "conditions": ending})
-    assert (await asyncio.to_thread(ask))[0] == 503
+    assert (await asked())[0] == 503
     assert await world.servers("outside", NODE, 30080, times=2) == {"pod1"}
     await world.delete("web")
     with pytest.raises(OSError, match="refused"):
-        await asyncio.to_thread(ask)
+        await asked()
 
 
 async def test_a_service_may_prefer_endpoints_that_are_near(world: World) -> None:

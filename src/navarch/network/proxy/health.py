@@ -2,7 +2,9 @@
 """What load balancers before the nodes ask: whether this node has ready endpoints of a service whose clients
 keep their address (`healthCheckNodePort`). 200 when it has, 503 when not, with the number.
 
-Which services have such a port, and how many endpoints, is `model`'s business.
+One server answers for all such ports. The proxy's rules lead the ports to it, so that they are open wherever
+node ports are (firewalls let translated connections in), and the kernel tells it which port was asked. Which
+services have such a port, and how many endpoints, is `model`'s business.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import asyncio
 import contextlib
 import json
 import logging
+import socket
+import struct
 from collections.abc import Mapping
 
 from navarch.network.proxy.model import Health
@@ -19,56 +23,52 @@ from navarch.network.services import ServiceKey
 log = logging.getLogger(__name__)
 
 _PATIENCE = 5.0
+#: linux/netfilter_ipv4.h: the `struct sockaddr_in` that a connection was made to before it was translated.
+_SO_ORIGINAL_DST = 80
+
+
+def listen() -> socket.socket:
+    """On any free port, in the calling thread's network. Raises OSError."""
+    return socket.create_server(("0.0.0.0", 0))
 
 
 class HealthChecks:
-    def __init__(self, address: str = "") -> None:
-        """address: where to listen; every address of the node unless told."""
-        self._address = address or None
-        self._endpoints: dict[ServiceKey, Health] = {}
-        self._servers: dict[ServiceKey, tuple[int, asyncio.Server]] = {}
+    def __init__(self) -> None:
+        self._known: dict[ServiceKey, Health] = {}
+        self._services: dict[int, ServiceKey] = {}
+        self._server: asyncio.Server | None = None
 
-    async def follow(self, changes: Mapping[ServiceKey, Health | None]) -> None:
-        """Services that changed, None for those that have no such port. A port that is taken is told of, and
-        tried again with the service's next change."""
+    async def serve(self, sock: socket.socket) -> None:
+        """From now on, until `close`, which closes the socket too."""
+        self._server = await asyncio.start_server(self._connected, sock=sock, limit=16384)
+
+    def follow(self, changes: Mapping[ServiceKey, Health | None]) -> None:
+        """Services that changed, None for those that have no such port."""
         for key, health in changes.items():
-            served = self._servers.get(key)
-            if served is not None and (health is None or health.port != served[0]):
-                served[1].close()
-                del self._servers[key]
-            if health is None:
-                self._endpoints.pop(key, None)
-        for key, health in changes.items():
-            if health is None:
-                continue
-            self._endpoints[key] = health
-            if key not in self._servers:
-                try:
-                    self._servers[key] = health.port, await self._listen(key, health.port)
-                except OSError as error:
-                    namespace, name = key
-                    log.warning(
-                        "health check port %d of %s/%s: %s", health.port, namespace, name, error.strerror
-                    )
+            old = self._known.pop(key, None)
+            if old is not None and self._services.get(old.port) == key:
+                del self._services[old.port]
+            if health is not None:
+                self._known[key] = health
+                self._services[health.port] = key
 
     async def close(self) -> None:
-        for _, server in self._servers.values():
-            server.close()
-        self._servers.clear()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
-    async def _listen(self, key: ServiceKey, port: int) -> asyncio.Server:
-        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
-                async with asyncio.timeout(_PATIENCE):
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
+            async with asyncio.timeout(_PATIENCE):
+                key = self._services.get(_asked(writer))
+                if key is not None:  # otherwise it came by no rule of ours
                     await reader.readuntil(b"\r\n\r\n")
                     writer.write(self._answer(key))
                     await writer.drain()
-            writer.close()
-
-        return await asyncio.start_server(connected, self._address or "0.0.0.0", port, limit=16384)
+        writer.close()
 
     def _answer(self, key: ServiceKey) -> bytes:
-        health = self._endpoints.get(key)
+        health = self._known.get(key)
         count = health.endpoints if health is not None else 0
         namespace, name = key
         document = {
@@ -84,3 +84,10 @@ class HealthChecks:
             "Connection: close\r\n\r\n"
         )
         return head.encode() + body
+
+
+def _asked(writer: asyncio.StreamWriter) -> int:
+    """The port that the client connected to. Raises OSError."""
+    sock: socket.socket = writer.get_extra_info("socket")
+    found = sock.getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, 16)
+    return int(struct.unpack_from("!H", found, 2)[0])

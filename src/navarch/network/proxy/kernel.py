@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from navarch.network import nftables, process
-from navarch.network.proxy import affinity, conntrack
+from navarch.network.proxy import affinity, conntrack, health
 from navarch.network.proxy.affinity import Clients
 from navarch.network.proxy.library import Library, Missing
 from navarch.network.proxy.model import Address, Backend
@@ -75,6 +76,10 @@ class Kernel:
     async def forget(self, stale: Mapping[Address, frozenset[Backend]]) -> int:
         """See `conntrack`."""
         return await self._call(lambda: conntrack.forget(stale))
+
+    async def listen(self) -> socket.socket:
+        """See `health`. Raises OSError."""
+        return await self._call(health.listen)
 
     async def clients(self, table: str, sets: Iterable[str]) -> Clients:
         """See `affinity`. Raises RulesError."""

@@ -156,15 +156,24 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def frame(service_cidr: str, cluster_cidr: str, dns: str = "") -> str:
+def health_check(port: int) -> Element:
+    """Of a port at which load balancers ask how a service is."""
+    return Element("health", str(port))
+
+
+def frame(service_cidr: str, cluster_cidr: str, dns: str = "", health: int = 0) -> str:
     """Maps, sets and fixed chains: the inside of the table's braces, without elements.
 
     Addresses are translated just before Docker does (-100) and after host ports (-110). What is still on its
     way to a service's address when it is forwarded or sent has no endpoint, and is refused before any other
     filter (0) can drop it silently; an address of the node itself in that range is its owner's business.
     Who is no pod gets the address of the node that translated, as answers must come back by it.
-    dns: the node's own server. While it is started anew it is silent, so that clients ask again.
+    dns: the node's own server. While it is started anew it is silent, so that clients ask again. health: the
+    port where `health` answers for all ports of its set, 0 when it does not.
     """
+    checks = ""
+    if health:
+        checks = f"\n    tcp dport @health fib daddr type local redirect to :{health}"
     silence = ""
     if dns:
         silence = f"""
@@ -189,6 +198,7 @@ def frame(service_cidr: str, cluster_cidr: str, dns: str = "") -> str:
   set node_refused {{ type {node_key}; }}
 {endpoints}
   set hairpin {{ type ipv4_addr . ipv4_addr; }}
+  set health {{ type inet_service; }}
 
   chain firewall_prerouting {{
     type filter hook prerouting priority -110; policy accept;
@@ -198,7 +208,7 @@ def frame(service_cidr: str, cluster_cidr: str, dns: str = "") -> str:
     type filter hook output priority -110; policy accept;
     {_VIP} vmap @firewall
   }}
-  chain translate {{
+  chain translate {{{checks}
     ip saddr != {cluster_cidr} fib saddr type != local jump translate_outside
     ip saddr != {cluster_cidr} meta mark set meta mark | {_MASQUERADE}
     {_VIP} vmap @services

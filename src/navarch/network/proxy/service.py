@@ -101,7 +101,18 @@ class ServiceProxy:
         self._changed.set()
         self.settled.clear()
 
+    async def _answer_health_checks(self) -> None:
+        self.table.health = 0
+        try:
+            sock = await self.kernel.listen()
+        except OSError as error:
+            log.warning("health checks of load balancers get no answer: %s", error)
+            return
+        self.table.health = int(sock.getsockname()[1])
+        await self.health.serve(sock)
+
     async def _follow(self) -> None:
+        await self._answer_health_checks()
         await self._services.synced()
         looked = time.monotonic()
         delay, longest = _AGAIN
@@ -149,7 +160,7 @@ class ServiceProxy:
         except RulesError:
             self._dirty |= dirty
             raise
-        await self.health.follow({key: self.table.plans.get(key, NOTHING).health for key in dirty})
+        self.health.follow({key: self.table.plans.get(key, NOTHING).health for key in dirty})
         whole, self._whole = self._whole, False
         if whole:
             gc.freeze()  # what was learnt stays: looking through it again and again takes 0.1 s each time

@@ -27,6 +27,8 @@ class Table:
         self.service_cidr = service_cidr
         self.cluster_cidr = cluster_cidr
         self.dns = dns
+        #: Where health checks are answered, 0 for nowhere; `whole` tells the kernel.
+        self.health = 0
         self.plans: dict[ServiceKey, Plan] = {}
         self._owners: dict[Address, ServiceKey] = {}
         self._waiting: dict[Address, set[ServiceKey]] = {}
@@ -39,6 +41,7 @@ class Table:
         Returns the commands for it ("" for none), and services that an address became free for.
         """
         before = {key: self.frontends(key) for key in plans}
+        had = {key: self.plans.get(key, NOTHING) for key in plans}
         local = {
             ip: self._local[ip] for key, plan in plans.items() for ip in (*self._locals(key), *plan.local)
         }
@@ -47,7 +50,11 @@ class Table:
         new: dict[Element, str] = {}
         old_sticky, new_sticky = Sticky({}, {}), Sticky({}, {})
         pools: set[str] = set()
-        for key in plans:
+        for key, plan in plans.items():
+            asked, asks = _health(had[key]), _health(plan)
+            if asked != asks:
+                gone.update(asked)
+                new.update(asks)
             old, now = before[key], self.frontends(key)
             part, fresh = _part(old, now), _part(now, old)
             gone.update({e: v for e, v in part.items() if fresh.get(e) != v})
@@ -118,17 +125,19 @@ class Table:
         """
         everything = Sticky({}, {})
         found: dict[Element, str] = {}
-        for key in self.plans:
+        for key, plan in self.plans.items():
+            found.update(_health(plan))
             frontends = self.frontends(key)
             _stick(everything, frontends)
             for address, frontend in frontends.items():
                 found.update(ruleset.elements(address, frontend))
                 self._pools |= ruleset.pools(address, frontend)
         found.update({Element("hairpin", f"{ip} . {ip}"): "" for ip in self._local})
+        frame = ruleset.frame(self.service_cidr, self.cluster_cidr, self.dns, self.health)
         commands = [
             f"table ip {self.name} {{}}",
             f"delete table ip {self.name}",
-            f"table ip {self.name} {{\n{ruleset.frame(self.service_cidr, self.cluster_cidr, self.dns)}}}",
+            f"table ip {self.name} {{\n{frame}}}",
             *self._chains(self._pools, everything),
             *self._elements("add", found, with_values=True),
             *self._elements("add", _remembered(everything, clients or {}), with_values=True),
@@ -179,6 +188,10 @@ def _remembered(sticky: Sticky, clients: Clients) -> dict[Element, str]:
         for ip, left in found
         if 0 < left <= sticky.sets.get(name, 0) * 1000
     }
+
+
+def _health(plan: Plan) -> dict[Element, str]:
+    return {} if plan.health is None else {ruleset.health_check(plan.health.port): ""}
 
 
 def _part(these: Mapping[Address, Frontend], others: Mapping[Address, Frontend]) -> dict[Element, str]:
