@@ -130,11 +130,16 @@ def verdict(log: Log) -> str:
     return ""
 
 
+def culprits(log: Log) -> list[str]:
+    """The tests that failed, as pytest names them in its summary."""
+    return [line.partition(" - ")[0] for line in log.lines() if re.match(r"(FAILED|ERROR) \S+::", line)]
+
+
 class Run:
     """The steps' course. Two at once at most: one of each lane, with one line at a time on the terminal."""
 
     def __init__(self) -> None:
-        self.failed: list[str] = []
+        self.failed: dict[str, list[str]] = {}
         self._terminal = threading.Lock()
 
     def lane(self, steps: list[Step]) -> None:
@@ -153,7 +158,7 @@ class Run:
         took = time.monotonic() - started
         lines = [f"    {step.name} {'FAILED' if code else 'passed'} in {took:.0f} s{verdict(log)}"]
         if code:
-            self.failed.append(step.name)
+            self.failed[step.name] = culprits(log)
             lines += [f"    | {line}" for line in log.lines()[-60:]]
             lines.append(f"    all of it: {log.path.relative_to(ROOT)}")
         self._say(*lines)
@@ -176,6 +181,8 @@ def main(names: list[str]) -> int:
     beside.join()
     took = (time.monotonic() - begun) / 60
     failed = [step.name for step in steps if step.name in run.failed]
+    for name in failed:
+        print(f"\n{name} failed", *run.failed[name], sep="\n    ")
     print(f"\n{len(steps)} steps in {took:.1f} min; failed: {', '.join(failed) or 'none'}")
     print(f"{len(steps) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0

@@ -99,7 +99,7 @@ class Hosts:
         return done.stdout
 
     def write_inventory(self) -> None:
-        """Anew, as hosts may have changed their addresses."""
+        """Anew, as a host has changed its address."""
         done = run(ROOT / "tools" / "hosts.sh", "inventory", "3", **TOOLS)
         assert done.returncode == 0, done.stdout + done.stderr
 

@@ -214,6 +214,7 @@ def test_a_host_rebooted_with_another_address(hosts: Hosts, moving: str) -> None
     assert run("docker", "network", "disconnect", NAME, f"{NAME}-2").returncode == 0
     assert run("docker", "network", "connect", "--ip", new, NAME, f"{NAME}-2").returncode == 0
     assert run("docker", "restart", f"{NAME}-2").returncode == 0
+    hosts.write_inventory()
 
     def back() -> bool:
         node = hosts.get("node", "node2")

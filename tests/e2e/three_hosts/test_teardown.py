@@ -8,7 +8,6 @@ from .conftest import NODES, Hosts
 
 def test_teardown_leaves_no_link_and_no_route(hosts: Hosts) -> None:
     hosts.silence()
-    hosts.write_inventory()
     hosts.playbook("teardown", "-e", "navarch_hosts=all")
     for node in NODES:
         left = hosts.on(node, "ip", "route") + hosts.on(node, "ip", "-o", "link")
