@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import inspect
 import time
 import typing as t
@@ -149,8 +150,27 @@ class LibcloudNodes:
             base64.b64decode(keys[0].split()[1], validate=True)
         except (IndexError, ValueError):
             raise OptionError("ssh_keys", "is not like a line of authorized_keys: TYPE KEY COMMENT") from None
-        given["auth"] = NodeAuthSSHKey(keys[0])
+        if "ex_keyname" in taken:
+            given["ex_keyname"] = self._key_pair(keys[0])
+        else:
+            given["auth"] = NodeAuthSSHKey(keys[0])
         return []
+
+    def _key_pair(self, key: str) -> str:
+        """The name under which the cloud has this key, from now on. libcloud's own way takes it for unknown
+        when it is no RSA key, and the second machine is refused."""
+        name = "navarch-%s" % hashlib.sha256(key.split()[1].encode()).hexdigest()[:16]
+
+        def there() -> bool:
+            return any(pair.name == name for pair in self._driver.list_key_pairs())
+
+        if not there():
+            try:
+                self._driver.import_key_pair_from_string(name, key)
+            except Exception:  # of the driver's own kind, also when another task was first
+                if not there():
+                    raise
+        return name
 
     def _image(self, image: str) -> t.Any:
         try:

@@ -77,8 +77,21 @@ def test_machines_and_rules_are_made_once_and_deleted(gce: Gce, book: Book) -> N
     admin = gce.things["projects/ship/global/firewalls/fleet-admin"]
     assert (admin["sourceRanges"], admin["allowed"][0]["ports"]) == (["198.51.100.0/24"], ["22", "6443"])
     assert changes(book(*part)) == 0
-    gone = book(navarch_machines_state="absent")
+    # Fewer are wanted: that is told, done when asked for, and what is there counts when all of it is to go.
+    told = book(*part, navarch_machine_count=1)
+    assert changes(told) == 0
+    assert "fleet-2: of cluster fleet, but not among the machines that are wanted" in told
+    gone = book("-vvv", navarch_machines_state="absent", navarch_machine_count=1)
     assert (changes(gone), gce.things) == (3, {})
+    assert "token-1" not in gone
+
+
+def test_machines_beyond_those_that_are_wanted_are_deleted_when_asked(gce: Gce, book: Book) -> None:
+    gce.add_instance("ship", ZONE, "fleet-2", labels={"navarch-cluster": "fleet"})
+    gce.add_instance("ship", ZONE, "fleet-9")  # another's: it lacks the label
+    book("--skip-tags", "cluster", navarch_machine_count=1, navarch_beyond="delete")
+    machines = [key.rpartition("/")[2] for key in gce.things if "/instances/" in key]
+    assert sorted(machines) == ["fleet-1", "fleet-9"]
 
 
 def test_another_cloud_by_a_variable(moto: str, book: Book) -> None:
@@ -86,9 +99,9 @@ def test_another_cloud_by_a_variable(moto: str, book: Book) -> None:
         "navarch_provider": "ec2",
         "navarch_cloud": {"url": moto, "region": "us-east-1", "key": "AKIASHIP", "secret": "whispered"},
         "navarch_machine": {"size": "t3.micro", "image": "ami-03cf127a"},
-        "navarch_machine_count": 1,
     }
-    made = book("--skip-tags", "cluster,routes", **amazon)
-    assert changes(made) == 1
-    assert changes(book("--skip-tags", "cluster,routes", **amazon)) == 0
-    assert changes(book(navarch_machines_state="absent", **amazon)) == 1
+    assert changes(book("--skip-tags", "cluster,routes", **amazon)) == 2
+    told = book("--skip-tags", "cluster,routes", **amazon, navarch_machine_count=1)
+    assert changes(told) == 0
+    assert "fleet-2: of cluster fleet, but not among" in told
+    assert changes(book(**amazon, navarch_machine_count=1, navarch_machines_state="absent")) == 2
