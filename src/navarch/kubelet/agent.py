@@ -213,6 +213,8 @@ class Kubelet:
                 return  # its leavings are just being removed
             worker = self.workers[uid] = PodWorker(self.shared, pod)
             self.poster.add(uid, worker)
+            if self.containers.sandboxes(uid) or (pod.status and pod.status.phase == "Running"):
+                self.shared.ports.hold(uid, pod)  # before any new pod asks for them
             self._run(uid, worker.run(), f"pod {pod.metadata.namespace}/{pod.metadata.name}")
             worker.wake()
         else:

@@ -18,6 +18,7 @@ from navarch.client.base import Client
 from navarch.client.events import EventRecorder, Reference
 from navarch.kubelet.config import KubeletConfig
 from navarch.kubelet.containers import Containers
+from navarch.kubelet.hostports import HostPorts
 from navarch.kubelet.images import Images
 from navarch.kubelet.objects import ObjectSource
 from navarch.kubelet.runtime.base import Runtime
@@ -41,6 +42,7 @@ class Shared(msgspec.Struct, kw_only=True):
     address: OwnAddress
     cni: Cni
     host: HostNetwork
+    ports: HostPorts = msgspec.field(default_factory=HostPorts)
     recorder: EventRecorder
     #: Post a pod's status within so many seconds.
     post: Callable[[str, float], None]

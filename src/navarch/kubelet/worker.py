@@ -91,6 +91,7 @@ class PodWorker:
     def removed(self) -> None:
         """The object is gone, with or without us."""
         self.gone = True
+        self._shared.ports.release(self.uid)  # the scheduler may give them to another from now on
         self.wake()
 
     def acknowledged(self, pod: Pod) -> None:
@@ -154,6 +155,8 @@ class PodWorker:
             return False
         if self._past_deadline():
             return False
+        if self._rejected():
+            return False
         await self._restart_changed()
         await self._advance()
         return False
@@ -198,6 +201,16 @@ class PodWorker:
             "Pod was active on the node longer than the specified deadline",
         )
         tell(self._shared, self.pod, "Normal", "DeadlineExceeded", self.facts.failed[1])
+        self.wake()
+        return True
+
+    def _rejected(self) -> bool:
+        """A pod that was put here past the scheduler, on ports that another one has, has failed."""
+        taken = self._shared.ports.claim(self.uid, self.pod)
+        if not taken:
+            return False
+        self.facts.failed = ("NodePorts", f"Pod was rejected: {taken}")
+        tell(self._shared, self.pod, "Warning", *self.facts.failed)
         self.wake()
         return True
 
@@ -429,6 +442,7 @@ class PodWorker:
         if running:
             await ending.stop_all(shared, self.pod, running, ending.Deadline(shared.clock, self._grace()))
             await self._note_ends()
+        shared.ports.release(self.uid)  # before the scheduler hears that it is over
         self.facts.sandbox_ready = False
         if not self.facts.ips and self.pod.status and self.pod.status.pod_ips:
             self.facts.ips = [entry.ip for entry in self.pod.status.pod_ips]
@@ -447,6 +461,7 @@ class PodWorker:
         if any(s.status == "running" for s in states):
             await ending.stop_all(shared, self.pod, states, self._deadline)
         await self._note_ends()
+        shared.ports.release(self.uid)  # before the scheduler hears that it is over
         self.facts.sandbox_ready = False
         self.facts.waiting.clear()
         if not self.gone:

@@ -20,6 +20,8 @@ import msgspec
 
 from navarch.network import netlink, nftables, process
 from navarch.network.forwarding import Accepts
+from navarch.network.proxy import conntrack
+from navarch.network.proxy.model import Address, Backend
 from navarch.network.proxy.ruleset import TRANSLATED
 
 log = logging.getLogger(__name__)
@@ -128,14 +130,32 @@ class HostNetwork:
     async def set_ports(self, uid: str, ports: list[PortMapping]) -> None:
         """The host ports of a pod ([]: none any more). Raises HostNetworkError."""
         async with self._lock:
-            if self._ports.get(uid, []) == ports:
+            old = self._ports.get(uid, [])
+            if old == ports:
                 return
             if ports:
                 self._ports[uid] = ports
             else:
                 self._ports.pop(uid, None)
-            if self._pod_cidr:
-                await self._load()
+            if not self._pod_cidr:
+                return
+            await self._load()
+            # Who speaks on and on by UDP would be led where its first packet was.
+            if stale := self._conversations({*old, *ports}):
+                await asyncio.to_thread(conntrack.forget, stale)
+
+    def _conversations(self, changed: Iterable[PortMapping]) -> dict[Address, frozenset[Backend]]:
+        """The UDP ones of these ports, with where each may lead now."""
+        found: dict[Address, frozenset[Backend]] = {}
+        now = [port for ports in self._ports.values() for port in ports]
+        for port in changed:
+            if port.protocol == "udp":
+                found[_address(port)] = frozenset(
+                    Backend(other.pod_ip, other.pod_port)
+                    for other in now
+                    if _address(other) == _address(port)
+                )
+        return found
 
     async def remove(self) -> None:
         """Take everything of ours off the host again, the bridge included (teardown, tests)."""
@@ -194,7 +214,8 @@ class HostNetwork:
         dnat = []
         for ports in self._ports.values():
             for port in ports:
-                where = f"ip daddr {port.host_ip} " if port.host_ip not in ("", "0.0.0.0") else ""
+                host = _address(port).ip
+                where = f"ip daddr {host} " if host else ""
                 to = f"{port.pod_ip}:{port.pod_port}"
                 dnat.append(f"    {where}{port.protocol.lower()} dport {port.host_port} dnat to {to}")
         rules = "\n".join(sorted(dnat))
@@ -263,6 +284,11 @@ table ip {self.table} {{
         self._loaded = ""
         await process.command("nft", "-f", "-", stdin=wanted)
         self._loaded, self._rules = wanted, nftables.rules(self.table)
+
+
+def _address(port: PortMapping) -> Address:
+    """Where clients connect to."""
+    return Address("" if port.host_ip == "0.0.0.0" else port.host_ip, port.protocol, port.host_port)
 
 
 def _sees_bridged() -> bool:

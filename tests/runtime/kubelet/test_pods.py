@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from kubelet_support import (
     IMAGE,
+    NODE,
     Cluster,
     Pods,
     eventually,
@@ -26,6 +27,7 @@ from navarch.kubelet.runtime.base import SANDBOX
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 
+WAITS = "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."
 WEB = ["sh", "-c", "mkdir -p /www; echo hello > /www/index.html; exec httpd -f -p 8080 -h /www"]
 
 
@@ -275,6 +277,37 @@ async def test_a_host_port_leads_to_the_pod(cluster: Cluster, pods: Pods) -> Non
     assert await fetch(f"http://127.0.0.1:{port}/") == b"hello\n"
     await pods.delete("port")
     assert str(port) not in await rules(cluster)
+
+
+async def test_a_host_port_that_another_pod_has_is_refused_in_one_line(cluster: Cluster, pods: Pods) -> None:
+    def ports(*more: dict[str, object]) -> dict[str, object]:
+        return {
+            "name": "a",
+            "command": sleeper(),
+            "ports": [{"containerPort": 80, "hostPort": 31998, **one} for one in more],
+        }
+
+    await pods.create("first", ports({}, {"name": "v6", "hostIP": "::1"}))
+    await pods.running("first")
+    # Left to the scheduler, it waits and says why.
+    await pods.create("waits", ports({}))
+    await pods.until("waits", lambda p: [c for c in p.status.conditions or () if c.message == WAITS])
+    # Put here past it, it has failed; another protocol is another port.
+    await pods.create("fails", ports({"hostIP": "127.0.0.1"}), nodeName=NODE)
+    failed = await pods.until("fails", lambda p: p.status and p.status.phase == "Failed")
+    assert (failed.status.reason, failed.status.message) == (
+        "NodePorts",
+        f"Pod was rejected: host port 31998/TCP of this node is taken by pod {pods.namespace}/first:"
+        " choose another port, or leave the node to the scheduler",
+    )
+    await pods.create("other", ports({"protocol": "UDP"}), nodeName=NODE)
+    await pods.running("other")
+    # Neither is the first one's fault, nor its loss.
+    cluster.kill_kubelet()
+    cluster.start_kubelet()
+    assert "tcp dport 31998 dnat to" in await rules(cluster)
+    await pods.delete("first")
+    await pods.running("waits")
 
 
 async def test_the_host_network_is_the_hosts(cluster: Cluster, pods: Pods) -> None:

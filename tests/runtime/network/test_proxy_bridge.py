@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from proxy_ground import NODE, Ground, ground
+from proxy_ground import GATEWAY, NODE, OUTSIDE, Ground, ground
 
 from navarch.network.proxy.model import Address, Backend, Frontend, Plan
 from navarch.network.proxy.table import Table
@@ -32,6 +34,29 @@ async def main():
     await host.set_ports("u", [PortMapping(31000, "tcp", "", "10.244.1.11", 8080)])
 asyncio.run(main())
 """
+
+
+_PORTS = """
+import asyncio, json, sys
+from navarch.network.host import HostNetwork, PortMapping
+async def main():
+    host = HostNetwork("navarch0", "10.244.0.0/16")
+    before, now = ([PortMapping(*port) for port in ports] for ports in json.loads(sys.argv[1]))
+    host.restore({"u": before})
+    await host.apply("10.244.1.0/24")
+    await host.set_ports("u", now)
+asyncio.run(main())
+"""
+
+
+def host_ports(land: Ground, before: list[tuple[int, str, str, str, int]], now: list[Any]) -> None:
+    """The node's rules as a kubelet makes them that finds some host ports there and is to have others."""
+    subprocess.run(
+        ["ip", "netns", "exec", land.node, sys.executable, "-c", _PORTS, json.dumps([before, now])],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        check=True,
+        timeout=20,
+    )
 
 
 def load(land: Ground, *pods: str, path: str = os.environ["PATH"]) -> None:
@@ -72,6 +97,33 @@ def test_pods_of_one_bridge_by_a_service_and_by_a_host_port() -> None:
         assert land["outside"].tcp(NODE, 31000) == [f"pod1 {land['outside'].ip}"]
         assert {answer.split()[0] for answer in land["node"].tcp(VIP, 80, 30)} == {"pod1", "pod2"}
         assert land["pod3"].tcp("10.96.9.9", 80) == ["ConnectionRefusedError"]
+
+
+def test_host_ports_of_both_protocols_and_of_one_address() -> None:
+    with ground(pods=3, bridge="navarch0") as land:
+        for pod in ("pod1", "pod2"):
+            land[pod].serve("tcp", 8080)
+            land[pod].serve("udp", 8053)
+        one, two = land["pod1"].ip, land["pod2"].ip
+        ports = [
+            (31001, "tcp", "", one, 8080),
+            (31001, "udp", "0.0.0.0", two, 8053),
+            (31002, "tcp", NODE, one, 8080),
+            (31002, "tcp", "127.0.0.1", two, 8080),
+        ]
+        # Somebody who has asked before there was anything, and does not stop.
+        assert land["outside"].udp("talk", NODE, 31001) != "pod2"
+        host_ports(land, [], ports)
+        assert land["outside"].tcp(NODE, 31001) == [f"pod1 {OUTSIDE}"]
+        assert land["outside"].udp("talk", NODE, 31001) == f"pod2 {OUTSIDE}"
+        assert land["outside"].tcp(NODE, 31002) == [f"pod1 {OUTSIDE}"]
+        assert land["node"].tcp("127.0.0.1", 31002)[0].startswith("pod2 ")
+        assert land["node"].tcp(NODE, 31002)[0].startswith("pod1 ")
+        assert land["pod3"].tcp(GATEWAY, 31002) == ["ConnectionRefusedError"]
+        # The pod behind a UDP port is another one now.
+        host_ports(land, ports, [*ports[:1], (31001, "udp", "", one, 8053)])
+        assert land["outside"].udp("talk", NODE, 31001) == f"pod1 {OUTSIDE}"
+        assert land["outside"].tcp(NODE, 31002) == ["ConnectionRefusedError"]
 
 
 @pytest.mark.parametrize("flavour", ["iptables-nft", "iptables-legacy"])

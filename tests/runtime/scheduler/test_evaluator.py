@@ -143,7 +143,11 @@ def test_preferred_affinity_only_prefers() -> None:
 def test_host_ports_conflict_by_protocol_and_address() -> None:
     snapshot, evaluator = cluster(node("a"))
     snapshot.take("a", pod(ports=[{"hostPort": 80, "hostIP": "10.0.0.1"}]))
-    assert evaluator.pick(pod(ports=[{"hostPort": 80}])) is None
+    taken = pod(ports=[{"hostPort": 80}])
+    assert evaluator.pick(taken) is None
+    assert evaluator.explain(taken) == (
+        "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."
+    )
     assert evaluator.pick(pod(ports=[{"hostPort": 80, "hostIP": "10.0.0.2"}])) == 0
     assert evaluator.pick(pod(ports=[{"hostPort": 80, "protocol": "UDP"}])) == 0
 
