@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", required=True, metavar="FILE", help="configuration file (YAML)")
     parser.add_argument(
-        "--check", action="store_true", help="read the configuration, say what is wrong, and end"
+        "--check",
+        action="store_true",
+        help="say what is wrong with the configuration, or lacks on this host for it, and end",
     )
 
 
@@ -30,6 +32,10 @@ def run(options: argparse.Namespace) -> int:
     except kubelet_config.ConfigError as error:
         raise Failure(str(error), 2) from None
     if options.check:
+        from navarch.kubelet.fitness import lacking
+
+        if wrong := lacking(config):
+            raise Failure(f"{options.config}: {wrong}", 2)
         return 0
     from navarch.cli.serving import logging_to_stderr
 

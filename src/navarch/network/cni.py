@@ -36,6 +36,27 @@ class CniError(Exception):
     """A plugin failed or there is no network to join; the text is for the pod's event."""
 
 
+def find_program(type: str, folders: Sequence[str]) -> str:
+    """A plugin's path. Raises CniError."""
+    if "/" not in type:
+        for folder in folders:
+            path = os.path.join(folder, type)
+            if os.access(path, os.X_OK):
+                return path
+    raise CniError(
+        f"CNI plugin {type!r} is in none of {', '.join(folders)}:"
+        " install containernetworking-plugins, or name its folder in cniBinDirs"
+    )
+
+
+def check_programs(network: dict[str, Any], folders: Sequence[str]) -> None:
+    """Raises CniError when a program for this network list is missing."""
+    for plugin in network["plugins"]:
+        for type in (plugin.get("type"), (plugin.get("ipam") or {}).get("type")):
+            if type:
+                find_program(str(type), folders)
+
+
 class Attachment(msgspec.Struct):
     """What is known of one sandbox's network.
 
@@ -98,10 +119,7 @@ class Cni:
 
     def check_plugins(self) -> None:
         """Raises CniError when there is no network to join or a program for it is missing."""
-        for plugin in self.network()["plugins"]:
-            for type in (plugin.get("type"), (plugin.get("ipam") or {}).get("type")):
-                if type:
-                    self._find(str(type))
+        check_programs(self.network(), self._bin_dirs)
 
     def ips(self, id: str) -> list[str]:
         record = self._known.get(id)
@@ -245,17 +263,6 @@ class Cni:
         temporary.write_bytes(msgspec.json.encode(record))
         temporary.replace(path)
 
-    def _find(self, type: str) -> str:
-        if "/" not in type:
-            for folder in self._bin_dirs:
-                path = os.path.join(folder, type)
-                if os.access(path, os.X_OK):
-                    return path
-        raise CniError(
-            f"CNI plugin {type!r} is in none of {', '.join(self._bin_dirs)}:"
-            " install containernetworking-plugins, or name its folder in cniBinDirs"
-        )
-
     async def _run(
         self,
         command: str,
@@ -264,7 +271,7 @@ class Cni:
         pid: int,
         previous: dict[str, Any] | None,
     ) -> dict[str, Any]:
-        path = self._find(str(plugin.get("type") or ""))
+        path = find_program(str(plugin.get("type") or ""), self._bin_dirs)
         await self._predecessors()
         request = dict(plugin)
         request.pop("capabilities", None)

@@ -13,6 +13,7 @@ from navarch.api.configmap import ConfigMap
 from navarch.api.container import Container, ContainerPort
 from navarch.api.endpoints import Endpoints
 from navarch.api.errors import StatusError
+from navarch.api.event import Event
 from navarch.api.lease import Lease, LeaseSpec
 from navarch.api.meta import ObjectMeta, OwnerReference, now, now_micro
 from navarch.api.namespace import Namespace
@@ -195,6 +196,15 @@ async def test_every_node_gets_a_range_of_its_own_and_a_freed_one_is_reused(clus
 
     await cluster.eventually(four)
     given = await ranges()
+
+    async def told() -> list[str]:
+        events = (await cluster.client.list(Event, "default")).items
+        return [e.message or "" for e in events if e.reason == "CIDRNotAvailable"]
+
+    assert await cluster.eventually(told) == [
+        "no free pod range: clusterCIDR 10.244.0.0/22 holds 4 of /24:"
+        " delete nodes that are gone, or give the master a wider clusterCIDR"
+    ]
     assert sorted(given.values()) == [f"10.244.{number}.0/24" for number in range(4)]
     freed = next(iter(given))
     await cluster.client.delete(Node, freed)

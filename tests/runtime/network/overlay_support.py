@@ -109,6 +109,8 @@ class Lan:
         self.switch = Space()
         self.switch.ip("link add br0 type bridge", "link set br0 up")
         self.hosts: list[Host] = []
+        #: What any node has told people.
+        self.told: list[str] = []
 
     def host(self, number: int, pods: int) -> Host:
         space = Space()
@@ -146,8 +148,8 @@ class Lan:
         )
         host.pods.append(Pod(space, address))
 
-    async def join(self, host: Host) -> None:
-        """Put the node into the API, or bring it up to date, and start its follower."""
+    async def announce(self, host: Host) -> None:
+        """Put the node into the API, or bring it up to date."""
         node = Node(
             metadata=ObjectMeta(name=host.name),
             spec=NodeSpec(pod_cidr=host.cidr, pod_cidrs=[host.cidr]),
@@ -163,6 +165,10 @@ class Lan:
             {"status": {"addresses": [{"type": "InternalIP", "address": host.address}]}},
             subresource="status",
         )
+
+    async def join(self, host: Host) -> None:
+        """Announce the node and start its follower."""
+        await self.announce(host)
         await self.start(host)
 
     async def start(self, host: Host, overlay: str = "", vxlan: VxlanSettings | None = None) -> None:
@@ -174,6 +180,7 @@ class Lan:
             bridge=BRIDGE,
             cluster_cidr=CLUSTER,
             run=host.space.in_thread,
+            warn=self.told.append,
         )
         await host.follower.prepare()
         host.tasks = [
@@ -219,19 +226,21 @@ _WAIT = 0.6
 _numbers = itertools.count(os.getpid() << 8)
 
 
-def _sockets(at: Space, kind: int, protocol: int = 0, address: str = "0.0.0.0") -> socket.socket:
+def sockets(
+    at: Space, kind: int, protocol: int = 0, address: str = "0.0.0.0", port: int = 0
+) -> socket.socket:
     def make() -> socket.socket:
         sock = socket.socket(socket.AF_INET, kind, protocol)
         sock.settimeout(_WAIT)
         if protocol == 0:
-            sock.bind((address, 0))
+            sock.bind((address, port))
         return sock
 
     return at.call(make)
 
 
 def udp(source: Space, target: Space, address: str) -> str:
-    with _sockets(target, socket.SOCK_DGRAM) as server, _sockets(source, socket.SOCK_DGRAM) as client:
+    with sockets(target, socket.SOCK_DGRAM) as server, sockets(source, socket.SOCK_DGRAM) as client:
         try:
             client.sendto(b"ask", (address, server.getsockname()[1]))
             _, seen = server.recvfrom(100)
@@ -245,7 +254,7 @@ def udp(source: Space, target: Space, address: str) -> str:
 
 def tcp(source: Space, target: Space, address: str, size: int = 200_000) -> str:
     """With enough octets that the largest segments are tried."""
-    with _sockets(target, socket.SOCK_STREAM) as server, _sockets(source, socket.SOCK_STREAM) as client:
+    with sockets(target, socket.SOCK_STREAM) as server, sockets(source, socket.SOCK_STREAM) as client:
         server.listen(1)
         got: list[Any] = []
 
@@ -280,8 +289,8 @@ def icmp(source: Space, target: Space, address: str, length: int = 64) -> str:
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     with (
-        _sockets(source, socket.SOCK_RAW, socket.IPPROTO_ICMP) as client,
-        _sockets(target, socket.SOCK_RAW, socket.IPPROTO_ICMP) as witness,
+        sockets(source, socket.SOCK_RAW, socket.IPPROTO_ICMP) as client,
+        sockets(target, socket.SOCK_RAW, socket.IPPROTO_ICMP) as witness,
     ):
         client.setsockopt(socket.IPPROTO_IP, 10, 2)  # IP_MTU_DISCOVER: always
         try:

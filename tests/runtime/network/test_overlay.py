@@ -210,6 +210,14 @@ async def test_a_tunnel_that_cannot_be_says_what_to_change() -> None:
         )
         with pytest.raises(OverlayError, match=r"another link has the VNI 86 on port 8472: choose"):
             await space.in_thread(lambda: kernel.apply(plan, "navarch-vx", support.CLUSTER))
+        with support.sockets(space, support.socket.SOCK_DGRAM, port=8473):
+            taken = Vxlan(VxlanSettings(vni=87, port=8473)).plan(
+                Local("127.0.0.1", "10.98.1.0/24", 1500), [Peer("b", "192.0.2.9", "10.98.2.0/24")]
+            )
+            with pytest.raises(
+                OverlayError, match=r"UDP port 8473 is taken: choose another vxlan\.port, the"
+            ):
+                await space.in_thread(lambda: kernel.apply(taken, "navarch-vx", support.CLUSTER))
         space.ip("link add taken type bridge")
         with pytest.raises(OverlayError, match=r"link taken is somebody else's"):
             await space.in_thread(lambda: kernel.apply(plan, "taken", support.CLUSTER))
@@ -259,6 +267,25 @@ async def test_host_gw_across_a_router_names_the_node_and_the_way_out() -> None:
         assert "10.98.2.0/24 via 192.0.2.2" in space.ip("route")
     finally:
         space.close()
+
+
+@needs
+@pytest.mark.root
+async def test_a_node_that_host_gw_cannot_reach_is_told_of_once(client: LocalClient) -> None:
+    lan = Lan(client, "host-gw")
+    try:
+        host = await asyncio.to_thread(lan.host, 1, 0)
+        await lan.join(host)
+        for number, address in ((7, "198.51.100.7"), (2, "192.0.2.2")):
+            other = Host(f"host{number}", number, host.space, address)
+            await lan.announce(other)
+            await eventually(lambda: "10.98.2.0/24" in routes(host) if number == 2 else lan.told)
+        assert lan.told == [
+            "overlay: node host7: host-gw needs its address 198.51.100.7 on a link of this host:"
+            " set overlay to vxlan"
+        ]
+    finally:
+        await lan.close()
 
 
 def test_peers_that_would_do_harm_are_left_out() -> None:

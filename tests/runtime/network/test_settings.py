@@ -89,6 +89,24 @@ def test_fit_settings_are_fit(tmp_path: Path, host: Space) -> None:
         host.run(sys.executable, "-m", "navarch", who, "--check", "--config", str(file))
 
 
+def test_a_host_without_plugins_is_refused_in_one_line(tmp_path: Path, host: Space) -> None:
+    """As the kubelet role asks before it makes the kubelet a service."""
+    file, folder = tmp_path / "kubelet.yaml", tmp_path / "bin"
+    folder.mkdir()
+    file.write_text(f"cniBinDirs: [{folder}]\ncniConfDir: {tmp_path}\n")
+    command = ("nsenter", "-t", str(host.pid), "-n", sys.executable, "-m", "navarch", KUBELET)
+    check = [*command, "--check", "--config", str(file)]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"navarch kubelet: {file}: cniBinDirs: CNI plugin 'bridge' is in none of {folder}:"
+        " install containernetworking-plugins, or name its folder in cniBinDirs\n",
+    )
+    # A user's own network brings its programs as it likes.
+    (tmp_path / "05-own.conflist").write_text('{"name": "own", "plugins": [{"type": "mine"}]}')
+    subprocess.run(check, check=True)
+
+
 def test_the_network_of_an_address(host: Space) -> None:
     assert str(host.call(lambda: network_of("198.51.100.7"))) == "198.51.100.0/24"
     assert host.call(lambda: network_of("198.51.100.8")) is None

@@ -66,10 +66,30 @@ async def test_every_service_gets_an_address_of_its_own(registry: Registry) -> N
     assert addresses == {f"10.96.0.{i}" for i in range(1, 15)}
     assert all(s.spec.cluster_ips == [s.spec.cluster_ip] for s in made)
     assert made[0].spec.ip_families == ["IPv4"]
-    with refused(500, "InternalError", "range is full"):
+    told = (
+        "range is full: every address of 10.96.0.0/28 is taken: delete services, or give the master a wider"
+    )
+    with refused(500, "InternalError", f"failed to allocate a serviceIP: {told} serviceCIDR"):
         await put(registry, SERVICE, service("more"))
     await registry.delete(SERVICE, "default", "s3", None, ctx())
     assert (await put(registry, SERVICE, service("more"))).spec.cluster_ip == made[3].spec.cluster_ip
+
+
+async def test_a_range_of_node_ports_that_is_full_says_so(registry: Registry) -> None:
+    for number in range(4):
+        await put(registry, SERVICE, service(f"s{number}", type="NodePort"))
+    told = (
+        "range is full: every port from 30000 to 30003 is taken:"
+        " delete services that have node ports, or make them of type ClusterIP"
+    )
+    with refused(500, "InternalError", f"failed to allocate a nodePort: {told}"):
+        await put(registry, SERVICE, service("more", type="NodePort"))
+    balanced = {"type": "LoadBalancer", "external_traffic_policy": "Local"}
+    with refused(500, "InternalError", f"failed to allocate requested HealthCheck NodePort: {told}"):
+        without = {**balanced, "allocate_load_balancer_node_ports": False}
+        await put(registry, SERVICE, service("more", **without))
+    await registry.delete(SERVICE, "default", "s1", None, ctx())
+    await put(registry, SERVICE, service("more", type="NodePort"))
 
 
 async def test_asked_addresses_are_checked(registry: Registry) -> None:

@@ -158,7 +158,10 @@ class ServiceAllocation(Admission):
         if not address:
             found = self._addresses.find(key)
             if found is None:
-                raise internal("failed to allocate a serviceIP: range is full")
+                raise internal(
+                    f"failed to allocate a serviceIP: range is full: every address of {self._network} is"
+                    " taken: delete services, or give the master a wider serviceCIDR"
+                )
             address = found
         elif not _is_ip(address):
             return spec  # validation says so
@@ -211,7 +214,7 @@ class ServiceAllocation(Admission):
             elif wanted:
                 number = self._ports.find(key)
                 if number is None:
-                    raise internal("failed to allocate a nodePort: range is full")
+                    raise internal(f"failed to allocate a nodePort: {self._full()}")
                 port = replace(port, node_port=number)
             if number:
                 self._ports.take(number, request, key)
@@ -235,9 +238,15 @@ class ServiceAllocation(Admission):
         else:
             number = self._ports.find(key)
             if number is None:
-                raise internal("failed to allocate requested HealthCheck NodePort: range is full")
+                raise internal(f"failed to allocate requested HealthCheck NodePort: {self._full()}")
         self._ports.take(number, request, key)
         return replace(spec, health_check_node_port=number)
+
+    def _full(self) -> str:
+        return (
+            f"range is full: every port from {self._first_port} to {self._last_port} is taken:"
+            " delete services that have node ports, or make them of type ClusterIP"
+        )
 
     def _wrong_port(self, number: int, key: str) -> str | None:
         if not self._first_port <= number <= self._last_port:
