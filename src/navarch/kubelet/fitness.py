@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether this host has what a kubelet of these settings works with: asked before it is made a service.
 
-Whether the settings themselves can be is `config`. A kubelet that runs without says it on its node, and goes on
-trying.
+Whether the settings themselves can be is `config`. A kubelet that runs without says it on its node, and
+goes on trying.
 """
 
 from __future__ import annotations

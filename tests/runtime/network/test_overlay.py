@@ -214,9 +214,7 @@ async def test_a_tunnel_that_cannot_be_says_what_to_change() -> None:
             taken = Vxlan(VxlanSettings(vni=87, port=8473)).plan(
                 Local("127.0.0.1", "10.98.1.0/24", 1500), [Peer("b", "192.0.2.9", "10.98.2.0/24")]
             )
-            with pytest.raises(
-                OverlayError, match=r"UDP port 8473 is taken: choose another vxlan\.port, the"
-            ):
+            with pytest.raises(OverlayError, match=r"UDP port 8473 is taken: choose another vxlan\.port"):
                 await space.in_thread(lambda: kernel.apply(taken, "navarch-vx", support.CLUSTER))
         space.ip("link add taken type bridge")
         with pytest.raises(OverlayError, match=r"link taken is somebody else's"):
@@ -276,10 +274,10 @@ async def test_a_node_that_host_gw_cannot_reach_is_told_of_once(client: LocalCli
     try:
         host = await asyncio.to_thread(lan.host, 1, 0)
         await lan.join(host)
-        for number, address in ((7, "198.51.100.7"), (2, "192.0.2.2")):
-            other = Host(f"host{number}", number, host.space, address)
-            await lan.announce(other)
-            await eventually(lambda: "10.98.2.0/24" in routes(host) if number == 2 else lan.told)
+        await lan.announce(Host("host7", 7, host.space, "198.51.100.7"))
+        await eventually(lambda: lan.told)
+        await lan.announce(Host("host2", 2, host.space, "192.0.2.2"))
+        await eventually(lambda: routes(host) == {"10.98.2.0/24": "192.0.2.2"})
         assert lan.told == [
             "overlay: node host7: host-gw needs its address 198.51.100.7 on a link of this host:"
             " set overlay to vxlan"
