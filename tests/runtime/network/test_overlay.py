@@ -286,6 +286,24 @@ async def test_a_node_that_host_gw_cannot_reach_is_told_of_once(client: LocalCli
         await lan.close()
 
 
+@needs
+@pytest.mark.root
+async def test_a_taken_port_is_told_of_and_the_tunnel_comes_when_it_is_free(client: LocalClient) -> None:
+    lan = Lan(client, "vxlan")
+    try:
+        host = await asyncio.to_thread(lan.host, 1, 0)
+        with support.sockets(host.space, support.socket.SOCK_DGRAM, port=8472):
+            await lan.join(host)  # alone, it needs no tunnel
+            await lan.announce(Host("host2", 2, host.space, "192.0.2.2"))
+            await eventually(lambda: lan.told)
+        assert lan.told == [
+            "overlay vxlan: UDP port 8472 is taken: choose another vxlan.port, the same on all nodes"
+        ]
+        await eventually(lambda: routes(host) == {"10.98.2.0/24": "10.98.2.0"}, 10.0)
+    finally:
+        await lan.close()
+
+
 def test_peers_that_would_do_harm_are_left_out() -> None:
     here = Local("192.0.2.1", "10.98.1.0/24", 1500)
     peers = [

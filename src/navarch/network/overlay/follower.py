@@ -121,7 +121,7 @@ class Follower:
         run: Run = in_thread,
         warn: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """warn: called with a line for each node that cannot be reached, once."""
+        """warn: called with a line for each node that cannot be reached, or when none can, once."""
         self._overlay = overlay
         self._node = node
         self._address = address
@@ -196,6 +196,7 @@ class Follower:
                 except OverlayError as error:
                     if not delay:
                         log.warning("%s", error)
+                        self._warn(str(error))
                     delay = min(max(delay * 2, _RETRY[0]), _RETRY[1])
                     self._wake.set()
 
