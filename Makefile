@@ -30,7 +30,7 @@ lint: ## The linters alone
 
 molecule: ## The Molecule scenarios of roles and cluster (root; about ten minutes)
 	@tools/bootstrap.sh test
-	@.venv/bin/python tools/test.py molecule
+	@.venv/bin/python tools/test.py machine molecule
 
 bench: ## One JSON line a figure
 	@tools/bootstrap.sh
