@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.cluster import ROOT, master, report
 
@@ -45,6 +46,13 @@ def _controller() -> Iterator[dict[str, str]]:
         }
 
 
+class Cost(NamedTuple):
+    """Of a run of ansible-playbook with all that it starts: seconds until its end, and of processors."""
+
+    wall: float
+    cpu: float
+
+
 class Plays:
     """Plays on the controller itself, timed."""
 
@@ -53,20 +61,36 @@ class Plays:
         self._environment = environment
 
     def seconds(self, *tasks: dict[str, Any]) -> float:
+        return self.cost(*tasks).wall
+
+    def cost(self, *tasks: dict[str, Any]) -> Cost:
         play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": list(tasks)}
         self._path.write_text(json.dumps([play]))
         command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", str(self._path)]
-        started = time.perf_counter()
+        before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, env=self._environment, check=False)
+        wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
         if done.returncode:
             raise RuntimeError(done.stdout + done.stderr)
-        return time.perf_counter() - started
+        return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
-    def per_task(self, task: dict[str, Any]) -> float:
-        """Milliseconds, the best of some rounds: what disturbs only adds."""
-        few = min(self.seconds(*[task] * FEW) for _ in range(ROUNDS))
-        many = min(self.seconds(*[task] * MANY) for _ in range(ROUNDS))
-        return (many - few) / (MANY - FEW) * 1000
+    def per_task(self, **tasks: dict[str, Any]) -> dict[str, Cost]:
+        """Milliseconds for each of these, taken in turn: the best of some rounds, as others only add."""
+        runs: dict[tuple[str, int], list[Cost]] = {}
+        for _round in range(ROUNDS):
+            for name, task in tasks.items():
+                for count in (FEW, MANY):
+                    runs.setdefault((name, count), []).append(self.cost(*[task] * count))
+        best = {key: Cost(*map(min, zip(*costs, strict=True))) for key, costs in runs.items()}
+        return {
+            name: Cost(
+                *(
+                    (many - few) / (MANY - FEW) * 1000
+                    for few, many in zip(best[name, FEW], best[name, MANY], strict=True)
+                )
+            )
+            for name in tasks
+        }
 
 
 def _config_map(number: int) -> dict[str, Any]:
@@ -83,11 +107,15 @@ def main() -> None:
         kubeconfig, plays = str(here.kubeconfig), Plays(Path(name), environment)
         nothing = {"ansible.builtin.meta": "noop"}
         look = {"navarch.cluster.pod_info": {"kubeconfig": kubeconfig, "namespace": "default"}}
-        ping = plays.per_task({"ansible.builtin.ping": {}})
-        ours = plays.per_task(look)
-        report("ansible_pod_info", ours, "ms/task", ping_ms=ping, ratio=ours / ping)
-        module = plays.per_task(look | {"environment": {"BENCH": "1"}})
-        report("ansible_pod_info_as_module", module, "ms/task", ping_ms=ping, ratio=module / ping)
+        costs = plays.per_task(
+            ping={"ansible.builtin.ping": {}}, here=look, module=look | {"environment": {"BENCH": "1"}}
+        )
+        ping = costs["ping"]
+        for figure, cost in (("", costs["here"]), ("_as_module", costs["module"])):
+            report(
+                f"ansible_pod_info{figure}", cost.wall, "ms/task",
+                ping_ms=ping.wall, ratio=cost.wall / ping.wall, cpu_ratio=cost.cpu / ping.cpu,
+            )  # fmt: skip
 
         source = Path(name, "manifests.json")
         source.write_text(json.dumps({"kind": "List", "items": [_config_map(n) for n in range(OBJECTS)]}))
