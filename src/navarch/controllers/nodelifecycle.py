@@ -57,8 +57,8 @@ class NodeLifecycle:
         self._client = context.client
         self._events = context.events
         self._grace = context.options.node_monitor_grace
-        # When the grace is over, services have already been told: that takes a part of it.
-        self._patience = self._grace - min(1.0, self._grace / 10)
+        # When the grace is over, every node's services have left the lost one out: that takes a part of it.
+        self._patience = self._grace * 0.9
         self._nodes = views.nodes(context.informers)
         self._pods = views.pods(context.informers)
         self._leases = context.informers.of(Lease, view=_LeaseView, namespace=LEASES)
