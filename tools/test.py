@@ -33,6 +33,9 @@ LOGS = BUILD / "logs" / "test"
 PACKAGES = ["busybox-static", "containernetworking-plugins", "iproute2", "nftables", "procps", "strace"]
 # The tests on hosts of their own, which are containers.
 HOSTS = ("tests/e2e/test_install.py", "tests/e2e/three_hosts")
+# A cloud of such hosts.
+GCE = "tests/e2e/test_gce.py"
+ASIDE = (*HOSTS, GCE)
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,18 @@ STEPS = [
     Step(
         "e2e",
         "quickstart, kubectl, crashes, bad input, teardown on this machine",
-        pytest("tests/e2e", "-v", "--durations=15", *(f"--ignore={path}" for path in HOSTS), seconds=1800),
+        pytest("tests/e2e", "-v", "--durations=15", *(f"--ignore={path}" for path in ASIDE), seconds=1800),
     ),
     Step(
         "hosts",
         "the tarball on a fresh host, three hosts: overlays, services, firewalls, losses",
         pytest(*HOSTS, "-v", "--durations=15", seconds=1800),
+    ),
+    Step(
+        "gce",
+        "playbook gce on hosts that an emulated Google gives: cluster, routes, fewer, none",
+        pytest(GCE, "-v", seconds=1800),
+        asked=True,
     ),
     Step(
         "molecule",
@@ -107,7 +116,7 @@ STEPS = [
         asked=True,
     ),
 ]
-NEED_ROOT = ("machine", "runtime", "e2e", "hosts", "molecule")
+NEED_ROOT = ("machine", "runtime", "e2e", "hosts", "gce", "molecule")
 
 
 def chosen(names: list[str]) -> list[Step]:
