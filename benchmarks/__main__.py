@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("api", "scheduling", "node", "dns", "proxy", "services", "throughput", "ansible")
+NAMES = ("api", "scheduling", "node", "dns", "proxy", "services", "throughput", "ansible", "inventory")
 
 
 def main() -> int:

@@ -28,7 +28,7 @@ ROUNDS = 3
 
 
 @contextmanager
-def _controller() -> Iterator[dict[str, str]]:
+def controller() -> Iterator[dict[str, str]]:
     """An environment in which ansible-playbook has this collection as it stands in the tree."""
     with tempfile.TemporaryDirectory() as home:
         tree = Path(home, "ansible_collections", "navarch")
@@ -103,7 +103,7 @@ def _config_map(number: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    with master("--nodes", "1") as here, tempfile.TemporaryDirectory() as name, _controller() as environment:
+    with master("--nodes", "1") as here, tempfile.TemporaryDirectory() as name, controller() as environment:
         kubeconfig, plays = str(here.kubeconfig), Plays(Path(name), environment)
         nothing = {"ansible.builtin.meta": "noop"}
         look = {"navarch.cluster.pod_info": {"kubeconfig": kubeconfig, "namespace": "default"}}
