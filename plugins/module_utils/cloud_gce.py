@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from . import cloud_gce_auth
 from .cloud_machine import CloudError
 from .errors import ClusterError, OptionError
-from .transport import _is_loopback as is_loopback
+from .transport import is_loopback
 
 try:
     import requests

@@ -10,6 +10,7 @@ Belongs here: the session, its trust and its credentials. Not here: any knowledg
 from __future__ import annotations
 
 import base64
+import gc
 import ipaddress
 import json
 import os
@@ -23,6 +24,8 @@ from urllib.parse import urlencode, urlsplit
 from .errors import ClusterError, StatusError, TrustError, status_error
 from .kubeconfig import Connection, read_file
 
+_collects = gc.isenabled()
+gc.disable()  # nothing of so much code is garbage, and to look for it is a sixth of what importing it takes
 try:
     import requests
     from requests.adapters import HTTPAdapter
@@ -36,6 +39,9 @@ except ImportError:
 else:
     HAS_REQUESTS = True
     REQUESTS_IMPORT_ERROR = None
+finally:
+    if _collects:
+        gc.enable()
 
 
 class PinnedAdapter(HTTPAdapter):
@@ -99,7 +105,7 @@ def make_session(connection: Connection) -> t.Any:
         )
     session = requests.Session()
     session.auth = Credentials(connection)
-    if _is_loopback(connection.server):  # never by way of HTTPS_PROXY, as kubectl has it
+    if is_loopback(connection.server):  # never by way of HTTPS_PROXY, as kubectl has it
         session.trust_env = False
     if connection.server.startswith("https://"):
         session.mount("https://", PinnedAdapter(ssl_context(connection), connection.server_name))
@@ -171,7 +177,7 @@ def _expiry(token: str | None) -> float | None:
         return None
 
 
-def _is_loopback(server: str) -> bool:
+def is_loopback(server: str) -> bool:
     host = urlsplit(server).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

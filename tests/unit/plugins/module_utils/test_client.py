@@ -55,7 +55,7 @@ def test_netrc_does_not_override_the_token(make, serve, tmp_path, monkeypatch):
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(transport, "_is_loopback", lambda server: False)  # for which nothing of this is read
+    monkeypatch.setattr(transport, "is_loopback", lambda server: False)  # for which nothing of this is read
     make((200, OBJECT)).get(POD, "default", "web")
     assert serve.asked[0][3]["Authorization"] == "Bearer T"
 
