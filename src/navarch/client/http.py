@@ -67,6 +67,9 @@ class HttpClient:
         )
         self._ssl: ssl.SSLContext | None = None
         self._session: aiohttp.ClientSession | None = None
+        #: Those that go on, of this session.
+        self._watches: set[HttpWatch] = set()
+        self._closing: set[asyncio.Future[None]] = set()
         self._decoders: dict[type, msgspec.json.Decoder[Any]] = {}
 
     @classmethod
@@ -90,8 +93,19 @@ class HttpClient:
         at most."""
         self.connection = connection
         old, self._session = self._session, None
-        if old is not None:
-            asyncio.get_running_loop().call_later(linger, lambda: asyncio.ensure_future(old.close()))
+        left, self._watches = self._watches, set()
+        if old is None:
+            return
+
+        def over() -> None:
+            # aiohttp tells nobody who reads: a watch of a session that was closed would wait for ever.
+            for watch in left:
+                watch.end()
+            closing = asyncio.ensure_future(old.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+        asyncio.get_running_loop().call_later(linger, over)
 
     def session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -192,7 +206,8 @@ class HttpClient:
         }
         path = self.path(self.scheme.of(kind), namespace)
         try:
-            response = await self.session().get(
+            session = self.session()
+            response = await session.get(
                 self.connection.server + path,
                 params=query,
                 timeout=self._stream_timeout,
@@ -205,7 +220,15 @@ class HttpClient:
             raise unavailable(
                 f"watch {self.connection.server}{path}: {str(error) or type(error).__name__}"
             ) from error
-        return HttpWatch(response, self, view or kind)
+        if session is not self._session:  # given up meanwhile
+            response.close()
+            raise unavailable(f"watch {self.connection.server}{path}: its connection was given up")
+        watch = HttpWatch(response, self, view or kind)
+        self._watches.add(watch)
+        return watch
+
+    def _ended(self, watch: HttpWatch) -> None:
+        self._watches.discard(watch)
 
     async def create(self, obj: T, namespace: str | None = None) -> T:
         kind = self.scheme.of(type(obj))
@@ -284,6 +307,11 @@ class HttpWatch:
 
     async def close(self) -> None:
         self._response.close()
+        self._client._ended(self)
+
+    def end(self) -> None:
+        """Who reads it has come to its end."""
+        self._response.content.set_exception(aiohttp.ClientConnectionError("its connection was given up"))
 
     async def __aiter__(self) -> AsyncIterator[list[WatchEvent[Any]]]:
         tail = b""

@@ -9,7 +9,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from apiserver_support import Http
+from apiserver_support import Http, Standalone
+
+from navarch.api.configmap import ConfigMap
+from navarch.client.http import HttpClient
+from navarch.client.informer import Informer
 
 MAP: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}
 
@@ -55,6 +59,28 @@ async def test_changes_after_a_version_in_order(http: Http, namespace: str) -> N
         assert frame is not None
         assert frame["type"] == "DELETED"
         assert int(frame["object"]["metadata"]["resourceVersion"]) > int(version)
+
+
+async def test_who_leaves_its_connections_watches_on_by_new_ones(
+    server: Standalone, http: Http, namespace: str
+) -> None:
+    """As a kubelet does whose host has changed its address: from the old one nothing comes any more."""
+    maps = f"/api/v1/namespaces/{namespace}/configmaps"
+    async with HttpClient.from_kubeconfig(server.kubeconfig) as client:
+        known: Informer[ConfigMap] = Informer(client, ConfigMap, namespace=namespace)
+        task = asyncio.create_task(known.run())
+        try:
+            for name in ("one", "two", "three"):
+                async with asyncio.timeout(10):
+                    await known.synced.wait()
+                    await http("POST", maps, json={**MAP, "metadata": {"name": name}})
+                    while known.get(name, namespace) is None:
+                        await asyncio.sleep(0.01)
+                client.reconnect(client.connection, linger=0.0)
+                await asyncio.sleep(0.2)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_selector_sees_objects_enter_and_leave(http: Http, namespace: str) -> None:
