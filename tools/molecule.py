@@ -11,10 +11,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build" / "logs" / "molecule"
@@ -29,32 +31,39 @@ SECONDS = 900
 printing = threading.Lock()
 
 
-def run(scenario: str) -> bool:
-    """One scenario, with its output in a log; prints its verdict."""
-    started = time.monotonic()
-    log = LOGS / f"{scenario}.log"
+def molecule(scenario: str, folder: str, stream: TextIO) -> int:
+    """Its exit code. The hosts stay: another scenario may follow."""
     bin = Path(sys.executable).parent
     env = {
         **os.environ,
         "PATH": f"{bin}:{os.environ.get('PATH', os.defpath)}",
+        "MOLECULE_EPHEMERAL_DIRECTORY": folder,
         "ANSIBLE_NOCOLOR": "1",
         "NO_COLOR": "1",
     }
-    with log.open("w") as stream:
-        try:
-            code = subprocess.run(
-                [bin / "molecule", "test", "--destroy=never", "--scenario-name", scenario],
-                cwd=ROOT,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                timeout=SECONDS,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            stream.write(f"\nstill running after {SECONDS} s; ended\n")
-            code = 124
+    try:
+        return subprocess.run(
+            [bin / "molecule", "test", "--destroy=never", "--scenario-name", scenario],
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            timeout=SECONDS,
+            check=False,
+        ).returncode
+    except subprocess.TimeoutExpired:
+        stream.write(f"\nstill running after {SECONDS} s; ended\n")
+        return 124
+
+
+def run(scenario: str) -> bool:
+    """One scenario, with its output in a log; prints its verdict."""
+    started = time.monotonic()
+    log = LOGS / f"{scenario}.log"
+    # Of its own, and gone with the run: Molecule notes there that it has prepared the hosts.
+    with log.open("w") as stream, tempfile.TemporaryDirectory(prefix="molecule-") as folder:
+        code = molecule(scenario, folder, stream)
     with printing:
         took = time.monotonic() - started
         print(f"scenario {scenario}: {'passed' if code == 0 else 'FAILED'} in {took:.0f} s", flush=True)
