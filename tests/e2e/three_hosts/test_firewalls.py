@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Beside firewalld and ufw, strict as they come: all that a cluster needs works, before and after they start
-anew, and teardown leaves them as they were."""
+"""Beside firewalld, ufw and rules of one's own in the legacy tables, all of them strict: all that a cluster
+needs works, before and after they and the Engine start anew."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 NODE_PORT = 30777
 HOST_PORT = 8099
+HEALTH_PORT = 30778
 
 _INSTALL = """
 export DEBIAN_FRONTEND=noninteractive
@@ -61,6 +62,18 @@ def fetch(url):
 print(json.dumps({url: fetch(url) for url in sys.argv[1:]}))
 """
 
+#: What a careful administrator has: everything shut but SSH and the ports that the kubelet role's page names.
+_OWN_RULES = """
+for rule in "-i lo" "-m conntrack --ctstate ESTABLISHED,RELATED" "-p icmp" \\
+    "-p tcp -m multiport --dports 22,6443,10250" "-p udp --dport 8472"
+do
+    iptables -w -A INPUT $rule -j ACCEPT
+done
+iptables -w -P INPUT DROP
+iptables -w -P FORWARD DROP
+"""
+_TABLES = ("iptables", "ip6tables")
+
 #: Switching a firewall on and off, and what an administrator does to it in between.
 FIREWALLS = {
     "firewalld": (
@@ -88,6 +101,22 @@ FIREWALLS = {
             "sh -c 'nft delete table ip navarch; nft delete table ip navarch_services'",
         ],
         ["ufw --force disable", "ufw delete allow 22/tcp"],
+    ),
+    "iptables-legacy": (
+        [
+            *(f"update-alternatives --set {program} /usr/sbin/{program}-legacy" for program in _TABLES),
+            "systemctl restart docker",
+            f"sh -ec {shlex.quote(_OWN_RULES)}",
+        ],
+        [
+            "systemctl restart docker",
+            f"sh -ec {shlex.quote('iptables -w -F INPUT; iptables -w -F FORWARD' + _OWN_RULES)}",
+        ],
+        [
+            *(f"iptables-legacy {what}" for what in ("-P INPUT ACCEPT", "-F INPUT", "-P FORWARD ACCEPT")),
+            *(f"update-alternatives --set {program} /usr/sbin/{program}-nft" for program in _TABLES),
+            "systemctl restart docker",
+        ],
     ),
 }
 
@@ -154,16 +183,36 @@ SERVICE = {
 }
 
 
+#: For a balancer before the nodes, which asks each of them how it is.
+BALANCED = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "balanced"},
+    "spec": {
+        "type": "LoadBalancer",
+        "externalTrafficPolicy": "Local",
+        "healthCheckNodePort": HEALTH_PORT,
+        "selector": {"app": "web"},
+        "ports": [{"port": 80, "targetPort": 8080}],
+    },
+}
+HEALTHY = {
+    "service": {"namespace": "default", "name": "balanced"},
+    "localEndpoints": 1,
+    "serviceProxyHealthy": True,
+}
+
+
 @pytest.fixture(scope="module")
 def webs(hosts: Hosts) -> Iterator[None]:
     """A web server on each node, a service and host ports that lead to them."""
-    items = [*(web(node) for node in NODES), SERVICE]
+    items = [*(web(node) for node in NODES), SERVICE, BALANCED]
     listing = {"apiVersion": "v1", "kind": "List", "items": items}
     hosts.kubectl("apply", "-f", "-", stdin=json.dumps(listing))
     hosts.kubectl("wait", "--for=condition=Ready", "pod", "-l", "app=web", "--timeout=60s")
     yield
     hosts.kubectl("delete", "pod,service", "-l", "app=web")
-    hosts.kubectl("delete", "service", "web", "--ignore-not-found")
+    hosts.kubectl("delete", "service", "web", "balanced", "--ignore-not-found")
 
 
 def everything_works(hosts: Hosts, world: str) -> bool:
@@ -177,6 +226,8 @@ def everything_works(hosts: Hosts, world: str) -> bool:
         for node in NODES
         for port in (NODE_PORT, HOST_PORT)
     }
+    healthy = [json.dumps(HEALTHY, indent=1)]
+    from_outside |= {f"http://{hosts.address(node)}:{HEALTH_PORT}/": healthy for node in NODES}
     for node in NODES:
         asks = {
             **pages,
