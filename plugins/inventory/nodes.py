@@ -159,6 +159,7 @@ cache_plugin: ansible.builtin.jsonfile
 cache_connection: ~/.cache/navarch-inventory
 """
 
+import functools
 import typing as t
 from dataclasses import replace
 
@@ -183,6 +184,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
+        _compile_once(self.templar)
         self.inventory.add_group("nodes")
         merge = Merge(self.get_option("merge_by"))
         try:
@@ -314,6 +316,27 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self._add_host_to_keyed_groups(
             self.get_option("keyed_groups"), seen, name, strict, fetch_hostvars=False
         )
+
+
+def _compile_once(templar: t.Any) -> None:
+    """Ansible compiles an expression each time that it evaluates it. Here each is evaluated for every host.
+
+    It has no public way to what compiles; without this one all is the same, but slow.
+    """
+    environment = getattr(getattr(templar, "_engine", None), "environment", None)
+    compiled = getattr(environment, "compile_expression", None)
+    if environment is None or compiled is None:
+        return
+
+    @functools.cache
+    def kept(source: str, undefined_to_none: bool = True) -> t.Any:
+        return compiled(source, undefined_to_none)
+
+    def compile_expression(source: str, undefined_to_none: bool = True) -> t.Any:
+        # What a backslash means depends on where the expression stands.
+        return (compiled if "\\" in source else kept)(source, undefined_to_none)
+
+    environment.compile_expression = compile_expression
 
 
 def _first(variables: dict[str, t.Any], paths: list[str]) -> t.Any:
