@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from .errors import ClusterError, StatusError, TrustError, UnreachableError, status_error
 from .kubeconfig import Connection, connect_params
-from .transport import HAS_REQUESTS, Sender, make_session, refused_credentials
+from .transport import HAS_REQUESTS, Sender, innermost, make_session, refused_credentials
 
 if HAS_REQUESTS:
     import requests
@@ -281,7 +281,7 @@ class Client:
     def _explain(self, problem: Exception, verb: str) -> ClusterError:
         """The exception of requests in a person's words. Its own text nests four reprs."""
         server, origin = self.connection.server, self.connection.origin
-        said = _innermost(problem)
+        said = innermost(problem)
         if isinstance(problem, requests.exceptions.SSLError):
             if "CERTIFICATE_VERIFY_FAILED" in str(problem) or "certificate verify failed" in str(problem):
                 reason = (
@@ -333,20 +333,6 @@ def _broken(problem: Exception) -> bool:
     if isinstance(problem, wrong) or not isinstance(problem, requests.exceptions.ConnectionError):
         return isinstance(problem, requests.exceptions.ChunkedEncodingError)
     return "NewConnectionError" not in repr(problem) and "NameResolution" not in repr(problem)
-
-
-def _innermost(problem: BaseException) -> str:
-    """The operating system's or OpenSSL's own words, from below the wrapping."""
-    seen: BaseException = problem
-    for _depth in range(8):
-        inner = getattr(seen, "reason", None)
-        if not isinstance(inner, BaseException):
-            inner = next((a for a in getattr(seen, "args", ()) if isinstance(a, BaseException)), None)
-        inner = inner or seen.__cause__ or seen.__context__
-        if inner is None or inner is seen:
-            break
-        seen = inner
-    return str(getattr(seen, "strerror", None) or seen)
 
 
 def _pause(attempt: int, retry_after: str | None) -> float:

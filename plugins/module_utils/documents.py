@@ -19,7 +19,7 @@ from . import yamltext
 from .errors import ClusterError, OptionError
 from .kubeconfig import read_file
 from .lastapplied import ANNOTATION
-from .transport import HAS_REQUESTS
+from .transport import HAS_REQUESTS, innermost
 
 if HAS_REQUESTS:
     import requests
@@ -200,9 +200,10 @@ def _fetched(address: str) -> str:
         raise ClusterError("requests is missing on this host", missing="requests")
     try:
         answer = requests.get(address, timeout=FETCH_SECONDS)
-        answer.raise_for_status()
     except requests.exceptions.RequestException as problem:
-        raise OptionError("src", "cannot fetch %s: %s" % (address, problem)) from None
+        raise OptionError("src", "cannot fetch %s: %s" % (address, innermost(problem))) from None
+    if not answer.ok:
+        raise OptionError("src", "cannot fetch %s: %d %s" % (address, answer.status_code, answer.reason))
     return str(answer.text)
 
 

@@ -177,6 +177,20 @@ def _expiry(token: str | None) -> float | None:
         return None
 
 
+def innermost(problem: BaseException) -> str:
+    """The operating system's or OpenSSL's own words, from below the wrapping."""
+    seen: BaseException = problem
+    for _depth in range(8):
+        inner = getattr(seen, "reason", None)
+        if not isinstance(inner, BaseException):
+            inner = next((a for a in getattr(seen, "args", ()) if isinstance(a, BaseException)), None)
+        inner = inner or seen.__cause__ or seen.__context__
+        if inner is None or inner is seen:
+            break
+        seen = inner
+    return str(getattr(seen, "strerror", None) or seen)
+
+
 def is_loopback(server: str) -> bool:
     host = urlsplit(server).hostname or ""
     try:
