@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node more costs what one node costs: playbook scale_out asks no other node, however many there are."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from .conftest import BIN, NAME, ROOT, Hosts, run
+
+#: Nodes of the inventory that nobody can reach: a task for one of them would end the play.
+OTHERS = 50
+NOWHERE = {"ansible_host": "127.0.0.1", "ansible_port": 9, "navarch_address": "192.0.2.1"}
+
+
+def test_only_the_new_node_and_the_master_are_asked(hosts: Hosts, tmp_path: Path) -> None:
+    others = tmp_path / "others.yml"
+    others.write_text(
+        json.dumps({"nodes": {"hosts": {f"other{number}": NOWHERE for number in range(OTHERS)}}})
+    )
+    done = run(
+        BIN / "ansible-playbook",
+        *("-i", ROOT / "build/hosts" / NAME / "inventory.yml", "-i", others),
+        *("navarch.cluster.scale_out", "-e", "navarch_new=node3"),
+        seconds=300,
+        ANSIBLE_PIPELINING="true",
+        ANSIBLE_NOCOLOR="true",
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    asked = set(re.findall(r"^\w+: \[(.+?)\]", done.stdout, re.M))
+    assert {name.partition(" ")[0] for name in asked} == {"node3"}
+    assert {name.partition(" -> ")[2].partition("(")[0] for name in asked} <= {"", "node1", "localhost"}
+    assert re.search(r"^node3 +: ok=\d+ +changed=0 +unreachable=0 +failed=0", done.stdout, re.M)
+    assert len(hosts.ready()) == 3
