@@ -28,7 +28,7 @@ lint: ## The linters alone
 	@tools/bootstrap.sh test
 	@.venv/bin/python tools/test.py ruff format mypy imports ansible-lint changelog
 
-molecule: ## The Molecule scenarios of roles and cluster (root; about ten minutes)
+molecule: ## The Molecule scenarios of roles and cluster, on hosts of their own (root)
 	@tools/bootstrap.sh test
 	@.venv/bin/python tools/test.py machine molecule
 
