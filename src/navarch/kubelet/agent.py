@@ -63,6 +63,7 @@ class Kubelet:
             self.services,
             changed=self._network_changed,
             live=self._live_sandboxes,
+            astray=self._end_sandbox,
             warn=self._warn_of_node,
         )
         self.poster = Poster(client)
@@ -266,6 +267,13 @@ class Kubelet:
         """Those that run, and those that a worker still has to take down itself."""
         busy = {s.id for uid in self.workers for s in self.containers.sandboxes(uid)}
         return self.containers.live_sandboxes() | busy
+
+    async def _end_sandbox(self, id: str) -> None:
+        """Its pod's worker sees that it ended, and makes another, with another address."""
+        try:
+            await self.runtime.signal(id, "SIGKILL")
+        except RuntimeFault as error:
+            log.warning("ending sandbox %s: %s", id[:12], error)
 
     def _warn_of_node(self, message: str) -> None:
         about = Reference(kind="Node", name=self.config.node_name, uid=self.config.node_name)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 
 from navarch.client.base import Client
@@ -37,7 +38,9 @@ Work = tuple[Callable[[], Coroutine[None, None, None]], str]
 
 
 class PodNetwork:
-    """changed: called when `problem` or `ready` did; live: ids of sandboxes that may hold addresses."""
+    """changed: called when `problem` or `ready` did; live: ids of sandboxes that may hold addresses; astray:
+    called for those whose addresses are none of this node's any more, as its ranges are others now.
+    """
 
     def __init__(
         self,
@@ -47,12 +50,14 @@ class PodNetwork:
         *,
         changed: Callable[[], None],
         live: Callable[[], set[str]],
+        astray: Callable[[str], Awaitable[None]],
         warn: Callable[[str], None],
     ) -> None:
         """warn: tell people about something on this node that needs them."""
         self._config = config
         self._changed = changed
         self._live = live
+        self._astray = astray
         self._cidrs: list[str] = []
         self._mtu: int | None = None
         self._own: bool | None = None
@@ -166,10 +171,23 @@ class PodNetwork:
             what = f"on bridge {config.bridge}" if own else f"by {conf.find(config.cni_conf_dir)}"
             log.info("pod network %s %s", ", ".join(cidrs), what)
             self._own = own
+        if own:
+            await self.host.keep_only(cidrs)
+            await self._leave_other_ranges()
         await self.cni.reconcile(self._live())
         if not self.ready.is_set() or self.problem:
             self.ready.set()
             self._say("")
+
+    async def _leave_other_ranges(self) -> None:
+        """A restored backup may give the node another range than its pods are in: no other node looks for
+        them there, or one has that range itself.
+        """
+        ranges = [ipaddress.ip_network(cidr) for cidr in self._cidrs]
+        for id in self._live():
+            if not all(any(ipaddress.ip_address(ip) in range for range in ranges) for ip in self.cni.ips(id)):
+                log.warning("sandbox %s has an address of a range that was the node's before", id[:12])
+                await self._astray(id)
 
     def _say(self, problem: str) -> None:
         self.problem = problem

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -102,6 +103,22 @@ class HostNetwork:
                 with contextlib.suppress(HostNetworkError):
                     await process.command("ip", "route", "del", *self._guard)
             await self._put_back()
+
+    async def keep_only(self, ranges: Iterable[str]) -> None:
+        """Take from the bridge the addresses of the cluster's other ranges: they lead here what is for the
+        nodes that have those now. Raises HostNetworkError.
+        """
+        if not Path("/sys/class/net", self.bridge).exists():
+            return
+        said = await process.command("ip", "-j", "-4", "address", "show", "dev", self.bridge)
+        cluster, own = ipaddress.ip_network(self.cluster_cidr), list(map(ipaddress.ip_network, ranges))
+        for entry in (entry for link in json.loads(said) for entry in link.get("addr_info", ())):
+            ip = ipaddress.ip_address(entry["local"])
+            if ip in cluster and not any(ip in range for range in own):
+                log.info("%s has the address %s of another range no longer", self.bridge, ip)
+                await process.command(
+                    "ip", "address", "del", f"{ip}/{entry['prefixlen']}", "dev", self.bridge
+                )
 
     async def keep(self, lost: Callable[[], None] = lambda: None) -> None:
         """After `apply`, put back what others take away, until cancelled.
