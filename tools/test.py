@@ -91,7 +91,7 @@ STEPS = [
     Step(
         "runtime",
         "the runtime, against real parts",
-        pytest("tests/runtime", "-q", "-n", "2", "--durations=15"),
+        pytest("tests/runtime", "-q", "-n", "2", "--durations=15", seconds=1800),
     ),
     Step(
         "e2e",
