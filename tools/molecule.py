@@ -15,11 +15,10 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TextIO
 
-ROOT = Path(__file__).resolve().parent.parent
-LOGS = ROOT / "build" / "logs" / "molecule"
+from checks import BIN, BUILD, ROOT, Log
+
+LOGS = BUILD / "logs" / "molecule"
 NAME = os.environ.get("MOLECULE_HOSTS_NAME", "navarch-molecule")
 #: Hosts' name -> scenarios in their order. The first finds fresh hosts, the last takes their way out.
 LANES = {
@@ -31,45 +30,23 @@ SECONDS = 900
 printing = threading.Lock()
 
 
-def molecule(scenario: str, folder: str, stream: TextIO) -> int:
-    """Its exit code. The hosts stay: another scenario may follow."""
-    bin = Path(sys.executable).parent
-    env = {
-        **os.environ,
-        "PATH": f"{bin}:{os.environ.get('PATH', os.defpath)}",
-        "MOLECULE_EPHEMERAL_DIRECTORY": folder,
-        "ANSIBLE_NOCOLOR": "1",
-        "NO_COLOR": "1",
-    }
-    try:
-        return subprocess.run(
-            [bin / "molecule", "test", "--destroy=never", "--scenario-name", scenario],
-            cwd=ROOT,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            timeout=SECONDS,
-            check=False,
-        ).returncode
-    except subprocess.TimeoutExpired:
-        stream.write(f"\nstill running after {SECONDS} s; ended\n")
-        return 124
-
-
 def run(scenario: str) -> bool:
     """One scenario, with its output in a log; prints its verdict."""
     started = time.monotonic()
-    log = LOGS / f"{scenario}.log"
+    log = Log(LOGS / f"{scenario}.log", patient=False)
     # Of its own, and gone with the run: Molecule notes there that it has prepared the hosts.
-    with log.open("w") as stream, tempfile.TemporaryDirectory(prefix="molecule-") as folder:
-        code = molecule(scenario, folder, stream)
+    with tempfile.TemporaryDirectory(prefix="molecule-") as folder:
+        # The hosts stay: another scenario may follow.
+        code = log.run(
+            BIN / "molecule", "test", "--destroy=never", "--scenario-name", scenario,
+            seconds=SECONDS, MOLECULE_EPHEMERAL_DIRECTORY=folder,
+        )  # fmt: skip
     with printing:
         took = time.monotonic() - started
         print(f"scenario {scenario}: {'passed' if code == 0 else 'FAILED'} in {took:.0f} s", flush=True)
         if code:
-            lines = log.read_text(errors="replace").splitlines()[-40:]
-            print("".join(f"    | {line}\n" for line in lines) + f"    all of it: {log.relative_to(ROOT)}")
+            lines = "".join(f"    | {line}\n" for line in log.lines()[-40:])
+            print(f"{lines}    all of it: {log.path.relative_to(ROOT)}")
     return code == 0
 
 
