@@ -51,6 +51,10 @@ class _Port(NamedTuple):
         return self[:2] == other[:2] and (everywhere or self.address == other.address)
 
 
+def _wanted(pod: Pod) -> list[_Port]:
+    return [_Port(p.protocol or "TCP", p.host_port or 0, p.host_ip or "") for p in _ports(pod)]
+
+
 class HostPorts:
     """Who has which port of this node, from before it starts until it is over."""
 
@@ -60,16 +64,14 @@ class HostPorts:
 
     def hold(self, uid: str, pod: Pod) -> None:
         """Whatever others have: it runs already."""
-        ports = [_Port(p.protocol or "TCP", p.host_port or 0, p.host_ip or "") for p in _ports(pod)]
-        if ports:
+        if ports := _wanted(pod):
             self._held[uid] = (f"{pod.metadata.namespace}/{pod.metadata.name}", ports)
 
     def claim(self, uid: str, pod: Pod) -> str:
         """Hold them all, or say in a line which one another pod has ("": all are held)."""
         if uid in self._held:
             return ""
-        for port in _ports(pod):
-            wanted = _Port(port.protocol or "TCP", port.host_port or 0, port.host_ip or "")
+        for wanted in _wanted(pod):
             for name, ports in self._held.values():
                 if any(wanted.conflicts(other) for other in ports):
                     return (

@@ -173,17 +173,17 @@ class PodNetwork:
             self._own = own
         if own:
             await self.host.keep_only(cidrs)
-            await self._leave_other_ranges()
+            await self._leave_other_ranges(cidrs)
         await self.cni.reconcile(self._live())
         if not self.ready.is_set() or self.problem:
             self.ready.set()
             self._say("")
 
-    async def _leave_other_ranges(self) -> None:
+    async def _leave_other_ranges(self, cidrs: Sequence[str]) -> None:
         """A restored backup may give the node another range than its pods are in: no other node looks for
         them there, or one has that range itself.
         """
-        ranges = [ipaddress.ip_network(cidr) for cidr in self._cidrs]
+        ranges = [ipaddress.ip_network(cidr) for cidr in cidrs]
         for id in self._live():
             if not all(any(ipaddress.ip_address(ip) in range for range in ranges) for ip in self.cni.ips(id)):
                 log.warning("sandbox %s has an address of a range that was the node's before", id[:12])
