@@ -21,9 +21,14 @@ def _engine() -> bool:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def machine() -> None:
+    """What every cluster here stands on."""
     if not _engine():
         pytest.skip("needs root, a running Docker Engine and busybox-static")
+
+
+@pytest.fixture(scope="session")
+def cluster(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
     cluster = Cluster(tmp_path_factory.mktemp("cluster"), f"10.99.{16 * number}.0/20", f"nvtest{number}")
     try:

@@ -18,20 +18,13 @@ from navarch.api.namespace import Namespace
 from navarch.api.node import Node
 from navarch.client.http import HttpClient
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.root,
-    pytest.mark.skipif(
-        os.geteuid() != 0 or not os.path.exists("/var/run/docker.sock"),
-        reason="needs root and a running Docker Engine",
-    ),
-]
+pytestmark = [pytest.mark.docker, pytest.mark.root]
 
 NUMBER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def cluster(machine: None, tmp_path: Path) -> Iterator[Cluster]:
     cluster = Cluster(tmp_path, f"10.99.{176 - 16 * NUMBER}.0/20", f"nvother{NUMBER}")
     try:
         cluster.start()
