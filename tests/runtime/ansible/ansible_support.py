@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import sys
 import time
 import urllib.request
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,29 @@ def list_inventory(environment: dict[str, str], path: Path, content: dict[str, A
     return found
 
 
-def wait_for_nodes(kubeconfig: str, count: int) -> None:
+@contextlib.contextmanager
+def control_plane(folder: Path, nodes: int) -> Iterator[str]:
+    """The kubeconfig of a control plane whose simulated nodes are ready."""
+    path, log = str(folder / "kubeconfig"), folder / "log"
+    command = [sys.executable, "-m", "navarch", "standalone", "--kubeconfig", path, "--nodes", str(nodes)]
+    with log.open("w") as told:
+        env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+        master = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=told, text=True)
+    with master:
+        try:
+            assert master.stdout is not None
+            assert master.stdout.readline().startswith("ready "), log.read_text()[-2000:]
+            _wait_for_nodes(path, nodes)
+            yield path
+        finally:
+            master.terminate()
+            try:
+                master.wait(15)
+            except subprocess.TimeoutExpired:
+                master.kill()
+
+
+def _wait_for_nodes(kubeconfig: str, count: int) -> None:
     """Until so many nodes are ready: a control plane is, before its simulated nodes have joined."""
     deadline = time.monotonic() + 30
     while True:

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_support import ROOT, player, request, wait_for_nodes
+from ansible_support import ROOT, control_plane, player, request
 from pods_support import Live, able, make_live
 
 Result = dict[str, Any]
@@ -45,29 +43,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The kubeconfig of a control plane with three simulated nodes, which ends with the module's tests."""
-    folder = tmp_path_factory.mktemp("cluster")
-    path = folder / "kubeconfig"
-    with (folder / "log").open("w") as log:
-        master = subprocess.Popen(
-            [sys.executable, "-m", "navarch", "standalone", "--nodes", "3", "--kubeconfig", str(path)],
-            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    try:
-        assert master.stdout is not None
-        line = master.stdout.readline()
-        assert line.startswith("ready "), (folder / "log").read_text()[-2000:]
-        wait_for_nodes(str(path), 3)
-        yield str(path)
-    finally:
-        master.send_signal(signal.SIGTERM)
-        try:
-            master.wait(10)
-        except subprocess.TimeoutExpired:
-            master.kill()
-            master.wait()
+    with control_plane(tmp_path_factory.mktemp("cluster"), 3) as path:
+        yield path
 
 
 @pytest.fixture(scope="session")

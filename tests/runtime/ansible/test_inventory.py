@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_support import ROOT, list_inventory, tool
+from ansible_support import control_plane, list_inventory, tool
 
 Inventory = Callable[..., dict[str, Any]]
 
@@ -102,22 +99,14 @@ def test_what_the_cluster_says_is_never_evaluated(
 
 def test_the_cache_answers_when_the_cluster_is_gone(inventory: Inventory, tmp_path: Path) -> None:
     path = tmp_path / "kubeconfig"
-    command = [sys.executable, "-m", "navarch", "standalone", "--nodes", "1", "--kubeconfig", str(path)]
-    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     options = {
         "kubeconfig": str(path),
         "cache": True,
         "cache_plugin": "ansible.builtin.jsonfile",
         "cache_connection": str(tmp_path / "cache"),
     }
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as master:
-        try:
-            assert master.stdout is not None
-            assert master.stdout.readline().startswith("ready ")
-            fresh = inventory(**options)
-        finally:
-            master.send_signal(signal.SIGTERM)
-            master.wait(15)
+    with control_plane(tmp_path, 1):
+        fresh = inventory(**options)
     assert inventory(**options) == fresh
     assert "cannot reach the cluster" in inventory(kubeconfig=str(path))["failed"]
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_support import ROOT, request
+from ansible_support import ROOT, control_plane, request
 from gce_emulator import Gce
 
 Inventory = Callable[..., dict[str, Any]]
@@ -26,17 +22,8 @@ ZONE = "us-central1-a"
 @pytest.fixture(scope="module")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The kubeconfig of a control plane with two simulated nodes."""
-    path = tmp_path_factory.mktemp("cluster") / "kubeconfig"
-    command = [sys.executable, "-m", "navarch", "standalone", "--nodes", "2", "--kubeconfig", str(path)]
-    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as master:
-        try:
-            assert master.stdout is not None
-            assert master.stdout.readline().startswith("ready ")
-            yield str(path)
-        finally:
-            master.send_signal(signal.SIGTERM)
-            master.wait(15)
+    with control_plane(tmp_path_factory.mktemp("cluster"), 2) as path:
+        yield path
 
 
 def google(gce: Gce, **more: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from navarch.network.dns.server import BACKLOG
 _FIRST_FD = 3
 _NAMES: dict[int, str] = {socket.SOCK_DGRAM: "dns-udp", socket.SOCK_STREAM: "dns-tcp"}
 _BUFFER = 4 << 20
+_TRIES = 10
 #: include/uapi/asm-generic/socket.h: past the limit for all, for those who may administer the network.
 _SO_RCVBUFFORCE = 33
 
@@ -46,13 +47,16 @@ class Store:
 
     def sockets(self, address: str, port: int) -> tuple[socket.socket, socket.socket]:
         """The datagram and the stream socket of an address; kept ones as they are. Raises OSError."""
-        udp, fresh = self._one(socket.SOCK_DGRAM, address, port)
-        try:
-            # Port 0: the one that the first got.
-            tcp, fresh_too = self._one(socket.SOCK_STREAM, address, udp.getsockname()[1])
-        except OSError:
-            udp.close()
-            raise
+        for tries in reversed(range(1 if port else _TRIES)):
+            udp, fresh = self._one(socket.SOCK_DGRAM, address, port)
+            try:
+                # Port 0: the one that the first got, which somebody may have for streams.
+                tcp, fresh_too = self._one(socket.SOCK_STREAM, address, udp.getsockname()[1])
+                break
+            except OSError:
+                udp.close()
+                if not tries:
+                    raise
         for sock, new in ((udp, fresh), (tcp, fresh_too)):
             if new:
                 self._give(_NAMES[sock.type], sock)
