@@ -159,7 +159,6 @@ cache_plugin: ansible.builtin.jsonfile
 cache_connection: ~/.cache/navarch-inventory
 """
 
-import functools
 import typing as t
 from dataclasses import replace
 
@@ -168,6 +167,7 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError
 from ansible_collections.navarch.cluster.plugins.plugin_utils import sources
+from ansible_collections.navarch.cluster.plugins.plugin_utils.expressions import Evaluator
 from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import Merge, NodeRecord
 
 
@@ -184,7 +184,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
-        _compile_once(self.templar)
+        self.templar = Evaluator(self.templar)
         self.inventory.add_group("nodes")
         merge = Merge(self.get_option("merge_by"))
         try:
@@ -293,15 +293,6 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                     ) from None
         return False
 
-    def _compose(self, template: t.Any, variables: dict[str, t.Any], *more: t.Any) -> t.Any:
-        """As any other, but a mere path to a value is followed, not compiled anew for every host."""
-        value: t.Any = variables
-        for part in str(template).split("."):
-            if not isinstance(value, dict) or part not in value or hasattr(dict, part):
-                return super()._compose(template, variables, *more)
-            value = value[part]
-        return value
-
     def _add(self, name: str, variables: dict[str, t.Any]) -> None:
         strict = self.get_option("strict")
         self.inventory.add_host(name, group="nodes")
@@ -316,27 +307,6 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self._add_host_to_keyed_groups(
             self.get_option("keyed_groups"), seen, name, strict, fetch_hostvars=False
         )
-
-
-def _compile_once(templar: t.Any) -> None:
-    """Ansible compiles an expression each time that it evaluates it. Here each is evaluated for every host.
-
-    It has no public way to what compiles; without this one all is the same, but slow.
-    """
-    environment = getattr(getattr(templar, "_engine", None), "environment", None)
-    compiled = getattr(environment, "compile_expression", None)
-    if environment is None or compiled is None:
-        return
-
-    @functools.cache
-    def kept(source: str, undefined_to_none: bool = True) -> t.Any:
-        return compiled(source, undefined_to_none)
-
-    def compile_expression(source: str, undefined_to_none: bool = True) -> t.Any:
-        # What a backslash means depends on where the expression stands.
-        return (compiled if "\\" in source else kept)(source, undefined_to_none)
-
-    environment.compile_expression = compile_expression
 
 
 def _first(variables: dict[str, t.Any], paths: list[str]) -> t.Any:

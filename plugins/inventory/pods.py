@@ -116,6 +116,7 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError, OptionError
 from ansible_collections.navarch.cluster.plugins.plugin_utils import pod_records
+from ansible_collections.navarch.cluster.plugins.plugin_utils.expressions import Evaluator
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
@@ -127,6 +128,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
+        self.templar = Evaluator(self.templar)
         self.inventory.add_group("pods")
         options = {
             name: self.templar.template(value) if isinstance(value, str) else value

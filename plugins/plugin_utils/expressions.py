@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Expressions that an inventory evaluates for each of thousands of hosts.
+
+For Ansible an evaluation is the building of a world: it compiles the expression and wraps every variable and
+every global there is. Most expressions only look at values: those are compiled once, by Jinja itself, and
+followed. All that is not as plain, or does not go well, is Ansible's as before: its results, and its words.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+
+from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError, nodes
+from jinja2.sandbox import SandboxedEnvironment
+
+#: What looks at values and nothing else, and is in Ansible what it is in Jinja.
+_NODES = (
+    nodes.And, nodes.Compare, nodes.Concat, nodes.CondExpr, nodes.Const, nodes.Filter, nodes.Getattr,
+    nodes.Getitem, nodes.Name, nodes.Not, nodes.Or, nodes.Test,
+)  # fmt: skip
+_FILTERS = {"d", "default", "join", "length", "lower", "replace", "trim", "upper"}
+_TESTS = {"defined", "none", "undefined"}
+_VALUES = (str, int, float, list, dict, type(None))
+
+_environment = SandboxedEnvironment(undefined=StrictUndefined)
+_environment.globals.clear()
+
+
+def _is_none(value: t.Any) -> bool:
+    if isinstance(value, Undefined):
+        raise UndefinedError("which to Jinja is not none, and to Ansible an error")
+    return value is None
+
+
+_environment.tests["none"] = _is_none
+
+
+class Evaluator:
+    """Stands for Ansible's templar in an inventory plugin, with what Constructable asks it."""
+
+    def __init__(self, ansible: t.Any) -> None:
+        self._ansible = ansible
+        self.available_variables: t.Mapping[str, t.Any] = {}
+
+    def template(self, value: t.Any) -> t.Any:
+        return value if value is None else self._asked().template(value)
+
+    def evaluate_expression(self, expression: str) -> t.Any:
+        value = self._plain(expression)
+        return value if isinstance(value, _VALUES) else self._asked().evaluate_expression(expression)
+
+    def evaluate_conditional(self, conditional: t.Any) -> bool:
+        # What is neither true nor false is an error, which Ansible words.
+        value = self._plain(conditional)
+        return value if isinstance(value, bool) else self._asked().evaluate_conditional(conditional)
+
+    def _plain(self, expression: t.Any) -> t.Any:
+        followed = _compiled(expression) if isinstance(expression, str) else None
+        try:
+            return _NONE if followed is None else followed(self.available_variables)
+        except Exception:  # whatever a value's own method raises: Ansible meets it again, and tells
+            return _NONE
+
+    def _asked(self) -> t.Any:
+        self._ansible.available_variables = self.available_variables
+        return self._ansible
+
+
+#: Of no type that a value can have.
+_NONE = object()
+
+
+@functools.cache
+def _compiled(expression: str) -> t.Callable[[t.Mapping[str, t.Any]], t.Any] | None:
+    """What gives the value of an expression, of one that only looks at values."""
+    try:
+        parsed = _environment.parse("{{ %s }}" % expression)
+    except TemplateError:
+        return None
+    output = parsed.body[0]
+    if len(parsed.body) != 1 or not isinstance(output, nodes.Output) or len(output.nodes) != 1:
+        return None
+    if not all(_looks(node) for node in output.find_all(nodes.Expr)):
+        return None
+    return _environment.compile_expression(expression, undefined_to_none=False)
+
+
+def _looks(node: nodes.Expr) -> bool:
+    if isinstance(node, nodes.Filter):
+        return node.name in _FILTERS
+    if isinstance(node, nodes.Test):
+        return node.name in _TESTS
+    if isinstance(node, nodes.Getattr):
+        # A dictionary's own methods stand before its keys.
+        return not hasattr(dict, node.attr)
+    return isinstance(node, _NODES)
