@@ -4,7 +4,8 @@ install it, with the standard library alone.
 
 Reads name, version, dependencies and entry points from ``pyproject.toml`` beside ``src/navarch``; the version
 gets a hash of the content. Prints one JSON line: ``{"changed": bool, "wheel": PATH, "version": VERSION,
-"id": ID, "bundle": PATH}``; a host that notes the id has this very runtime. Nothing here knows of hosts.
+"id": ID, "bundle": PATH}``; a host that notes the id has this very runtime. What cannot be is such a line too,
+``{"id": "", "error": MESSAGE}``. Nothing here knows of hosts.
 """
 
 from __future__ import annotations
@@ -188,4 +189,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        main()
+    except (SystemExit, OSError) as problem:
+        if isinstance(problem, SystemExit) and not isinstance(problem.code, str):
+            raise
+        print(json.dumps({"id": "", "error": str(problem)}))
+        sys.exit(1)
