@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Throughput between pods on two hosts beside that between the hosts, by iperf3, for each overlay.
+"""Throughput between pods on two hosts beside that between the hosts, by iperf3, for each overlay: over a wire
+of 10 Gbit/s, and without one.
 
-The hosts are containers on a network of their own (tools/hosts.sh), the cluster on them is made by the roles.
-Runs of hosts and pods take turns, so that what else the machine does meets both. iperf3 is the hosts' own,
-started in the network of a pod.
+Between containers there is no wire: what limits both is the processors, of which a pod's way takes more, as it
+does anywhere. A token bucket on each host's interface (tc-tbf) is the wire that machines have. The hosts are
+containers on a network of their own (tools/hosts.sh), the cluster on them is made by the roles. Runs of hosts
+and pods take turns, so that what else the machine does meets both. iperf3 is the hosts' own, started in the
+network of a pod.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ FOLDER = ROOT / "build" / "hosts" / NAME
 IMAGE = "navarch-bench/busybox:1"
 NODES = (1, 2)
 OVERLAYS = ("host-gw", "vxlan")
+#: Gbit/s of the wire; 0 is none.
+WIRES = (10, 0)
 TURNS = 5
 SECONDS = 4
 
@@ -119,7 +124,16 @@ def _bits(inside: dict[int, list[str]], target: str) -> float:
         server.wait()
 
 
-def _measure(overlay: str) -> None:
+def _wire(gbits: int) -> None:
+    for node in NODES:
+        if gbits:
+            bucket = ("tbf", "rate", f"{gbits}gbit", "burst", "4mb", "latency", "50ms")
+            _on(node, "tc", "qdisc", "replace", "dev", "eth0", "root", *bucket)
+        else:
+            _on(node, "tc", "qdisc", "del", "dev", "eth0", "root")
+
+
+def _measure(overlay: str, wire: int) -> None:
     pods = {node: _network(node) for node in NODES}
     nowhere: dict[int, list[str]] = {node: [] for node in NODES}
     host = json.loads(_kubectl("get", "node", "node1", "-o", "json"))["status"]["addresses"]
@@ -132,11 +146,12 @@ def _measure(overlay: str) -> None:
         between.append((found[0], found[1]) if turn % 2 == 0 else (found[1], found[0]))
     hosts = statistics.median(h for h, _ in between)
     report(
-        f"throughput_{overlay.replace('-', '_')}",
+        f"throughput_{overlay.replace('-', '_')}" + ("" if wire else "_without_a_wire"),
         statistics.median(p / h for h, p in between),
         "x between hosts",
         pods_gbits=statistics.median(p for _, p in between),
         hosts_gbits=hosts,
+        wire_gbits=wire,
         turns=TURNS,
     )
 
@@ -148,6 +163,8 @@ def main() -> None:
             if overlay != OVERLAYS[0]:
                 _site(overlay)
                 time.sleep(3)
-            _measure(overlay)
+            for wire in WIRES:
+                _wire(wire)
+                _measure(overlay, wire)
     finally:
         _run(ROOT / "tools/hosts.sh", "down", **HOSTS)
