@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Throughput between pods on two hosts beside that between the hosts, by iperf3, for each overlay: over a wire
-of 10 Gbit/s, and without one.
+"""Throughput between pods on two hosts beside that between the hosts, by iperf3, for each overlay: over a
+wire of 10 Gbit/s, and without one.
 
-Between containers there is no wire: what limits both is the processors, of which a pod's way takes more, as it
-does anywhere. A token bucket on each host's interface (tc-tbf) is the wire that machines have. The hosts are
+Between containers there is no wire: what limits both is the processors, of which a pod's way takes more, as
+anywhere. A token bucket on each host's interface (tc-tbf) is the wire that machines have. The hosts are
 containers on a network of their own (tools/hosts.sh), the cluster on them is made by the roles. Runs of hosts
 and pods take turns, so that what else the machine does meets both. iperf3 is the hosts' own, started in the
 network of a pod.

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask a question by HTTP on a host, with what every Python has. The roles run this by ``raw``: a module of Ansible
-costs a host many times as much, and each time that it asks again.
+"""Ask a question by HTTP on a host, with what every Python has. The roles run this by ``raw``: a module of
+Ansible costs a host many times as much, and each time that it asks again.
 
     ask.py unix:/var/run/docker.sock:/info
     ask.py https://127.0.0.1:6443/readyz ca=FILE cert=FILE key=FILE [accept=TYPE] [until=PATTERN seconds=10]
 
-Prints the status, 0 when nobody answers, and from the next line on what was answered or why not. With until it asks
-again until that matches what it would print, or the seconds are over.
+Prints the status, 0 when nobody answers, and from the next line on what was answered or why not. With until it
+asks again until that matches what it would print, or the seconds are over.
 """
 
 import http.client
@@ -43,9 +43,9 @@ def answer(url, given):
         made, target = connection(url, given)
         made.request("GET", target, headers={"Accept": given.get("accept", "*/*"), "Connection": "close"})
         found = made.getresponse()
-        return "%d\n%s" % (found.status, found.read().decode())
+        return f"{found.status}\n{found.read().decode()}"
     except (OSError, http.client.HTTPException) as problem:
-        return "0\n%s" % problem
+        return f"0\n{problem}"
 
 
 def main():

@@ -4,8 +4,8 @@ install it, with the standard library alone.
 
 Reads name, version, dependencies and entry points from ``pyproject.toml`` beside ``src/navarch``; the version
 gets a hash of the content. Prints one JSON line: ``{"changed": bool, "wheel": PATH, "version": VERSION,
-"id": ID, "bundle": PATH}``; a host that notes the id has this very runtime. What cannot be is such a line too,
-``{"id": "", "error": MESSAGE}``. Nothing here knows of hosts.
+"id": ID, "bundle": PATH}``; a host that notes the id has this very runtime. What cannot be is such a line
+too, ``{"id": "", "error": MESSAGE}``. Nothing here knows of hosts.
 """
 
 from __future__ import annotations
