@@ -5,8 +5,8 @@ Ansible costs a host many times as much, and each time that it asks again.
     ask.py unix:/var/run/docker.sock:/info
     ask.py https://127.0.0.1:6443/readyz ca=FILE cert=FILE key=FILE accept=TYPE until=PATTERN seconds=10
 
-Prints the status, 0 when nobody answers, and then what was answered or why not. With until it asks again until
-that matches what it would print, or the seconds are over.
+Prints the status, 0 when nobody answers, and then what was answered or why not. With until it asks again
+until that matches what it would print, or the seconds are over.
 """
 
 import http.client
