@@ -39,13 +39,19 @@ class Cluster:
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+def grace() -> float:
+    """Seconds until a silent node is lost: more than a test takes, but in those that are about it."""
+    return 40.0
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path, grace: float) -> AsyncIterator[Cluster]:
     store = SqliteStore(str(tmp_path / "store.db"))
     await store.start()
     registry = Registry(store, scheme(), admission=plugins(service_cidr="10.96.0.0/24", toleration_seconds=1))
     await registry.start()
     client = LocalClient(registry, User(name="test", groups=("system:masters",)))
-    options = controllers.Options(cluster_cidr="10.244.0.0/22", node_monitor_grace=1.0)
+    options = controllers.Options(cluster_cidr="10.244.0.0/22", node_monitor_grace=grace)
     tasks = [
         asyncio.create_task(controllers.run(client, options), name="controllers"),
         asyncio.create_task(Scheduler(client).run(), name="scheduler"),

@@ -238,6 +238,7 @@ async def renew(cluster: Any, name: str) -> None:
         lease = await cluster.client.update(msgspec.structs.replace(lease, spec=spec))
 
 
+@pytest.mark.parametrize("grace", [1.0])
 async def test_a_silent_node_becomes_unknown_its_pods_move_and_it_comes_back(cluster: Any) -> None:
     for name in ("quiet", "lively"):
         await ready_node(cluster, name)
