@@ -26,7 +26,7 @@ class Cluster:
         self.client = client
         self.registry = registry
 
-    async def eventually(self, check: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
+    async def eventually(self, check: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
         """The first true answer of `check`; fails with the last answer when none comes in time."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds

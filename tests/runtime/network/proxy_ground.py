@@ -58,8 +58,8 @@ def line(conn):
 
 def once(to):
     try:
-        with socket.create_connection(tuple(to), 1.0) as conn:
-            conn.settimeout(1.0)
+        with socket.create_connection(tuple(to), 2.0) as conn:
+            conn.settimeout(2.0)
             return line(conn)
     except OSError as error:
         return type(error).__name__
@@ -71,8 +71,8 @@ def do(op, **given):
     if op == "tcp":
         return [once(given["to"]) for _ in range(given["times"])]
     if op == "open":
-        conn = held[given["key"]] = socket.create_connection(tuple(given["to"]), 1.0)
-        conn.settimeout(1.0)
+        conn = held[given["key"]] = socket.create_connection(tuple(given["to"]), 2.0)
+        conn.settimeout(2.0)
         return line(conn)
     if op == "say":
         held[given["key"]].sendall(b"hello\\n")
@@ -81,7 +81,7 @@ def do(op, **given):
         key = given["key"]
         if key not in held:
             held[key] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            held[key].settimeout(0.3)
+            held[key].settimeout(1.0)
             held[key].connect(tuple(given["to"]))
         try:
             held[key].send(b"x")

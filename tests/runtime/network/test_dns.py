@@ -113,7 +113,7 @@ class Site:
         return sorted(str(item) for rrset in answer.answer for item in rrset)
 
     async def until(self, name: str, wanted: list[str], type: str = "A") -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while await self.values(name, type) != wanted:
                 await asyncio.sleep(0.02)
 

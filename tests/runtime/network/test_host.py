@@ -176,9 +176,9 @@ async def test_a_flush_of_everything_is_survived() -> None:
         before = space.run("nft", "list", "ruleset")
         for _ in range(3):
             await asyncio.to_thread(space.run, "nft", "flush", "ruleset")
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(10):
                 assert await process.stdout.readline() == b"lost\n"
-            await again(lambda: sorted(space.run("nft", "list", "ruleset")) == sorted(before), 3.0)
+            await again(lambda: sorted(space.run("nft", "list", "ruleset")) == sorted(before), 10.0)
     finally:
         process.kill()
         await process.wait()

@@ -59,7 +59,7 @@ async def lan(request: pytest.FixtureRequest, client: LocalClient) -> AsyncItera
         await lan.close()
 
 
-async def eventually(check: Callable[[], object], seconds: float = 5.0) -> None:
+async def eventually(check: Callable[[], object], seconds: float = 15.0) -> None:
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while not await asyncio.to_thread(check):

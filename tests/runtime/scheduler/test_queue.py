@@ -84,10 +84,10 @@ async def test_wait_wakes_for_additions_and_for_elapsed_backoff() -> None:
     assert not waiting.done()
     pod = pending("a")
     queue.add(pod)
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 10)
     assert queue.pop() is pod
     pod.attempts = -4  # a back-off of a sixteenth of a second
     queue.retry(pod)
-    await asyncio.wait_for(queue.wait(), 1)
+    await asyncio.wait_for(queue.wait(), 10)
     while queue.pop() is None:
-        await asyncio.wait_for(queue.wait(), 1)
+        await asyncio.wait_for(queue.wait(), 10)
