@@ -43,6 +43,10 @@ _OURS = frozenset({NOT_READY, UNREACHABLE, _UNSCHEDULABLE, *_PRESSURES.values()}
 _CONDITIONS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 
 
+#: Seconds by which the clock's watch may wake late without having been stopped or starved.
+_STALL = 1.0
+
+
 class _LeaseSpec(View):
     renew_time: str | None = None
 
@@ -100,14 +104,23 @@ class NodeLifecycle:
         return heard is not None and asyncio.get_running_loop().time() - heard >= self._patience
 
     async def _watch_clock(self) -> None:
-        """Wakes when the first node's time is up; the one that is new meanwhile has longer."""
+        """Wakes when the first node's time is up; the one that is new meanwhile has longer.
+
+        Time in which this process did not run is nobody's silence: what nodes said then is still to be read.
+        """
         period = min(5.0, self._grace / 8)
         loop = asyncio.get_running_loop()
         while True:
             ends = [
                 left for heard in self._heard.values() if (left := heard + self._patience - loop.time()) > 0
             ]
-            await asyncio.sleep(min([period, *ends]) + 0.01)
+            due = loop.time() + min([period, *ends]) + 0.01
+            await asyncio.sleep(due - loop.time())
+            if (late := loop.time() - due) > _STALL:
+                log.warning("did not run for %.1f s: every node gets as much longer", late)
+                latest = loop.time()
+                self._heard = {name: min(heard + late, latest) for name, heard in self._heard.items()}
+                continue
             for node in self._nodes.items():
                 ready = node.condition("Ready")
                 if (ready is None or ready.status != "Unknown") and self._lost(node.metadata.name):

@@ -16,6 +16,9 @@ from navarch.kubelet.runtime.base import SANDBOX, ContainerState, NoSuchContaine
 log = logging.getLogger(__name__)
 
 _ORDER = {"created": 0, "running": 1, "exited": 2}
+#: Seconds that the engine may be away before the node is not ready: containers outlive its restart
+#: (live-restore), and a node that is not ready leaves the services and may lose its pods.
+_PATIENCE = 10.0
 
 
 class Containers:
@@ -134,17 +137,23 @@ class Containers:
         An engine that goes away is asked again, from 0.2 s to every 5 s.
         """
         delay = 0.2
+        clock = asyncio.get_running_loop().time
+        away: float | None = None
         while True:
+            fault = "it closed its event stream"
             try:
                 async for id in self._runtime.events():
-                    delay = 0.2
                     if id:
                         await self.refresh(id)
                     else:
                         await self.relist()
-                self._say("the container engine closed its event stream")
+                    delay, away = 0.2, None
             except RuntimeFault as error:
-                log.warning("container engine: %s", error)
-                self._say(f"container engine: {error}")
+                fault = str(error)
+            log.warning("container engine: %s", fault)
+            if away is None:
+                away = clock()
+            if clock() - away >= _PATIENCE:
+                self._say(f"container engine: {fault}")
             await asyncio.sleep(delay)
             delay = min(delay * 2, 5.0)

@@ -124,6 +124,16 @@ class Hosts:
             if condition["type"] == "Ready" and condition["status"] == "True"
         ]
 
+    def untainted(self) -> list[str]:
+        nodes = self.get("nodes")["items"]
+        return [node["metadata"]["name"] for node in nodes if not node["spec"].get("taints")]
+
+    def story(self) -> str:
+        """What nodes and pods went through lately, for the message of a test that did not expect it."""
+        told = self.kubectl("get", "events", "-A", "--sort-by=.lastTimestamp")
+        kubelets = [self.on(node, "journalctl", "-u", "navarch-kubelet", "-n", "15") for node in NODES]
+        return "\n".join([self.kubectl("get", "nodes,pods", "-A", "-o", "wide"), told[-4000:], *kubelets])
+
     # Pods and probes.
 
     def spots(self, overlay: str) -> list[Spot]:

@@ -55,6 +55,7 @@ def moving(hosts: Hosts) -> Iterator[str]:
         "metadata": {"name": "moving"},
         "spec": {"replicas": 4, "selector": labels, "template": template},
     }
+    until(lambda: hosts.untainted() == list(NODES), 60, "three nodes that take pods")
     hosts.apply(
         controller,
         service("moving", 7001),
@@ -151,7 +152,7 @@ def starts(pod: dict[str, Any]) -> int:
 
 def test_a_host_cut_off_loses_its_pods_to_the_others_and_comes_back(hosts: Hosts, moving: str) -> None:
     lost = on("node3", replicas(hosts))
-    assert lost, "no replica is on node3"
+    assert lost, f"no replica is on node3: {hosts.story()}"
     gone = {pod["status"]["podIP"] for pod in lost}
     stays = {id for id, (_, name) in running(hosts, "node3").items() if "stays" in name}
     assert len(stays) == 2

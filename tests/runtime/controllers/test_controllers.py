@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import msgspec
@@ -287,6 +288,24 @@ async def test_a_silent_node_becomes_unknown_its_pods_move_and_it_comes_back(clu
         for beat in beats.values():
             beat.cancel()
         await asyncio.gather(*beats.values(), return_exceptions=True)
+
+
+@pytest.mark.parametrize("grace", [2.0])
+async def test_time_in_which_the_master_did_not_run_is_no_silence_of_nodes(cluster: Any) -> None:
+    await ready_node(cluster, "lively")
+    beat = asyncio.create_task(renew(cluster, "lively"))
+    try:
+        await asyncio.sleep(0.5)
+        # Neither beats nor controllers run, as when the machine stood still.
+        time.sleep(4)  # noqa: ASYNC251 - the loop is to be blocked
+        await asyncio.sleep(1)
+        told = [event.reason for event in (await cluster.client.list(Event, "default")).items]
+        assert "NodeNotReady" not in told
+        node = await cluster.client.get(Node, "lively")
+        assert [(c.type, c.status) for c in node.status.conditions] == [("Ready", "True")]
+    finally:
+        beat.cancel()
+        await asyncio.gather(beat, return_exceptions=True)
 
 
 async def _resume(cluster: Any, name: str) -> None:
