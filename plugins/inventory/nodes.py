@@ -159,7 +159,9 @@ cache_plugin: ansible.builtin.jsonfile
 cache_connection: ~/.cache/navarch-inventory
 """
 
+import gc
 import typing as t
+from contextlib import contextmanager
 from dataclasses import replace
 
 from ansible.errors import AnsibleError, AnsibleParserError
@@ -184,6 +186,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
+        with _uncollected():
+            self._parse(path, cache)
+
+    def _parse(self, path: str, cache: bool) -> None:
         self.templar = Evaluator(self.templar)
         self.inventory.add_group("nodes")
         merge = Merge(self.get_option("merge_by"))
@@ -307,6 +313,18 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self._add_host_to_keyed_groups(
             self.get_option("keyed_groups"), seen, name, strict, fetch_hostvars=False
         )
+
+
+@contextmanager
+def _uncollected() -> t.Iterator[None]:
+    """Nothing here is garbage: each look of the collector would be at all the hosts made so far."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _first(variables: dict[str, t.Any], paths: list[str]) -> t.Any:

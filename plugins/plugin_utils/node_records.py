@@ -53,8 +53,9 @@ class Merge:
 
     def add(self, source: str, records: t.Iterable[NodeRecord]) -> None:
         """The records of one source, which are different machines among themselves."""
+        alone = not self._hosts
         for record in records:
-            at = self._same(source, record)
+            at = None if alone else self._same(source, record)
             if at is None:
                 at = len(self._hosts)
                 self._hosts.append(record)
