@@ -144,8 +144,11 @@ class Hosts:
         pids = {uid: int(pid) for uid, pid in reversed(rows)}  # the newest is no sandbox
         spots = []
         for pod in self.get("pods")["items"]:
+            pid = pids.get(pod["metadata"]["uid"])
+            if pid is None or pod["status"]["phase"] != "Running":
+                continue  # one that is just coming or going
             name, ip = pod["metadata"]["name"], pod["status"]["podIP"]
-            spots.append(Spot(name, pod["spec"]["nodeName"], ip, pids[pod["metadata"]["uid"]], ip))
+            spots.append(Spot(name, pod["spec"]["nodeName"], ip, pid, ip))
         for node in self.get("nodes")["items"]:
             name, first = node["metadata"]["name"], node["spec"]["podCIDR"].partition("/")[0]
             address = next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")

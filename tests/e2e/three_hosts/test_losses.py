@@ -166,7 +166,7 @@ def test_a_host_cut_off_loses_its_pods_to_the_others_and_comes_back(hosts: Hosts
             return len(found) == 4 and not on("node3", found)
 
         until(replaced, TOLERATION + 30, "the replicas are replaced")
-        assert len(names(hosts, moving)) == 4
+        until(lambda: len(names(hosts, moving)) == 4, 20, "all four answer")
         kept = hosts.get("pod", "stays")["metadata"]
         assert "deletionTimestamp" not in kept
         assert "deletionTimestamp" not in hosts.get("pod", "node3-1")["metadata"]
@@ -181,8 +181,7 @@ def test_a_host_cut_off_loses_its_pods_to_the_others_and_comes_back(hosts: Hosts
             + hosts.on(node, "ip", "neigh")
         )
         assert not [address for address in gone if f"{address} " in left]
-    hosts.serve(hosts.spots("vxlan"))
-    assert hosts.every_pair("vxlan")
+    until(lambda: hosts.every_pair("vxlan"), 30, "every pair")
 
 
 def test_a_host_cut_off_leaves_the_services_sooner_when_so_configured(hosts: Hosts, moving: str) -> None:
@@ -230,7 +229,7 @@ def test_a_host_rebooted_with_another_address(hosts: Hosts, moving: str) -> None
     assert starts(after) == starts(before) + 1
     assert len({pod["status"]["podIP"] for pod in pods}) == len(pods)
     until(lambda: hosts.every_pair("vxlan"), 30, "every pair")
-    assert len(names(hosts, moving)) == 4
+    until(lambda: len(names(hosts, moving)) == 4, 20, "all four answer")
     for node in ("node1", "node3"):
         assert old not in hosts.on(node, "bridge", "fdb", "show", "dev", "navarch-vx")
 
