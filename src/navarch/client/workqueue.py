@@ -9,6 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from navarch.api.errors import StatusError
+
 log = logging.getLogger(__name__)
 
 K = TypeVar("K", bound=Hashable)
@@ -80,7 +82,8 @@ class WorkQueue(Generic[K]):
                     key,
                     error,
                     count,
-                    exc_info=level == logging.WARNING,
+                    # What the API answered says all; of anything else the place is wanted.
+                    exc_info=level == logging.WARNING and not isinstance(error, StatusError),
                 )
                 self.add_after(key, min(_FIRST_DELAY * 2.0 ** (count - 1), _LAST_DELAY))
             else:

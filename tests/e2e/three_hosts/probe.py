@@ -202,7 +202,8 @@ def load(name, port, seconds):
         try:
             tcp(socket.getaddrinfo(name, 80, socket.AF_INET)[0][4][0], 4, int(port))
         except OSError as error:
-            failures.append(f"{type(error).__name__}: {error}")
+            after, clock = time.monotonic() - begun, time.strftime("%H:%M:%S")
+            failures.append(f"{clock} after {after:.2f} s: {type(error).__name__}: {error}")
         longest = max(longest, time.monotonic() - begun)
         time.sleep(0.01)
     print(json.dumps({"turns": turns, "failures": failures, "longest": longest}))

@@ -248,7 +248,7 @@ def load(hosts: Hosts, seconds: int) -> Iterator[None]:
             out, _ = process.communicate(timeout=seconds + 30)
             result = json.loads(out)
             print(f"{spot.name}: {result['turns']} turns, the longest took {result['longest']:.2f} s")
-            assert result["failures"] == []
+            assert not result["failures"], f"{spot.name}: {result['failures']}: {hosts.story()}"
             assert result["turns"] > 5
     finally:
         for process in running:
