@@ -159,8 +159,10 @@ class Hosts:
         """The command line of a probe there: in its network, and with its resolv.conf."""
         names = ""
         if spot.pid != 1:
-            own = f"/run/resolv.{spot.pid}"
-            names = f"cp /proc/{spot.pid}/root/etc/resolv.conf {own}; mount --bind {own} /etc/resolv.conf; "
+            # A file of its own: one that is written again is empty for a moment, and who resolves then asks
+            # 127.0.0.1.
+            theirs = f"/proc/{spot.pid}/root/etc/resolv.conf"
+            names = f'own=$(mktemp); cp {theirs} "$own"; mount --bind "$own" /etc/resolv.conf; rm "$own"; '
         script = f'{names}exec /opt/navarch/venv/bin/python {PROBE} "$@"'
         inside = ["nsenter", "-t", str(spot.pid), "-n", "unshare", "-m", "sh", "-ec", script, "probe", *words]
         return ["docker", "exec", "-i", f"{NAME}-{spot.node[4:]}", *inside]
