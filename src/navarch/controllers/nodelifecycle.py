@@ -41,8 +41,6 @@ _PRESSURES = {
 }
 _OURS = frozenset({NOT_READY, UNREACHABLE, _UNSCHEDULABLE, *_PRESSURES.values()})
 _CONDITIONS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
-
-
 #: Seconds by which the clock's watch may wake late without having been stopped or starved.
 _STALL = 1.0
 
@@ -114,12 +112,12 @@ class NodeLifecycle:
             ends = [
                 left for heard in self._heard.values() if (left := heard + self._patience - loop.time()) > 0
             ]
-            due = loop.time() + min([period, *ends]) + 0.01
-            await asyncio.sleep(due - loop.time())
-            if (late := loop.time() - due) > _STALL:
+            began, pause = loop.time(), min([period, *ends]) + 0.01
+            await asyncio.sleep(pause)
+            woken = loop.time()
+            if (late := woken - began - pause) > _STALL:
                 log.warning("did not run for %.1f s: every node gets as much longer", late)
-                latest = loop.time()
-                self._heard = {name: min(heard + late, latest) for name, heard in self._heard.items()}
+                self._heard = {name: min(heard + late, woken) for name, heard in self._heard.items()}
                 continue
             for node in self._nodes.items():
                 ready = node.condition("Ready")

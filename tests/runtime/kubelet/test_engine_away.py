@@ -6,11 +6,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from kubelet_support import eventually
 
 from navarch.kubelet import containers
 from navarch.kubelet.containers import Containers
@@ -65,19 +66,13 @@ async def followed(
     known = Containers(runtime, lambda uid: None)
     task = asyncio.create_task(known.run())
     try:
-        await asyncio.wait_for(known.synced.wait(), 10)
+        await eventually(known.synced.is_set, 10)
         yield relay, known
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await runtime.close()
         await relay.down()
-
-
-async def until(condition: Callable[[], object], seconds: float) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def test_only_an_engine_that_stays_away_is_a_problem(followed: tuple[Relay, Containers]) -> None:
@@ -88,11 +83,11 @@ async def test_only_an_engine_that_stays_away_is_a_problem(followed: tuple[Relay
     await asyncio.sleep(PATIENCE / 3)
     await relay.up()
     known.synced.clear()
-    await until(known.synced.is_set, 10)
+    await eventually(known.synced.is_set, 10)
     assert told == []
     await relay.down()
-    await until(lambda: told, PATIENCE + 10)
+    await eventually(lambda: told, PATIENCE + 10)
     assert told[0].startswith("container engine: ")
     await relay.up()
-    await until(lambda: not known.problem, 15)
+    await eventually(lambda: not known.problem, 15)
     assert told[1:] == [""]

@@ -185,12 +185,17 @@ async def test_without_endpoints_and_unknown_addresses_are_refused_at_once(world
         type="NodePort",
         externalIPs=[EXTERNAL],
     )
+    loop = asyncio.get_running_loop()
     for who, ip, port in (
         *(("pod1", VIP, 80), ("node", VIP, 80), ("pod1", "10.96.7.7", 443), ("node", "10.96.7.7", 443)),
         *(("outside", NODE, 30080), ("node", NODE, 30080), ("pod1", EXTERNAL, 80), ("outside", VIP, 80)),
     ):
+        began = loop.time()
         assert await world.tcp(who, ip, port) == ["ConnectionRefusedError"], (who, ip, port)
+        assert loop.time() - began < 1.0, (who, ip, port)  # before it would be tried a second time
+    began = loop.time()
     assert world.land["pod1"].udp("unknown", "10.96.7.7", 53) == "ConnectionRefusedError"
+    assert loop.time() - began < 1.0
 
 
 async def test_what_a_service_does_not_have_is_refused_by_udp_too(world: World) -> None:
