@@ -49,19 +49,20 @@ if [ ! -f "$new/installed" ]; then
     find_pip
     if take_over; then
         rm -f "$new/installed" "$new/constraints.txt"
-        only="--no-deps --force-reinstall"
+        what=--force-reinstall
     else
         "$python" -m venv ${pip:+--without-pip} "$new"
         rm -f "$new"/bin/[Aa]ctivate*
-        only=
+        what="--requirement $unpacked/constraints.txt"
     fi
     case $source in
         folder) from="--no-index --find-links $unpacked" ;;
         *) from= ;;
     esac
+    # The constraints name all there is to install, so nothing has to be resolved.
     # shellcheck disable=SC2086 # words, on purpose
     PYTHONPATH=$pip "$new/bin/python" -m pip --no-input --disable-pip-version-check install --quiet --no-compile \
-        --root-user-action=ignore --constraint "$unpacked/constraints.txt" $from $only "$unpacked"/navarch-*.whl
+        --root-user-action=ignore --no-deps $from $what "$unpacked"/navarch-*.whl
     # What a process imports is compiled now, as the services may not write here; the rest of the libraries is not.
     "$new/bin/python" -c '
 import importlib, pkgutil, navarch
