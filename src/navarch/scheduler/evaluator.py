@@ -2,7 +2,8 @@
 """Where may a shape go, and where best: all filters and scores over all nodes, remembered, and kept fresh
 row by row.
 
-After a placement only the row it changed is asked again, and only by the rules that look at what runs there.
+After a placement only the row it changed is asked again, and only by the rules that look at what runs there;
+rules that look at the whole cluster are asked every time, of shapes that have such.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from navarch.scheduler.filters import FILTERS
-from navarch.scheduler.framework import Filter, Score
+from navarch.scheduler.framework import Filter, Scope, Score
 from navarch.scheduler.scores import SCORES
 from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Bools, Floats, Rows, Snapshot
@@ -28,22 +29,35 @@ class _Rating:
 
     __slots__ = (
         "best",
-        "dynamic_filters",
-        "dynamic_scores",
+        "cluster_filters",
+        "cluster_scores",
         "fixed_mask",
         "fixed_rate",
         "node_version",
         "position",
+        "use_filters",
+        "use_rate",
+        "use_scores",
+        "wide",
+        "wishes_version",
     )
 
     def __init__(self) -> None:
         self.node_version = -1
+        self.wishes_version = -1
         self.position = -1
+        self.use_filters: list[Filter] = []
+        self.use_scores: list[Score] = []
+        self.cluster_filters: list[Filter] = []
+        self.cluster_scores: list[Score] = []
+        #: Whether a placement anywhere may change the rate of every row.
+        self.wide = False
         self.fixed_mask: Bools = np.zeros(0, np.bool_)
         self.fixed_rate: Floats = np.zeros(0)
+        #: With what runs on each node.
+        self.use_rate: Floats = np.zeros(0)
+        #: With what runs anywhere.
         self.best: Floats = np.zeros(0)
-        self.dynamic_filters: list[Filter] = []
-        self.dynamic_scores: list[Score] = []
 
 
 class Evaluator:
@@ -88,8 +102,8 @@ class Evaluator:
             if not left:
                 break
             rates = self.rates(shape)
-            if rates[row] < 0:
-                continue  # it is full now and no measure for the others
+            if rates[row] < 0 or self._rating(shape).wide:
+                continue  # it is full now and no measure for the others, or those change with each one
             better = np.flatnonzero(rates > rates[row])
             if len(better) > left:
                 better = better[np.argpartition(-rates[better], left - 1)[:left]]
@@ -104,7 +118,7 @@ class Evaluator:
         the caller."""
         rating = self._rating(shape)
         snapshot = self.snapshot
-        if rating.node_version != snapshot.node_version:
+        if rating.node_version != snapshot.node_version or rating.wishes_version != snapshot.census.version:
             self._rate_all(shape, rating)
         else:
             changed = snapshot.changed_since(rating.position)
@@ -112,37 +126,35 @@ class Evaluator:
                 self._rate_use(shape, rating, slice(0, snapshot.rows))
             elif changed:
                 self._rate_use(shape, rating, np.array(list(set(changed))))
+            else:
+                return rating.best
+        rating.best = self._rate_cluster(shape, rating) if rating.wide else rating.use_rate
         rating.position = snapshot.position
         return rating.best
 
-    def refusals(self, shape: Shape, row: int) -> list[str]:
-        """Why the shape may not go to a node: the words of the first filter that refuses; empty when none
-        does."""
-        one = np.array([row])
+    def refusals(self, shape: Shape) -> dict[int, list[str]]:
+        """Why the shape may not go to a node, by row, for those that refuse it: the words of the first filter
+        that does."""
+        snapshot = self.snapshot
+        rows = slice(0, snapshot.rows)
+        reasons: dict[int, list[str]] = {}
+        left = snapshot.exists[rows].copy()
         for rule in self._filters:
-            if rule.applies(shape) and not rule.mask(shape, self.snapshot, one)[0]:
-                return rule.reasons(shape, self.snapshot, row)
-        return []
+            if left.any() and rule.applies(shape, snapshot):
+                refused = left & ~rule.mask(shape, snapshot, rows)
+                for row in np.flatnonzero(refused).tolist():
+                    reasons[row] = rule.reasons(shape, snapshot, row)
+                left &= ~refused
+        return reasons
 
     def explain(self, shape: Shape) -> str:
         """For all nodes, why the shape goes to none: `0/3 nodes are available: 2 Insufficient cpu, 1 node(s)
         were ...`."""
-        snapshot = self.snapshot
-        reasons: Counter[str] = Counter()
-        left = snapshot.exists[: snapshot.rows].copy()
-        for rule in self._filters:
-            if not left.any():
-                break
-            if not rule.applies(shape):
-                continue
-            refused = left & ~rule.mask(shape, snapshot, slice(0, snapshot.rows))
-            for row in np.flatnonzero(refused).tolist():
-                reasons.update(rule.reasons(shape, snapshot, row))
-            left &= ~refused
-        if not snapshot.nodes:
+        if not self.snapshot.nodes:
             return "no nodes available to schedule pods"
+        reasons = Counter(reason for told in self.refusals(shape).values() for reason in told)
         told = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
-        return f"0/{snapshot.nodes} nodes are available: {told}."
+        return f"0/{self.snapshot.nodes} nodes are available: {told}."
 
     def _rating(self, shape: Shape) -> _Rating:
         known = self._ratings.get(id(shape))
@@ -161,33 +173,45 @@ class Evaluator:
     def _rate_all(self, shape: Shape, rating: _Rating) -> None:
         snapshot = self.snapshot
         rows = slice(0, snapshot.rows)
+        filters = [rule for rule in self._filters if rule.applies(shape, snapshot)]
+        scores = [rule for rule in self._scores if rule.applies(shape, snapshot)]
+        rating.use_filters = [rule for rule in filters if rule.scope is Scope.USE]
+        rating.use_scores = [rule for rule in scores if rule.scope is Scope.USE]
+        rating.cluster_filters = [rule for rule in filters if rule.scope is Scope.CLUSTER]
+        rating.cluster_scores = [rule for rule in scores if rule.scope is Scope.CLUSTER]
+        rating.wide = bool(rating.cluster_filters or rating.cluster_scores)
         mask = snapshot.exists[rows].copy()
+        for rule in filters:
+            if rule.scope is Scope.NODE:
+                mask &= rule.mask(shape, snapshot, rows)
         rate = np.zeros(snapshot.rows)
-        rating.dynamic_filters = []
-        rating.dynamic_scores = []
-        for rule in self._filters:
-            if rule.applies(shape):
-                if rule.dynamic:
-                    rating.dynamic_filters.append(rule)
-                else:
-                    mask &= rule.mask(shape, snapshot, rows)
-        for score in self._scores:
-            if score.applies(shape, snapshot):
-                if score.dynamic:
-                    rating.dynamic_scores.append(score)
-                else:
-                    rate += score.weight * score.rate(shape, snapshot, rows)
+        for score in scores:
+            if score.scope is Scope.NODE:
+                rate += score.weight * score.rate(shape, snapshot, rows)
         rating.fixed_mask, rating.fixed_rate = mask, rate
-        rating.best = np.empty(snapshot.rows)
-        rating.node_version = snapshot.node_version
+        rating.use_rate = np.empty(snapshot.rows)
+        rating.node_version, rating.wishes_version = snapshot.node_version, snapshot.census.version
         self._rate_use(shape, rating, rows)
 
     def _rate_use(self, shape: Shape, rating: _Rating, rows: Rows) -> None:
         snapshot = self.snapshot
         mask = rating.fixed_mask[rows]
-        for rule in rating.dynamic_filters:
+        for rule in rating.use_filters:
             mask = mask & rule.mask(shape, snapshot, rows)
         rate = rating.fixed_rate[rows]
-        for score in rating.dynamic_scores:
+        for score in rating.use_scores:
             rate = rate + score.weight * score.rate(shape, snapshot, rows)
-        rating.best[rows] = np.where(mask, rate, _REFUSED)
+        rating.use_rate[rows] = np.where(mask, rate, _REFUSED)
+
+    def _rate_cluster(self, shape: Shape, rating: _Rating) -> Floats:
+        snapshot = self.snapshot
+        mask = rating.use_rate >= 0
+        for rule in rating.cluster_filters:
+            mask &= rule.mask(shape, snapshot, slice(0, snapshot.rows))
+        allowed = np.flatnonzero(mask)
+        rate = rating.use_rate[allowed]
+        for score in rating.cluster_scores:
+            rate = rate + score.weight * score.rate(shape, snapshot, allowed)
+        best = np.full(snapshot.rows, _REFUSED)
+        best[allowed] = rate
+        return best

@@ -3,25 +3,35 @@
 package's `__init__`.
 
 Rules see whole vectors: `rows` is what numpy takes as an index (a slice over all nodes, or the few rows that
-changed). A rule with
-`dynamic = True` depends on what already runs on a node and is asked again after every placement there; the
-others depend on
-the node alone.
+changed).
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import ClassVar, Protocol
 
 from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Bools, Floats, Rows, Snapshot
 
 
+class Scope(Enum):
+    """What a rule looks at to judge a node, and so when it is asked again."""
+
+    #: What the node is: when a node changed.
+    NODE = "node"
+    #: And what runs on it: after every placement there.
+    USE = "use"
+    #: And what runs elsewhere: after every placement. Its rates are relative to each other, so it is given
+    #: the rows that all filters allow.
+    CLUSTER = "cluster"
+
+
 class Filter(Protocol):
     name: ClassVar[str]
-    dynamic: ClassVar[bool]
+    scope: ClassVar[Scope]
 
-    def applies(self, shape: Shape) -> bool:
+    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
         """False where the shape asks nothing of this rule: it is then not asked at all."""
 
     def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:
@@ -33,7 +43,7 @@ class Filter(Protocol):
 
 class Score(Protocol):
     name: ClassVar[str]
-    dynamic: ClassVar[bool]
+    scope: ClassVar[Scope]
     weight: ClassVar[float]
 
     def applies(self, shape: Shape, snapshot: Snapshot) -> bool:

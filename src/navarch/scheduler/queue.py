@@ -54,6 +54,8 @@ class SchedulingQueue:
         self._ready: list[tuple[int, int, Pending]] = []  # (-priority, order, pod)
         self._later: list[tuple[float, int, Pending]] = []  # (not_before, order, pod)
         self._parked: dict[str, Pending] = {}
+        #: Of those parked, the ones to whom another pod's placement may open a node.
+        self._hopeful: set[str] = set()
         self._wake = asyncio.Event()
         self._moved = False
 
@@ -66,19 +68,20 @@ class SchedulingQueue:
     def add(self, pod: Pending) -> None:
         """A new pod, or one whose wishes changed."""
         self._pods[pod.uid] = pod
-        self._parked.pop(pod.uid, None)
+        self._unpark(pod.uid)
         self._push(pod)
 
     def remove(self, uid: str) -> None:
         """The pod is gone or has its node. Entries still in a heap are passed over when they come up."""
         self._pods.pop(uid, None)
-        self._parked.pop(uid, None)
+        self._unpark(uid)
 
     def clear(self) -> None:
         self._pods.clear()
         self._ready.clear()
         self._later.clear()
         self._parked.clear()
+        self._hopeful.clear()
 
     def pop(self) -> Pending | None:
         """The next pod to try, which stays known until removed, parked or retried; None when none is
@@ -87,6 +90,7 @@ class SchedulingQueue:
         if self._moved:
             self._moved = False
             parked, self._parked = self._parked, {}
+            self._hopeful.clear()
             for pod in parked.values():
                 self._push(pod)
         while self._later and self._later[0][0] <= now:
@@ -100,10 +104,12 @@ class SchedulingQueue:
         return None
 
     def park(self, pod: Pending) -> None:
-        """No node will do now: wait until `move_parked`."""
+        """No node will do now: wait until `move_parked` or, where that may help, `move_hopeful`."""
         self._delay(pod)
         if self._pods.get(pod.uid) is pod:
             self._parked[pod.uid] = pod
+            if pod.shape.awaits_pods:
+                self._hopeful.add(pod.uid)
 
     def retry(self, pod: Pending) -> None:
         """Something failed that may succeed later."""
@@ -116,6 +122,13 @@ class SchedulingQueue:
         if self._parked:
             self._moved = True
             self._wake.set()
+
+    def move_hopeful(self) -> None:
+        """A pod was placed: those that want to be near others, or spread with them, are tried again."""
+        for uid in list(self._hopeful):
+            pod = self._parked[uid]
+            self._unpark(uid)
+            self._push(pod)
 
     async def wait(self) -> None:
         """Until `pop` may have something."""
@@ -130,6 +143,10 @@ class SchedulingQueue:
                 await self._wake.wait()
         except TimeoutError:
             pass
+
+    def _unpark(self, uid: str) -> None:
+        self._parked.pop(uid, None)
+        self._hopeful.discard(uid)
 
     def _delay(self, pod: Pending) -> None:
         pod.attempts += 1

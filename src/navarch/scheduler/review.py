@@ -43,6 +43,10 @@ async def review(scheduler: Scheduler, client: Client, request: SchedulingReview
     placements = []
     for pod in pods:
         row = msgspec.json.decode(POD.encode(POD.strategy.default(pod)), type=PodRow)
+        if not row.metadata.namespace:
+            row = msgspec.structs.replace(
+                row, metadata=msgspec.structs.replace(row.metadata, namespace=namespace)
+            )
         placements.append(
             _place(pod, shapes.of(row, node_name=row.spec.node_name or ""), snapshot, evaluator)
         )
@@ -79,12 +83,13 @@ def _there(snapshot: Snapshot, name: str) -> bool:
 def _place(pod: Pod, shape: Shape, snapshot: Snapshot, evaluator: Evaluator) -> Placement:
     name = pod.metadata.name or pod.metadata.generate_name or ""
     rates = evaluator.rates(shape)
+    refusals = evaluator.refusals(shape)
     verdicts = [
         NodeVerdict(
             name=snapshot.names[row],
             feasible=bool(rates[row] >= 0),
             score=round(float(rates[row]), 2) if rates[row] >= 0 else None,
-            reasons=None if rates[row] >= 0 else evaluator.refusals(shape, row),
+            reasons=refusals.get(row),
         )
         for row in range(snapshot.rows)
         if snapshot.exists[row]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from navarch.api.errors import StatusError
 from navarch.api.meta import now
+from navarch.api.namespace import Namespace
 from navarch.api.node import Node
 from navarch.api.pod import Pod
 from navarch.client.base import Client, WatchEvent
@@ -24,7 +25,7 @@ from navarch.scheduler.evaluator import Evaluator
 from navarch.scheduler.queue import Pending, SchedulingQueue
 from navarch.scheduler.shape import Shape, Shapes
 from navarch.scheduler.snapshot import Snapshot
-from navarch.scheduler.views import NodeRow, PodCondition, PodRow
+from navarch.scheduler.views import NamespaceRow, NodeRow, PodCondition, PodRow
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,14 @@ _BINDINGS = 256
 _conditions = msgspec.json.Decoder(list[PodCondition])
 
 
+class _Seat(NamedTuple):
+    """Where a pod counts, as what, and whether it is being deleted."""
+
+    row: int
+    shape: Shape
+    leaving: bool = False
+
+
 class Scheduler:
     def __init__(self, client: Client, *, name: str = "default-scheduler") -> None:
         self.name = name
@@ -44,13 +53,16 @@ class Scheduler:
         self.shapes = Shapes()
         self._client = client
         self._events = EventRecorder(client, name)
-        self._placed: dict[str, tuple[int, Shape]] = {}  # uid -> where it counts
+        self._placed: dict[str, _Seat] = {}  # by uid
         self._binding: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
         self._queue = SchedulingQueue(lambda: asyncio.get_running_loop().time())
         self._pods: Reflector[PodRow] = Reflector(client, Pod, _Pods(self), view=PodRow)
         self._nodes: Reflector[NodeRow] = Reflector(client, Node, _Nodes(self), view=NodeRow)
+        self._namespaces: Reflector[NamespaceRow] = Reflector(
+            client, Namespace, _Namespaces(self), view=NamespaceRow
+        )
 
     @property
     def pending(self) -> int:
@@ -63,7 +75,9 @@ class Scheduler:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._nodes.run(), name="scheduler nodes")
                 group.create_task(self._pods.run(), name="scheduler pods")
+                group.create_task(self._namespaces.run(), name="scheduler namespaces")
                 group.create_task(self._events.run(), name="scheduler events")
+                await self._namespaces.synced.wait()
                 await self._nodes.synced.wait()
                 await self._pods.synced.wait()
                 group.create_task(self._place(), name="scheduler loop")
@@ -81,11 +95,7 @@ class Scheduler:
             self._forget(uid)
         elif pod.spec.node_name:
             self._queue.remove(uid)
-            placed = self._placed.get(uid)
-            if placed is None or self.snapshot.names[placed[0]] != pod.spec.node_name:
-                self._forget(uid)
-                shape = self.shapes.of(pod)
-                self._placed[uid] = (self.snapshot.take(pod.spec.node_name, shape), shape)
+            self._seat(pod)
         elif self._waits(pod):
             self._enqueue(pod)
         else:
@@ -97,6 +107,11 @@ class Scheduler:
         elif self.snapshot.set_node(node):
             self._queue.move_parked()
 
+    def see_namespaces(self, labels: dict[str, dict[str, str] | None]) -> None:
+        """The labels of all namespaces."""
+        if self.snapshot.census.set_namespaces(labels):
+            self._queue.move_parked()
+
     def reset_pods(self, pods: list[PodRow]) -> None:
         """A fresh list. Placements whose bindings are under way stay assumed: the list may be older than
         they are."""
@@ -104,8 +119,9 @@ class Scheduler:
         self._placed.clear()
         self.snapshot.clear_pods()
         self._queue.clear()
-        for uid, (row, shape) in kept.items():
-            self._placed[uid] = (self.snapshot.take(self.snapshot.names[row], shape), shape)
+        for uid, seat in kept.items():
+            self._placed[uid] = seat._replace(leaving=False)
+            self.snapshot.take_rows([seat.row], seat.shape)
         for pod in pods:
             if pod.metadata.uid not in kept:
                 self.see_pod(pod)
@@ -116,6 +132,24 @@ class Scheduler:
             self.snapshot.remove_node(name)
         for node in nodes:
             self.see_node(node)
+
+    def _seat(self, pod: PodRow) -> None:
+        """A pod that has its node counts there as what it is now."""
+        meta, node = pod.metadata, pod.spec.node_name or ""
+        seat = self._placed.get(meta.uid)
+        if (
+            seat is None
+            or self.snapshot.names[seat.row] != node
+            or seat.shape.source != self.shapes.source(pod)
+        ):
+            self._forget(meta.uid)
+            shape = self.shapes.of(pod)
+            seat = self._placed[meta.uid] = _Seat(self.snapshot.take(node, shape), shape)
+            self._queue.move_hopeful()
+        if meta.deletion_timestamp is not None and not seat.leaving:
+            self.snapshot.leave(seat.row, seat.shape)
+            self._placed[meta.uid] = seat._replace(leaving=True)
+            self._queue.move_hopeful()
 
     def _waits(self, pod: PodRow) -> bool:
         return (
@@ -140,9 +174,9 @@ class Scheduler:
         self._queue.add(Pending(meta.uid, meta.namespace, meta.name, shape, pod.spec.priority or 0, message))
 
     def _forget(self, uid: str) -> None:
-        placed = self._placed.pop(uid, None)
-        if placed is not None:
-            self.snapshot.give_back(*placed)
+        seat = self._placed.pop(uid, None)
+        if seat is not None:
+            self.snapshot.give_back(seat.row, seat.shape, leaving=seat.leaving)
             self._queue.move_parked()
 
     # Deciding and telling.
@@ -171,9 +205,11 @@ class Scheduler:
         shape = pods[0].shape
         rows = self.evaluator.place(shape, len(pods))
         for pod, row in zip(pods, rows, strict=False):
-            self._placed[pod.uid] = (row, shape)
+            self._placed[pod.uid] = _Seat(row, shape)
             self._binding.add(pod.uid)
             self._spawn(self._bind(pod, self.snapshot.names[row]), f"bind {pod.namespace}/{pod.name}")
+        if rows:
+            self._queue.move_hopeful()
         refused = pods[len(rows) :]
         if not refused:
             return
@@ -268,3 +304,24 @@ class _Nodes:
         for event in events:
             if event.object is not None:
                 self._scheduler.see_node(event.object, deleted=event.type == "DELETED")
+
+
+class _Namespaces:
+    """The namespaces' reflector drives this."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._labels: dict[str, dict[str, str] | None] = {}
+
+    def replace(self, objects: list[NamespaceRow]) -> None:
+        self._labels = {row.metadata.name: row.metadata.labels for row in objects}
+        self._scheduler.see_namespaces(self._labels)
+
+    def apply(self, events: list[WatchEvent[NamespaceRow]]) -> None:
+        for event in events:
+            if event.object is not None:
+                meta = event.object.metadata
+                self._labels[meta.name] = meta.labels
+                if event.type == "DELETED":
+                    del self._labels[meta.name]
+        self._scheduler.see_namespaces(self._labels)

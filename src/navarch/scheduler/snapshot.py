@@ -9,19 +9,22 @@ became stale: `node_version` counts changes of what nodes are, `log` records eac
 from __future__ import annotations
 
 import copy
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from navarch.client.views import Taint
+from navarch.scheduler.census import Census
 from navarch.scheduler.shape import HostPort, Shape, amount
 from navarch.scheduler.views import NodeRow
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+V = TypeVar("V")
 Rows = Any  # an index array or a slice: what numpy takes as an index
 
 CPU, MEMORY, PODS = 0, 1, 2
@@ -29,6 +32,11 @@ _CORDONED = "node.kubernetes.io/unschedulable"
 _FIRST_ROWS = 64
 _LOG_LIMIT = 65_536
 _ARRAYS = ("allocatable", "used", "counted", "inverse", "exists", "unschedulable", "taint_set")
+
+
+def places(domains: Ints) -> int:
+    """How many different places these rows are in (see `Snapshot.domains`)."""
+    return int(np.count_nonzero(np.bincount(domains[domains >= 0])))
 
 
 class Snapshot:
@@ -51,7 +59,9 @@ class Snapshot:
         self._taint_ids: dict[tuple[Taint, ...], int] = {(): 0}
         self.labels: list[dict[str, str]] = []
         self.host_ports: dict[tuple[str, int], dict[int, list[str]]] = {}
+        self.census = Census()
         self._views: list[NodeRow | None] = []
+        self._of_nodes: tuple[int, dict[Hashable, Any]] = (-1, {})
         self._vectors: dict[int, tuple[Shape, int, Ints, Ints]] = {}
         self.node_version = 0
         self.log: list[int] = []
@@ -98,6 +108,31 @@ class Snapshot:
             self._vectors.clear()
         self._vectors[id(shape)] = (shape, width, takes, asked)
         return takes, asked
+
+    def of_nodes(self, key: Hashable, make: Callable[[], V]) -> V:
+        """What follows from nodes alone, made once and kept until one changes. Not to be changed by the
+        caller."""
+        if self._of_nodes[0] != self.node_version:
+            self._of_nodes = (self.node_version, {})
+        kept = self._of_nodes[1]
+        if key not in kept:
+            kept[key] = make()
+        found: V = kept[key]
+        return found
+
+    def domains(self, label: str) -> Ints:
+        """The places that a label's values make: a number a row, below 0 where the node has no such label."""
+        return self.of_nodes(("domains", label), lambda: self._domains(label))
+
+    def by_domain(self, label: str, counts: Ints, eligible: Bools | None = None) -> Ints:
+        """For each row what its place holds: the counts of the eligible rows of that place, summed."""
+        domains = self.domains(label)
+        counted = domains >= 0
+        if eligible is not None:
+            counted = counted & eligible
+        sums = np.zeros(int(domains.max(initial=-1)) + 2, np.int64)  # the last one for rows without the label
+        np.add.at(sums, domains[counted], counts[counted])
+        return sums[domains]
 
     def port_conflict(self, row: int, port: HostPort) -> bool:
         protocol, number, address = port
@@ -176,12 +211,20 @@ class Snapshot:
         self.used[rows] += takes
         self.counted[rows] += shape.nonzero
         self._note(rows)
+        for row in rows:
+            self.census.take(row, shape)
         for protocol, number, address in shape.host_ports:
             for row in rows:
                 self.host_ports.setdefault((protocol, number), {}).setdefault(row, []).append(address)
 
-    def give_back(self, row: int, shape: Shape) -> None:
+    def leave(self, row: int, shape: Shape) -> None:
+        """A pod of this shape is being deleted; it takes what it takes until it is given back."""
+        self.census.leave(row, shape)
+        self._note([row])
+
+    def give_back(self, row: int, shape: Shape, *, leaving: bool = False) -> None:
         takes, _ = self.vector(shape)
+        self.census.give_back(row, shape, leaving=leaving)
         self.used[row] -= takes
         self.counted[row] -= shape.nonzero
         self._note([row])
@@ -197,6 +240,7 @@ class Snapshot:
         self.used[:] = 0
         self.counted[:] = 0
         self.host_ports.clear()
+        self.census.clear()
         self._forget_log()
 
     def copy(self) -> Snapshot:
@@ -210,10 +254,20 @@ class Snapshot:
         other.host_ports = {
             port: {row: ips[:] for row, ips in rows.items()} for port, rows in self.host_ports.items()
         }
+        other.census = self.census.copy()
+        other._of_nodes = (-1, {})
         other.log, other._vectors = self.log[:], dict(self._vectors)
         return other
 
     # Inside.
+
+    def _domains(self, label: str) -> Ints:
+        numbers: dict[str, int] = {}
+        domains = np.full(self.rows, -1, np.int64)
+        for row, labels in enumerate(self.labels):
+            if self.exists[row] and (value := labels.get(label)) is not None:
+                domains[row] = numbers.setdefault(value, len(numbers))
+        return domains
 
     def _note(self, rows: list[int]) -> None:
         if len(self.log) + len(rows) > _LOG_LIMIT:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from navarch.api.affinity import PodAffinity, PodAntiAffinity
 from navarch.api.meta import Quantity
 from navarch.client.views import Taint, View
 
@@ -25,6 +26,8 @@ class Meta(View):
     resource_version: str = ""
     deletion_timestamp: str | None = None
     creation_timestamp: str = ""
+    labels: msgspec.Raw = _NOTHING
+    owner_references: msgspec.Raw = _NOTHING
 
 
 class PodRowSpec(View):
@@ -34,6 +37,7 @@ class PodRowSpec(View):
     node_selector: msgspec.Raw = _NOTHING
     affinity: msgspec.Raw = _NOTHING
     tolerations: msgspec.Raw = _NOTHING
+    topology_spread_constraints: msgspec.Raw = _NOTHING
     scheduling_gates: msgspec.Raw = _NOTHING
     node_name: str | None = None
     scheduler_name: str | None = None
@@ -55,6 +59,17 @@ class PodRow(View):
     metadata: Meta = Meta()
     spec: PodRowSpec = PodRowSpec()
     status: PodRowStatus = PodRowStatus()
+
+
+class NamespaceMeta(View):
+    name: str = ""
+    namespace: str | None = None
+    resource_version: str = ""
+    labels: dict[str, str] | None = None
+
+
+class NamespaceRow(View):
+    metadata: NamespaceMeta = NamespaceMeta()
 
 
 class NodeMeta(View):
@@ -103,3 +118,10 @@ class Container(View):
 
 class Affinity(View):
     node_affinity: dict[str, Any] | None = None
+    pod_affinity: PodAffinity | None = None
+    pod_anti_affinity: PodAntiAffinity | None = None
+
+
+class Owner(View):
+    uid: str = ""
+    controller: bool | None = None

@@ -5,44 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scheduler_support import cluster, node, pod
 
 from navarch.scheduler.evaluator import Evaluator
-from navarch.scheduler.shape import Shape, Shapes
-from navarch.scheduler.snapshot import Snapshot
-from navarch.scheduler.views import NodeRow, PodRow
-
-
-def node(name: str, **kw: Any) -> NodeRow:
-    offered = {"cpu": kw.get("cpu", "4"), "memory": kw.get("memory", "8Gi"), "pods": kw.get("pods", "110")}
-    return msgspec.convert(
-        {
-            "metadata": {"name": name, "labels": kw.get("labels", {})},
-            "spec": {"taints": kw.get("taints"), "unschedulable": kw.get("unschedulable")},
-            "status": {"allocatable": offered | kw.get("extra", {})},
-        },
-        NodeRow,
-    )
-
-
-def pod(node_name: str = "", **spec: Any) -> Shape:
-    requests = {key: spec.pop(key) for key in ("cpu", "memory", "gpu") if key in spec}
-    ports = [{"containerPort": 80, **port} for port in spec.pop("ports", [])]
-    body = {
-        "metadata": {"name": "p", "namespace": "default", "uid": "u"},
-        "spec": {"containers": [{"name": "c", "resources": {"requests": requests}, "ports": ports}], **spec},
-    }
-    return Shapes().of(msgspec.json.decode(msgspec.json.encode(body), type=PodRow), node_name=node_name)
-
-
-def cluster(*nodes: NodeRow) -> tuple[Snapshot, Evaluator]:
-    snapshot = Snapshot()
-    for one in nodes:
-        snapshot.set_node(one)
-    return snapshot, Evaluator(snapshot)
+from navarch.scheduler.shape import Shape
 
 
 def test_a_pod_goes_where_its_requests_fit() -> None:
@@ -193,8 +162,8 @@ def test_a_copy_changes_nothing_of_the_original() -> None:
 
 def test_refusals_name_the_first_filter_that_refuses() -> None:
     _, evaluator = cluster(node("a", unschedulable=True, cpu="1"))
-    assert evaluator.refusals(pod(cpu="2"), 0) == ["node(s) were unschedulable"]
-    assert evaluator.refusals(pod(cpu="2", nodeSelector={"x": "y"}), 0) == ["node(s) were unschedulable"]
+    assert evaluator.refusals(pod(cpu="2")) == {0: ["node(s) were unschedulable"]}
+    assert evaluator.refusals(pod(cpu="2", nodeSelector={"x": "y"})) == {0: ["node(s) were unschedulable"]}
 
 
 _CPU = st.sampled_from(["0", "100m", "250m", "1", "3"])

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import asyncio
 
-from navarch.scheduler.queue import Pending, SchedulingQueue
-from navarch.scheduler.shape import Shape
+from scheduler_support import pod
 
-_SHAPE = Shape({}, (0, 0), {}, None, (), (), (), "")
+from navarch.scheduler.queue import Pending, SchedulingQueue
+
+_SHAPE = pod()
 
 
 class Clock:
@@ -91,3 +92,27 @@ async def test_wait_wakes_for_additions_and_for_elapsed_backoff() -> None:
     await asyncio.wait_for(queue.wait(), 10)
     while queue.pop() is None:
         await asyncio.wait_for(queue.wait(), 10)
+
+
+async def test_pods_that_await_others_are_tried_again_when_one_is_placed() -> None:
+    clock = Clock()
+    queue = SchedulingQueue(clock)
+    follows = {
+        "podAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [
+                {"topologyKey": "kubernetes.io/hostname", "labelSelector": {}}
+            ]
+        }
+    }
+    hopeful = Pending("follower", "default", "follower", pod(affinity=follows), 0, "")
+    for waiting in (hopeful, pending("full")):
+        queue.add(waiting)
+        assert queue.pop() is waiting
+        queue.park(waiting)
+    clock.now = 100.0
+    queue.move_hopeful()
+    assert popped(queue) == ["follower"]
+    queue.move_hopeful()
+    assert popped(queue) == []
+    queue.move_parked()
+    assert popped(queue) == ["full"]

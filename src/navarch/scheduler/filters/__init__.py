@@ -8,7 +8,11 @@ from navarch.scheduler.filters.node_affinity import NodeAffinity
 from navarch.scheduler.filters.node_name import NodeName
 from navarch.scheduler.filters.node_resources import NodeResources
 from navarch.scheduler.filters.node_unschedulable import NodeUnschedulable
+from navarch.scheduler.filters.pod_affinity import PodAffinity
+from navarch.scheduler.filters.pod_anti_affinity import PodAntiAffinity
+from navarch.scheduler.filters.standing_anti_affinity import StandingAntiAffinity
 from navarch.scheduler.filters.taints import Taints
+from navarch.scheduler.filters.topology_spread import TopologySpread
 from navarch.scheduler.framework import Filter
 
 FILTERS: tuple[Filter, ...] = (
@@ -18,4 +22,8 @@ FILTERS: tuple[Filter, ...] = (
     NodeAffinity(),
     HostPorts(),
     NodeResources(),
+    TopologySpread(),
+    PodAffinity(),
+    PodAntiAffinity(),
+    StandingAntiAffinity(),
 )

@@ -7,15 +7,16 @@ from typing import ClassVar
 
 import numpy as np
 
+from navarch.scheduler.framework import Scope
 from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Bools, Rows, Snapshot
 
 
 class HostPorts:
     name: ClassVar[str] = "NodePorts"
-    dynamic: ClassVar[bool] = True
+    scope: ClassVar[Scope] = Scope.USE
 
-    def applies(self, shape: Shape) -> bool:
+    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
         return bool(shape.host_ports)
 
     def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:

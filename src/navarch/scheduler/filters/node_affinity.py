@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from navarch.scheduler.framework import Scope
 from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Bools, Rows, Snapshot
 
@@ -58,9 +59,9 @@ def term_matches(term: dict[str, Any], name: str, labels: dict[str, str]) -> boo
 
 class NodeAffinity:
     name: ClassVar[str] = "NodeAffinity"
-    dynamic: ClassVar[bool] = False
+    scope: ClassVar[Scope] = Scope.NODE
 
-    def applies(self, shape: Shape) -> bool:
+    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
         return bool(shape.selector) or shape.affinity is not None
 
     def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:

@@ -7,15 +7,16 @@ from typing import ClassVar
 
 import numpy as np
 
+from navarch.scheduler.framework import Scope
 from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Bools, Rows, Snapshot
 
 
 class NodeName:
     name: ClassVar[str] = "NodeName"
-    dynamic: ClassVar[bool] = False
+    scope: ClassVar[Scope] = Scope.NODE
 
-    def applies(self, shape: Shape) -> bool:
+    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
         return bool(shape.node_name)
 
     def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:

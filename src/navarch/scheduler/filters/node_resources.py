@@ -5,15 +5,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from navarch.scheduler.framework import Scope
 from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import PODS, Bools, Rows, Snapshot
 
 
 class NodeResources:
     name: ClassVar[str] = "NodeResourcesFit"
-    dynamic: ClassVar[bool] = True
+    scope: ClassVar[Scope] = Scope.USE
 
-    def applies(self, shape: Shape) -> bool:
+    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
         return True
 
     def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from navarch.client.views import Taint
+from navarch.scheduler.framework import Scope
 from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Bools, Rows, Snapshot
 
@@ -14,9 +15,9 @@ _CORDONED = Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
 
 class NodeUnschedulable:
     name: ClassVar[str] = "NodeUnschedulable"
-    dynamic: ClassVar[bool] = False
+    scope: ClassVar[Scope] = Scope.NODE
 
-    def applies(self, shape: Shape) -> bool:
+    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
         return not shape.tolerates(_CORDONED)
 
     def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from navarch.client.views import Taint
+from navarch.scheduler.framework import Scope
 from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Bools, Rows, Snapshot
 
@@ -21,9 +22,9 @@ def _refusing(shape: Shape, taints: tuple[Taint, ...]) -> Taint | None:
 
 class Taints:
     name: ClassVar[str] = "TaintToleration"
-    dynamic: ClassVar[bool] = False
+    scope: ClassVar[Scope] = Scope.NODE
 
-    def applies(self, shape: Shape) -> bool:
+    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
         return True
 
     def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:

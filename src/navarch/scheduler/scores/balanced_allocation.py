@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from navarch.scheduler.framework import Scope
 from navarch.scheduler.scores.least_allocated import share
 from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import CPU, MEMORY, Floats, Rows, Snapshot
@@ -14,7 +15,7 @@ from navarch.scheduler.snapshot import CPU, MEMORY, Floats, Rows, Snapshot
 
 class BalancedAllocation:
     name: ClassVar[str] = "BalancedAllocation"
-    dynamic: ClassVar[bool] = True
+    scope: ClassVar[Scope] = Scope.USE
     weight: ClassVar[float] = 1.0
 
     def applies(self, shape: Shape, snapshot: Snapshot) -> bool:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from navarch.scheduler.framework import Scope
 from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import CPU, MEMORY, Floats, Rows, Snapshot
 
@@ -20,7 +21,7 @@ def share(shape: Shape, snapshot: Snapshot, rows: Rows, column: int) -> Floats:
 
 class LeastAllocated:
     name: ClassVar[str] = "LeastAllocated"
-    dynamic: ClassVar[bool] = True
+    scope: ClassVar[Scope] = Scope.USE
     weight: ClassVar[float] = 1.0
 
     def applies(self, shape: Shape, snapshot: Snapshot) -> bool:

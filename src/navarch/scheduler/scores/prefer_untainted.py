@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from navarch.client.views import Taint
+from navarch.scheduler.framework import Scope
 from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Floats, Rows, Snapshot
 
@@ -18,7 +19,7 @@ def _disliked(shape: Shape, taints: tuple[Taint, ...]) -> int:
 
 class PreferUntainted:
     name: ClassVar[str] = "TaintToleration"
-    dynamic: ClassVar[bool] = False
+    scope: ClassVar[Scope] = Scope.NODE
     weight: ClassVar[float] = 3.0
 
     def applies(self, shape: Shape, snapshot: Snapshot) -> bool:

@@ -8,13 +8,14 @@ from typing import ClassVar
 import numpy as np
 
 from navarch.scheduler.filters.node_affinity import term_matches
+from navarch.scheduler.framework import Scope
 from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Floats, Rows, Snapshot
 
 
 class PreferredAffinity:
     name: ClassVar[str] = "NodeAffinity"
-    dynamic: ClassVar[bool] = False
+    scope: ClassVar[Scope] = Scope.NODE
     weight: ClassVar[float] = 2.0
 
     def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
