@@ -316,6 +316,80 @@ tolerations:
     toleration_seconds:
       description: With V(NoExecute), so many seconds only.
       type: int
+affinity:
+  description: Nodes the pod wants, and pods it wants to be near to or far from.
+  type: dict
+  suboptions:
+    node:
+      description: Which nodes.
+      type: dict
+      suboptions:
+        required:
+          description: The node must meet one of these terms.
+          type: list
+          elements: dict
+          suboptions:${node_term}
+        preferred:
+          description: The node should meet these.
+          type: list
+          elements: dict
+          suboptions:
+            weight:
+              description: How much that counts, 1 to 100.
+              type: int
+              required: true
+            term:
+              description: What the node should meet.
+              type: dict
+              required: true
+              suboptions:${node_term}
+    pod:
+      description: Which pods to be near to.
+      type: dict
+      suboptions:${other_pods}
+    pod_anti:
+      description: Which pods to be far from.
+      type: dict
+      suboptions:${other_pods}
+topology_spread_constraints:
+  description:
+    - How evenly pods are to be spread over places, such as zones.
+    - Pods of a controller that have none are spread over nodes and zones as well as can be.
+  type: list
+  elements: dict
+  suboptions:
+    max_skew:
+      description: By how many pods places may differ.
+      type: int
+      required: true
+    topology_key:
+      description: Label of nodes whose value says what one place is.
+      type: str
+      required: true
+    when_unsatisfiable:
+      description: Whether the pod waits where it cannot be, or goes to the best place there is.
+      type: str
+      required: true
+      choices: [DoNotSchedule, ScheduleAnyway]
+    label_selector:
+      description: Which pods count.
+      type: dict
+      suboptions:${label_selector}
+    min_domains:
+      description: While there are fewer places than this, the emptiest one counts as empty.
+      type: int
+    node_affinity_policy:
+      description: Whether the pod's node affinity says which nodes count. By default V(Honor), and it does.
+      type: str
+      choices: [Honor, Ignore]
+    node_taints_policy:
+      description: Whether taints say which nodes count. By default V(Ignore), and they do not.
+      type: str
+      choices: [Honor, Ignore]
+    match_label_keys:
+      description: Labels in whose values a pod must be like this one to count.
+      type: list
+      elements: str
 termination_grace_period:
   description: Seconds that the containers get to end by themselves. By default 30.
   type: int
@@ -338,6 +412,95 @@ priority_class_name:
 scheduler_name:
   description: The scheduler that finds a node for the pod. By default V(default-scheduler).
   type: str
+"""
+
+_EXPRESSIONS = r"""
+key:
+  description: Key of the label.
+  type: str
+  required: true
+operator:
+  description: How its value is to relate to the values given.
+  type: str
+  required: true
+  choices: [In, NotIn, Exists, DoesNotExist${more}]
+values:
+  description: The values. None for V(Exists) and V(DoesNotExist).
+  type: list
+  elements: str
+"""
+
+_LABEL_SELECTOR = r"""
+match_labels:
+  description: Labels that must be equal.
+  type: dict
+match_expressions:
+  description: Requirements that must all hold.
+  type: list
+  elements: dict
+  suboptions:${expressions}
+"""
+
+_NODE_TERM = r"""
+match_expressions:
+  description: Requirements on the node's labels that must all hold.
+  type: list
+  elements: dict
+  suboptions:${expressions}
+match_fields:
+  description: Requirements on the node's fields, of which C(metadata.name) is one.
+  type: list
+  elements: dict
+  suboptions:${expressions}
+"""
+
+_POD_TERM = r"""
+topology_key:
+  description: Label of nodes whose value says what one place is.
+  type: str
+  required: true
+label_selector:
+  description: Which pods are meant. Without it, none.
+  type: dict
+  suboptions:${label_selector}
+namespaces:
+  description: Where to look for them. By default in the pod's own namespace.
+  type: list
+  elements: str
+namespace_selector:
+  description: Where to look for them besides, by labels of namespaces. Empty means everywhere.
+  type: dict
+  suboptions:${label_selector}
+match_label_keys:
+  description: Labels in whose values a pod must be like this one to be meant.
+  type: list
+  elements: str
+mismatch_label_keys:
+  description: Labels in whose values a pod must differ from this one to be meant.
+  type: list
+  elements: str
+"""
+
+_OTHER_PODS = r"""
+required:
+  description: All of these must hold.
+  type: list
+  elements: dict
+  suboptions:${pod_term}
+preferred:
+  description: These should hold.
+  type: list
+  elements: dict
+  suboptions:
+    weight:
+      description: How much that counts, 1 to 100.
+      type: int
+      required: true
+    term:
+      description: What should hold.
+      type: dict
+      required: true
+      suboptions:${pod_term}
 """
 
 _TEMPLATE = r"""
@@ -372,8 +535,19 @@ def _fill(text: str, at: str, depth: int, **parts: str) -> str:
 def _options(at: str, depth: int) -> str:
     container = _fill(_CONTAINER, at + "containers[].", 0, key_of=_KEY_OF)
     init_container = _fill(_CONTAINER, at + "init_containers[].", 0, key_of=_KEY_OF)
+    label_selector = _fill(_LABEL_SELECTOR, at, 0, expressions=_EXPRESSIONS.replace("${more}", ""))
+    pod_term = _fill(_POD_TERM, at, 0, label_selector=label_selector)
     return _fill(
-        _SPEC, at, depth, container=container, init_container=init_container, probe=_PROBE, files=_FILES
+        _SPEC,
+        at,
+        depth,
+        container=container,
+        init_container=init_container,
+        probe=_PROBE,
+        files=_FILES,
+        label_selector=label_selector,
+        node_term=_fill(_NODE_TERM, at, 0, expressions=_EXPRESSIONS.replace("${more}", ", Gt, Lt")),
+        other_pods=_fill(_OTHER_PODS, at, 0, pod_term=pod_term),
     )
 
 

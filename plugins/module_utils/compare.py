@@ -85,6 +85,9 @@ def merge_patch(asked: t.Any, live: t.Any, path: Path = ()) -> t.Any:
         return patch
     if isinstance(asked, list) and isinstance(live, list) and path and path[-1] in MERGE_KEYS:
         return _list_patch(asked, live, path)
+    if isinstance(asked, list) and path and path[-1] == "topologySpreadConstraints":
+        # Two of them may have one topologyKey, by which alone other clusters tell them apart.
+        return [{"$patch": "replace"}] + asked
     if isinstance(asked, list) and path and path[-1] == "tolerations":
         return asked + [
             item for item in live or [] if _server_added("tolerations", item) and item not in asked

@@ -185,6 +185,82 @@ TOLERATIONS = members(
     number("toleration_seconds", "tolerationSeconds"),
 )
 
+_VALUES = texts("values", "values")
+_LABEL_SELECTOR = (
+    Field("match_labels", "matchLabels", "dict", convert=strings),
+    members(
+        "match_expressions",
+        "matchExpressions",
+        text("key", "key", required=True),
+        text("operator", "operator", required=True, choices=("In", "NotIn", "Exists", "DoesNotExist")),
+        _VALUES,
+    ),
+)
+_NODE_EXPRESSION = (
+    text("key", "key", required=True),
+    text(
+        "operator", "operator", required=True, choices=("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
+    ),
+    _VALUES,
+)
+_NODE_TERM = (
+    members("match_expressions", "matchExpressions", *_NODE_EXPRESSION),
+    members("match_fields", "matchFields", *_NODE_EXPRESSION),
+)
+_POD_TERM = (
+    text("topology_key", "topologyKey", required=True),
+    group("label_selector", "labelSelector", *_LABEL_SELECTOR),
+    texts("namespaces", "namespaces"),
+    group("namespace_selector", "namespaceSelector", *_LABEL_SELECTOR),
+    texts("match_label_keys", "matchLabelKeys"),
+    texts("mismatch_label_keys", "mismatchLabelKeys"),
+)
+_REQUIRED, _PREFERRED = (
+    "requiredDuringSchedulingIgnoredDuringExecution",
+    "preferredDuringSchedulingIgnoredDuringExecution",
+)
+_WEIGHT = number("weight", "weight", required=True)
+
+
+def _other_pods(option: str, wire: str) -> Field:
+    return group(
+        option,
+        wire,
+        members("required", _REQUIRED, *_POD_TERM),
+        members(
+            "preferred", _PREFERRED, _WEIGHT, group("term", "podAffinityTerm", *_POD_TERM, required=True)
+        ),
+    )
+
+
+AFFINITY = group(
+    "affinity",
+    "affinity",
+    group(
+        "node",
+        "nodeAffinity",
+        members("required", _REQUIRED, *_NODE_TERM, convert=lambda terms, path: {"nodeSelectorTerms": terms}),
+        members("preferred", _PREFERRED, _WEIGHT, group("term", "preference", *_NODE_TERM, required=True)),
+    ),
+    _other_pods("pod", "podAffinity"),
+    _other_pods("pod_anti", "podAntiAffinity"),
+)
+
+SPREAD = members(
+    "topology_spread_constraints",
+    "topologySpreadConstraints",
+    number("max_skew", "maxSkew", required=True),
+    text("topology_key", "topologyKey", required=True),
+    text(
+        "when_unsatisfiable", "whenUnsatisfiable", required=True, choices=("DoNotSchedule", "ScheduleAnyway")
+    ),
+    group("label_selector", "labelSelector", *_LABEL_SELECTOR),
+    number("min_domains", "minDomains"),
+    text("node_affinity_policy", "nodeAffinityPolicy", choices=("Honor", "Ignore")),
+    text("node_taints_policy", "nodeTaintsPolicy", choices=("Honor", "Ignore")),
+    texts("match_label_keys", "matchLabelKeys"),
+)
+
 SPEC = (
     CONTAINERS,
     INIT_CONTAINERS,
@@ -193,6 +269,8 @@ SPEC = (
     text("node_name", "nodeName"),
     Field("node_selector", "nodeSelector", "dict", convert=strings),
     TOLERATIONS,
+    AFFINITY,
+    SPREAD,
     number("termination_grace_period", "terminationGracePeriodSeconds"),
     flag("host_network", "hostNetwork"),
     text("hostname", "hostname"),

@@ -15,6 +15,15 @@ from .nodes import TAINTS
 from .podspec import metadata_to_api, spec_to_api
 from .resource import Outcome, definition
 
+#: Several pods of one template are spread as those of a controller are.
+_REPLICATED = {
+    "apiVersion": "v1",
+    "kind": "ReplicationController",
+    "name": "plan",
+    "uid": "plan",
+    "controller": True,
+}
+
 #: How the API names a node that cannot be supposed.
 _SUPPOSED = re.compile(r"^spec\.(add|remove|cordon|uncordon)Nodes: (.*)$")
 
@@ -129,6 +138,8 @@ def plan(client: Client, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             metadata_to_api(params["template"], "template"),
             spec_to_api(params["template"], "template"),
         )
+        if params["replicas"] > 1:
+            metadata = dict(metadata, ownerReferences=[_REPLICATED])
         asked = {
             "pods": [
                 definition(POD, "plan-%d" % n, namespace, metadata, spec)

@@ -63,6 +63,32 @@ EXAMPLES = r"""
             - container_port: 8080
     wait: true
 
+- name: Each on a node of its own, and as many in one zone as in the other
+  navarch.cluster.replication_controller:
+    name: db
+    replicas: 2
+    template:
+      labels:
+        app: db
+      containers:
+        - name: db
+          image: busybox:1.36
+          command: [sleep, infinity]
+      affinity:
+        pod_anti:
+          required:
+            - topology_key: kubernetes.io/hostname
+              label_selector:
+                match_labels:
+                  app: db
+      topology_spread_constraints:
+        - max_skew: 1
+          topology_key: topology.kubernetes.io/zone
+          when_unsatisfiable: ScheduleAnyway
+          label_selector:
+            match_labels:
+              app: db
+
 - name: Two are enough
   navarch.cluster.replication_controller:
     name: web

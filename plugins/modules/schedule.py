@@ -45,7 +45,9 @@ options:
     type: str
     default: default
   replicas:
-    description: How many pods as described by O(template) to place one after the other.
+    description:
+      - How many pods as described by O(template) to place one after the other.
+      - Several are spread over nodes and zones, as pods of a controller are.
     type: int
     default: 1
   add_nodes:

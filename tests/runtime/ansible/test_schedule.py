@@ -80,3 +80,56 @@ def test_wrong_nodes(direct: Direct) -> None:
         result = direct("schedule", state="planned", template=TEMPLATE, **options)
         assert result["failed"]
         assert result["msg"].startswith(said)
+
+
+def test_replicas_are_spread_as_a_controllers_pods_are(direct: Direct) -> None:
+    template = {"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "1"}}}]}
+    bigger = [{"name": "big", "capacity": {"cpu": 640, "memory": "64Ti"}}]
+    options = {"state": "planned", "template": template, "add_nodes": bigger, "remove_nodes": ["sim-2"]}
+    assert sorted(places(direct("schedule", replicas=3, **options))) == ["big", "sim-0", "sim-1"]
+
+
+def test_what_a_template_asks_of_other_pods(direct: Direct) -> None:
+    rule = {"label_selector": {"match_labels": {"app": "planned"}}, "topology_key": "kubernetes.io/hostname"}
+    template = {
+        "labels": {"app": "planned"},
+        "containers": [{"name": "c", "image": "i"}],
+        "affinity": {"pod_anti": {"required": [rule]}},
+    }
+    result = direct("schedule", state="planned", template=template, replicas=4)
+    assert sorted(places(result)) == ["", *NAMES]
+    assert result["placements"][-1]["message"] == (
+        "0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules."
+    )
+
+
+def test_what_is_asked_of_other_pods_is_changed_and_taken_away(direct: Direct) -> None:
+    def web(**more: Any) -> Result:
+        template = {"labels": {"app": "web"}, "containers": [{"name": "c", "image": "i"}], **more}
+        result = direct(
+            "replication_controller", name="web", replicas=0, selector={"app": "web"}, template=template
+        )
+        assert not result.get("failed"), result["msg"]
+        return result
+
+    def constraint(when: str, skew: int = 1) -> dict[str, Any]:
+        selector = {"match_labels": {"app": "web"}}
+        spread = {"topology_key": "zone", "when_unsatisfiable": when, "label_selector": selector}
+        return {"max_skew": skew, **spread}
+
+    def sent(result: Result) -> list[tuple[int, str]]:
+        spec = result["replication_controller"]["spec"]["template"]["spec"]
+        return [(one["maxSkew"], one["whenUnsatisfiable"]) for one in spec["topologySpreadConstraints"]]
+
+    hard, soft = constraint("DoNotSchedule"), constraint("ScheduleAnyway", 3)
+    rule = {"topology_key": "kubernetes.io/hostname", "label_selector": {"match_labels": {"app": "web"}}}
+    asked = {"topology_spread_constraints": [hard, soft], "affinity": {"pod_anti": {"required": [rule]}}}
+    try:
+        assert web(**asked)["changed"]
+        assert not web(**asked)["changed"]
+        fewer = web(topology_spread_constraints=[constraint("ScheduleAnyway", 5)])
+        assert fewer["changed"]
+        assert sent(fewer) == [(5, "ScheduleAnyway")]
+        assert not web(topology_spread_constraints=[constraint("ScheduleAnyway", 5)])["changed"]
+    finally:
+        direct("replication_controller", name="web", state="absent")

@@ -133,3 +133,37 @@ def test_a_controller_sends_only_what_is_asked_for():
     assert made == {"selector": {"app": "x"}, "template": {"metadata": {"labels": {"app": "x"}}, "spec": {}}}
     with pytest.raises(OptionError, match=r"^replicas: "):
         podspec.controller_to_api({"replicas": -1})
+
+
+def test_where_a_pod_wants_to_be():
+    group = {"label_selector": {"match_labels": {"app": "db"}}, "topology_key": "zone"}
+    made = podspec.spec_to_api(
+        {
+            "affinity": {
+                "node": {
+                    "required": [
+                        {"match_expressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}
+                    ]
+                },
+                "pod": {"preferred": [{"weight": 5, "term": group}]},
+                "pod_anti": {"required": [dict(group, namespace_selector={})]},
+            },
+            "topology_spread_constraints": [
+                dict(group, max_skew=1, when_unsatisfiable="DoNotSchedule", match_label_keys=["release"])
+            ],
+        }
+    )
+    wire = {"labelSelector": {"matchLabels": {"app": "db"}}, "topologyKey": "zone"}
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    preferred = "preferredDuringSchedulingIgnoredDuringExecution"
+    disk = {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}
+    assert made == {
+        "affinity": {
+            "nodeAffinity": {required: {"nodeSelectorTerms": [disk]}},
+            "podAffinity": {preferred: [{"weight": 5, "podAffinityTerm": wire}]},
+            "podAntiAffinity": {required: [dict(wire, namespaceSelector={})]},
+        },
+        "topologySpreadConstraints": [
+            dict(wire, maxSkew=1, whenUnsatisfiable="DoNotSchedule", matchLabelKeys=["release"])
+        ],
+    }
