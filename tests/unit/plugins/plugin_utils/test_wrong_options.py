@@ -16,7 +16,7 @@ from ansible_collections.navarch.cluster.plugins.plugin_utils import in_process
 PLUGINS = pathlib.Path(args.__file__).parent.parent
 MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py") if path.stem != "__init__")
 WRONG = {"int": "soon", "bool": "perhaps", "dict": 3, "list": {"a": 1}, "float": "much"}
-RIGHT = {"int": 1, "bool": True, "dict": {}, "list": []}
+RIGHT = {"int": 1, "bool": True, "list": []}
 #: What the rules of a module want besides the options that are required anyway.
 BESIDES = {
     "image": {"src": "x"},
@@ -34,11 +34,13 @@ def beside(name, values):
 
 def least(spec):
     """Values for what must be there."""
-    return {
-        name: option.get("choices", [RIGHT.get(option.get("type"), "x")])[0]
-        for name, option in spec.items()
-        if option.get("required")
-    }
+    return {name: right(option) for name, option in spec.items() if option.get("required")}
+
+
+def right(option):
+    if option.get("type") == "dict":
+        return least(option.get("options") or {})
+    return option.get("choices", [RIGHT.get(option.get("type"), "x")])[0]
 
 
 def mistakes(spec):
