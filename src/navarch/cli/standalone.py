@@ -12,9 +12,17 @@ import shutil
 import socket
 import tempfile
 
+import msgspec
+
 from navarch import pki
 from navarch.cli import Failure
 from navarch.cli.serving import listen, load_http, logging_to_stderr, serve
+
+#: Pod addresses for more simulated nodes than the usual range of the cluster has room for. It holds the usual
+#: one, so that nodes of an earlier run keep theirs.
+_USUAL_NODES = 256
+_WIDE_CIDR = "10.128.0.0/9"
+_MOST_NODES = 32_768
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +44,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.nodes < 0:
         raise Failure("--nodes: must not be negative", 2)
+    if options.nodes > _MOST_NODES:
+        raise Failure(f"--nodes: {_MOST_NODES} are the most, not {options.nodes}", 2)
     if not 0 <= options.port <= 65535:
         raise Failure(f"--port: {options.port} is no port", 2)
     if options.token is not None and len(options.token) < 8:
@@ -94,6 +104,8 @@ def _run(options: argparse.Namespace, folder: str, sock: socket.socket) -> int:
         service_account_key=_service_account_key(folder),
         advertise_address=_advertised(address),
     )
+    if options.nodes > _USUAL_NODES:
+        settings = msgspec.structs.replace(settings, cluster_cidr=_WIDE_CIDR)
     host = "127.0.0.1" if address == "0.0.0.0" else "::1" if address == "::" else address
     url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 

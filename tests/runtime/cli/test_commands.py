@@ -85,6 +85,7 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
 def test_bad_options_of_standalone(tmp_path: Path) -> None:
     kubeconfig = str(tmp_path / "k")
     failed(navarch("standalone", "--kubeconfig", kubeconfig, "--nodes", "-1"), 2, "--nodes")
+    failed(navarch("standalone", "--kubeconfig", kubeconfig, "--nodes", "40000"), 2, "--nodes: 32768")
     failed(navarch("standalone", "--kubeconfig", kubeconfig, "--token", "short"), 2, "--token")
     failed(navarch("standalone", "--kubeconfig", str(tmp_path / "no" / "where")), 2, "--kubeconfig")
 
