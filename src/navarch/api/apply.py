@@ -23,15 +23,21 @@ def merged(shape: shapes.Shape, live: dict[str, Any], applied: dict[str, Any]) -
 
 
 def _merged(field: shapes.Field, live: Any, applied: Any) -> Any:
-    if type(live) is not type(applied) or not live or not applied or not fieldset.granular(field):
+    # Only where both are empty is there nothing to merge: an empty map or list asks for nothing, and leaves
+    # what others have in it (structured-merge-diff, typed/merge.go).
+    if type(live) is not type(applied) or not (live or applied) or not fieldset.granular(field):
         return applied
     if type(applied) is dict:
         return merged(field.shape, live, applied)
     if type(applied) is not list:
         return applied
-    was, is_ = fieldset.elements(field, live), fieldset.elements(field, applied)
+    # Plain writes may leave elements that cannot be told apart; who does not apply them leaves them all.
+    was: dict[str, list[Any]] = {}
+    for item in live:
+        was.setdefault(fieldset.path_element(field, item), []).append(item)
+    is_ = fieldset.elements(field, applied)
     inner = fieldset.element(field)
-    items = was | {k: _merged(inner, was[k], v) if k in was else v for k, v in is_.items()}
+    items = was | {k: [_merged(inner, was[k][0], v) if k in was else v] for k, v in is_.items()}
     # In the applied order; what only the live list has stays behind what it stood behind.
     order = list(is_)
     place = -1
@@ -41,7 +47,7 @@ def _merged(field: shapes.Field, live: Any, applied: Any) -> Any:
         else:
             place += 1
             order.insert(place, name)
-    return [items[name] for name in order]
+    return [item for name in order for item in items[name]]
 
 
 def without(shape: shapes.Shape, document: dict[str, Any], gone: Tree) -> dict[str, Any]:
@@ -64,8 +70,7 @@ def _without(field: shapes.Field, value: Any, gone: Tree) -> Any:
     inner = fieldset.element(field)
     made = []
     for item in value:
-        (name,) = fieldset.elements(field, [item])
-        node = gone.get(name)
+        node = gone.get(fieldset.path_element(field, item))
         if node is None:
             made.append(item)
         elif "." not in node:

@@ -66,6 +66,8 @@ _SHOWN = 3
 
 
 class EndpointsStrategy(Strategy[Endpoints]):
+    create_on_update = True
+
     def default(self, obj: Endpoints) -> Endpoints:
         subsets = [_defaulted(s) for s in obj.subsets or ()]
         if all(new is old for new, old in zip(subsets, obj.subsets or (), strict=True)):

@@ -133,17 +133,64 @@ def element(field: shapes.Field) -> shapes.Field:
     return shapes.Field(field.name, field.shape.element or shapes.Shape("any"))
 
 
+def path_element(field: shapes.Field, item: Any) -> str:
+    """Where an element of a set or a keyed list stands."""
+    if field.list_type == "set" or type(item) is not dict:
+        return "v:" + _encode(item).decode()
+    keys = {k: item.get(k, _KEY_DEFAULTS.get(k)) for k in field.merge_key}
+    return "k:" + _encode({k: v for k, v in keys.items() if v is not None}).decode()
+
+
 def elements(field: shapes.Field, items: list[Any]) -> dict[str, Any]:
     """A set's or a keyed list's elements by path element; of elements with one key the first."""
     made: dict[str, Any] = {}
     for item in items:
-        if field.list_type == "set" or type(item) is not dict:
-            name = "v:" + _encode(item).decode()
-        else:
-            keys = {k: item.get(k, _KEY_DEFAULTS.get(k)) for k in field.merge_key}
-            name = "k:" + _encode({k: v for k, v in keys.items() if v is not None}).decode()
-        made.setdefault(name, item)
+        made.setdefault(path_element(field, item), item)
     return made
+
+
+def untyped(shape: shapes.Shape, document: dict[str, Any]) -> list[str]:
+    """What of a document has no place in a set: fields that its shape has not, elements of keyed lists that
+    cannot be told apart. In structured-merge-diff's words, which clients show.
+    """
+    return [f"{path}: {why}" for path, why in _untyped(shapes.Field("", shape), document, "")]
+
+
+def _untyped(field: shapes.Field, value: Any, path: str) -> Iterator[tuple[str, str]]:
+    shape = field.shape
+    if type(value) is dict:
+        known = shapes.fields(shape.struct) if shape.struct is not None else None
+        for name, inner in value.items():
+            if known is not None and name not in known:
+                yield f"{path}.{name}", "field not declared in schema"
+            else:
+                yield from _untyped(member(shape, name), inner, f"{path}.{name}")
+    elif type(value) is list and shape.form == "list":
+        inner_field, seen = element(field), set()
+        for i, item in enumerate(value):
+            place = f"[{i}]"
+            if granular(field):
+                if missing := _missing_key(field, item):
+                    yield path, f"element {i}: associative list with keys has an element that {missing}"
+                    continue
+                place = _spoken(path_element(field, item))
+                if place in seen:
+                    yield path, f"duplicate entries for key {place}"
+                    continue
+                seen.add(place)
+            yield from _untyped(inner_field, item, path + place)
+
+
+def _missing_key(field: shapes.Field, item: Any) -> str:
+    """Why an element cannot be told from others. Keys that the reference does not require have a default."""
+    struct = element(field).shape.struct
+    if struct is None or type(item) is not dict:
+        return ""
+    known = shapes.fields(struct)
+    for key in field.merge_key:
+        if key not in item and key not in _KEY_DEFAULTS and known[key].required:
+            return f"omits key field {json.dumps(key)} (and doesn't have default value)"
+    return ""
 
 
 def of_value(field: shapes.Field, value: Any) -> Tree:
@@ -200,8 +247,6 @@ def compare(shape: shapes.Shape, old: dict[str, Any], new: dict[str, Any]) -> tu
 def _compare_values(field: shapes.Field, old: Any, new: Any) -> tuple[Tree, Tree]:
     if not granular(field) or type(old) is not type(new):
         return _LEAF, {}
-    if not old or not new:
-        return of_value(field, new), of_value(field, old)
     if type(old) is dict:
         return compare(field.shape, old, new)
     if type(old) is not list:

@@ -45,6 +45,8 @@ class Lease(Object):
 
 class LeaseStrategy(Strategy[Lease]):
     create_on_update = True
+    #: Who overwrites a lease without looking takes it from its holder.
+    unconditional_update = False
 
     def validate(self, obj: Lease) -> list[FieldError]:
         spec = obj.spec or LeaseSpec()

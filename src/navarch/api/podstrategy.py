@@ -60,7 +60,11 @@ class PodStrategy(Strategy["Pod"]):
         return errors
 
     def prepare_status(self, new: Pod, old: Pod) -> Pod:
-        return replace(old, status=podupdate.normal_status(new.status, old.status))
+        """Whose the pod is stays out of reach of those who write its status."""
+        meta = replace(new.metadata, owner_references=old.metadata.owner_references)
+        return replace(
+            new, metadata=meta, spec=old.spec, status=podupdate.normal_status(new.status, old.status)
+        )
 
     def validate_status(self, new: Pod, old: Pod) -> list[FieldError]:
         errors: list[FieldError] = []

@@ -27,7 +27,6 @@ POD_FIELDS: dict[str, str] = {
     "runtimeClassName": "runtime_class_name",
     "schedulingGroup": "scheduling_group",
     "setHostnameAsFQDN": "set_hostname_as_fqdn",
-    "topologySpreadConstraints": "topology_spread_constraints",
 }
 
 #: Fields of containers.
@@ -39,8 +38,6 @@ CONTAINER_FIELDS: dict[str, str] = {
 
 #: What is looked at more closely, beside fields that are set or not: wire path -> whether the pod has it.
 POD_OTHERS: dict[str, Callable[[PodSpec], Any]] = {
-    "affinity.podAffinity": lambda s: s.affinity is not None and s.affinity.pod_affinity,
-    "affinity.podAntiAffinity": lambda s: s.affinity is not None and s.affinity.pod_anti_affinity,
     "hostUsers": lambda s: s.host_users is False,
     "os": lambda s: s.os is not None and s.os.name != "linux",
     "securityContext.seLinuxOptions": lambda s: (

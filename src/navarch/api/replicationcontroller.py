@@ -83,6 +83,9 @@ _SPEC = ReplicationControllerSpec()
 
 
 class ReplicationControllerStrategy(Strategy[ReplicationController]):
+    #: As the reference has kept it since v1; kubectl and the modules always say what they want.
+    orphans = True
+
     def default(self, obj: ReplicationController) -> ReplicationController:
         """The template's labels are the selector's and the controller's own when these are not given."""
         spec = obj.spec or _SPEC

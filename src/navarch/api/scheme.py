@@ -50,6 +50,10 @@ class Strategy(Generic[T]):
     name_rule: Callable[[str], str | None] | None = None
     #: Whether an update to a missing object creates it.
     create_on_update = False
+    #: Whether an update need not say which version it is of.
+    unconditional_update = True
+    #: Whether dependents stay when a deletion does not say what becomes of them.
+    orphans = False
 
     def default(self, obj: T) -> T:
         """Fill what was not sent, canonicalise quantities. Must be idempotent."""
@@ -74,7 +78,7 @@ class Strategy(Generic[T]):
         return getattr(new, "spec", None) != getattr(old, "spec", None)
 
     def prepare_status(self, new: T, old: T) -> T:
-        """The old object with the new status; metadata as the registry decides."""
+        """The old object with the new status and metadata."""
         return _replace(new, spec=getattr(old, "spec"))  # noqa: B009 - kinds with a status have a spec
 
     def validate_status(self, new: T, old: T) -> list[FieldError]:

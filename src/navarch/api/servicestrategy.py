@@ -23,6 +23,7 @@ _WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
 
 class ServiceStrategy(Strategy["Service"]):
     name_rule = staticmethod(names.label)
+    create_on_update = True
 
     def default(self, obj: Service) -> Service:
         from navarch.api.service import ServiceSpec
@@ -79,6 +80,8 @@ def _defaults(spec: ServiceSpec) -> dict[str, Any]:
         type_ = changes["type"] = "ClusterIP"
     if not spec.session_affinity:
         changes["session_affinity"] = "None"
+    if spec.session_affinity == "None" and spec.session_affinity_config is not None:
+        changes["session_affinity_config"] = None
     if spec.session_affinity == "ClientIP":
         config = spec.session_affinity_config
         if config is None or config.client_ip is None or config.client_ip.timeout_seconds is None:
@@ -123,28 +126,43 @@ def _kept(new: ServiceSpec, old: ServiceSpec) -> dict[str, Any]:
         changes["cluster_ips"] = old.cluster_ips
     elif new.cluster_ip and new.cluster_ip != old.cluster_ip and new.cluster_ips == old.cluster_ips:
         changes["cluster_ips"] = [new.cluster_ip]  # who knows the older field alone
-    if new.type in _WITH_NODE_PORTS and old.type in _WITH_NODE_PORTS and new.ports:
-        given = {p.node_port for p in new.ports if p.node_port}
-        had = {(p.protocol, p.port): p.node_port for p in old.ports or () if p.node_port}
-        ports = []
-        for p in new.ports:
-            before = had.get((p.protocol, p.port))
-            ports.append(
-                replace(p, node_port=before) if not p.node_port and before and before not in given else p
-            )
+    ports = ports_kept(new, old)
+    if ports is not new.ports:
         changes["ports"] = ports
     if not new.health_check_node_port and old.health_check_node_port and _local(new) and _local(old):
         changes["health_check_node_port"] = old.health_check_node_port
     return changes
 
 
+def ports_kept(new: ServiceSpec, old: ServiceSpec) -> list[ServicePort] | None:
+    """The ports of an update; those that name no node port have the former one of their name."""
+    if new.type not in _WITH_NODE_PORTS or old.type not in _WITH_NODE_PORTS or not new.ports:
+        return new.ports
+    given = {p.node_port for p in new.ports}
+    had = {p.name: p.node_port for p in old.ports or () if p.node_port not in given}
+    return [
+        replace(p, node_port=had[p.name]) if not p.node_port and had.get(p.name) else p for p in new.ports
+    ]
+
+
 def _local(spec: ServiceSpec) -> bool:
     return spec.type == "LoadBalancer" and spec.external_traffic_policy == "Local"
 
 
+def _from_outside(spec: ServiceSpec) -> bool:
+    """Whether it has an external traffic policy."""
+    return spec.type in _WITH_NODE_PORTS or (spec.type == "ClusterIP" and bool(spec.external_ips))
+
+
 def _dropped(new: ServiceSpec, old: ServiceSpec) -> dict[str, Any]:
-    """What belonged to the old type and was only sent along."""
+    """What belonged to what the service was before and was only sent along."""
     changes: dict[str, Any] = {}
+    if (
+        _from_outside(old)
+        and not _from_outside(new)
+        and new.external_traffic_policy == old.external_traffic_policy
+    ):
+        changes["external_traffic_policy"] = None
     if new.type == old.type:
         return changes
     if new.type == "ExternalName" and new.cluster_ip == old.cluster_ip:
@@ -154,8 +172,6 @@ def _dropped(new: ServiceSpec, old: ServiceSpec) -> dict[str, Any]:
     if new.type not in _WITH_NODE_PORTS and old.type in _WITH_NODE_PORTS:
         had = {p.node_port for p in old.ports or ()}
         changes["ports"] = [replace(p, node_port=None) if p.node_port in had else p for p in new.ports or ()]
-        if new.external_traffic_policy == old.external_traffic_policy and not new.external_ips:
-            changes["external_traffic_policy"] = None
     if new.type != "LoadBalancer" and old.type == "LoadBalancer":
         changes["allocate_load_balancer_node_ports"] = None
         changes["load_balancer_class"] = None

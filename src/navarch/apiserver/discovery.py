@@ -23,6 +23,7 @@ _SUBRESOURCES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "scale": ("Scale", "autoscaling", "v1", ("get", "patch", "update")),
     "binding": ("Binding", "", "v1", ("create",)),
     "eviction": ("Eviction", "policy", "v1", ("create",)),
+    "token": ("TokenRequest", "authentication.k8s.io", "v1", ("create",)),
     "log": ("Pod", "", "v1", ("get",)),
     "exec": ("PodExecOptions", "", "v1", ("create", "get")),
     "attach": ("PodAttachOptions", "", "v1", ("create", "get")),
@@ -31,10 +32,19 @@ _SUBRESOURCES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "ephemeralcontainers": ("", "", "", ("get", "patch", "update")),
     "resize": ("", "", "", ("get", "patch", "update")),
 }
-_STATUS_VERBS = ("get", "patch", "update")
+_STATUS = ("", "", "", ("get", "patch", "update"))
 
 #: Names of machines as the API has them.
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def _subresource(name: str) -> tuple[str, str, str, tuple[str, ...]]:
+    return _SUBRESOURCES.get(name, _STATUS)
+
+
+def verbs_of(subresource: str) -> tuple[str, ...]:
+    """What may be done to a subresource of this name."""
+    return _subresource(subresource)[3]
 
 
 def _storage_hash(kind: Kind[Any]) -> str:
@@ -120,9 +130,7 @@ class Discovery:
                 entry["storageVersionHash"] = _storage_hash(kind)
             found.append(entry)
             for name in sorted(kind.subresources):
-                other, other_group, other_version, verbs = _SUBRESOURCES.get(
-                    name, ("", "", "", _STATUS_VERBS)
-                )
+                other, other_group, other_version, verbs = _subresource(name)
                 entry = {
                     "name": f"{kind.resource}/{name}",
                     "singularName": "",
@@ -183,7 +191,7 @@ class Discovery:
         return entry
 
     def _aggregated_subresource(self, kind: Kind[Any], name: str) -> dict[str, Any]:
-        other, group, version, verbs = _SUBRESOURCES.get(name, ("", "", "", _STATUS_VERBS))
+        other, group, version, verbs = _subresource(name)
         if not other:
             other, group, version = kind.kind, kind.group, kind.version
         return {

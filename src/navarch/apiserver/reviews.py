@@ -103,11 +103,15 @@ class Reviews:
         return {"userInfo": _user_info(ctx.user)}
 
     async def _whose_token(self, ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-        token = (asked.get("spec") or {}).get("token") or ""
-        known = await self._authenticator.token(token)
+        spec = asked.get("spec") or {}
+        known = await self._authenticator.token(spec.get("token") or "", spec.get("audiences") or ())
         if known is None:
             return {"authenticated": False}
-        return {"authenticated": True, "user": _user_info(known.user)}
+        return {
+            "authenticated": True,
+            "user": _user_info(known.user),
+            "audiences": list(known.audiences or ()),
+        }
 
 
 def _user_info(user: User) -> dict[str, Any]:

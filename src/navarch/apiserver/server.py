@@ -29,6 +29,7 @@ from navarch.apiserver.metrics import Requests
 from navarch.apiserver.nodes import Nodes
 from navarch.apiserver.reviews import Reviews
 from navarch.apiserver.subresources import Subresources
+from navarch.apiserver.tokens import ISSUER
 from navarch.apiserver.verbs import Verbs
 from navarch.apiserver.watching import Watches
 from navarch.registry.context import User
@@ -67,7 +68,7 @@ class ApiServer:
         self._scheme = registry.scheme
         self._tls = tls
         self._authorizer = authorizer
-        self._authenticator = Authenticator(tokens)
+        self._authenticator = Authenticator(tokens, ISSUER)
         self.metrics = Requests()
         self._documents = Documents(registry, self.metrics, backup)
         self._watches = Watches(registry, self.metrics)

@@ -5,12 +5,15 @@ which lead to the node.
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from navarch.api import errors
 from navarch.api.binding import BINDING
 from navarch.api.eviction import EVICTION
 from navarch.api.tokenreview import TOKEN_REQUEST
+from navarch.apiserver.discovery import verbs_of
 from navarch.apiserver.exchange import Exchange, Reply
 from navarch.apiserver.nodes import Nodes
 from navarch.apiserver.route import Options, Target
@@ -30,18 +33,20 @@ class Subresources:
 
     async def handle(self, x: Exchange, target: Target, options: Options, verb: str) -> Reply:
         name = target.subresource
+        if name in target.kind.subresources and verb not in verbs_of(name):
+            raise errors.method_not_allowed("the server does not allow this method on the requested resource")
         if name == "scale":
             return await self._scales.handle(x, target, options, verb)
         if target.kind.resource == "pods" and not target.kind.group:
-            if name == "binding" and verb == "create":
+            if name == "binding":
                 return await self._bind(x, target, options)
-            if name == "eviction" and verb == "create":
+            if name == "eviction":
                 return await self._evict(x, target, options)
-            if name == "log" and verb == "get":
+            if name == "log":
                 return await self._nodes.log(x, target)
-            if name in _STREAMS and verb in ("get", "create"):
+            if name in _STREAMS:
                 return await self._nodes.stream(x, target)
-        if name == "token" and target.kind.resource == "serviceaccounts" and verb == "create":
+        if name == "token" and target.kind.resource == "serviceaccounts":
             return await self._token(x, target, options)
         if verb == "get":
             return await self._verbs.get(x, target, options)
@@ -53,24 +58,29 @@ class Subresources:
 
     async def _bind(self, x: Exchange, target: Target, options: Options) -> Reply:
         binding = await self._verbs.object(x, BINDING, options)
+        _same_name(binding, target)
         await self._registry.bind(target.namespace, target.name, binding, context(x, options))
         return x.reply(201, _CREATED)
 
     async def _evict(self, x: Exchange, target: Target, options: Options) -> Reply:
         eviction = await self._verbs.object(x, EVICTION, options)
+        _same_name(eviction, target)
         await self._registry.evict(target.namespace, target.name, eviction, context(x, options))
         return x.reply(201, _CREATED)
 
     async def _token(self, x: Exchange, target: Target, options: Options) -> Reply:
         asked = await self._verbs.object(x, TOKEN_REQUEST, options)
-        given = asked.metadata.name
-        if given and given != target.name:
-            raise errors.bad_request(
-                f"the name of the object ({given}) is not that of the URL ({target.name})"
-            )
+        _same_name(asked, target)
         asked = replace(asked, metadata=replace(asked.metadata, name=target.name))
         made = await self._registry.create(TOKEN_REQUEST, target.namespace, asked, context(x, options))
         return x.reply(201, made.value)
+
+
+def _same_name(obj: Any, target: Target) -> None:
+    """Raises StatusError 400."""
+    given = obj.metadata.name
+    if given and given != target.name:
+        raise errors.bad_request(f"the name of the object ({given}) is not that of the URL ({target.name})")
 
 
 _CREATED = success({}).replace(b',"details":{}', b',"code":201')

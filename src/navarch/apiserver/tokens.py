@@ -9,7 +9,7 @@ import base64
 import binascii
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -191,8 +191,3 @@ def _text(data: bytes) -> str:
 
 def _bytes(text: str) -> bytes:
     return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-
-
-def covers(audiences: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether a token for these audiences is for one of the wanted."""
-    return any(audience in wanted for audience in audiences)

@@ -49,7 +49,12 @@ _encode = msgspec.json.encode
 def context(x: Exchange, options: Options) -> Context:
     """The registry's view of a request. Its warnings are the answer's."""
     assert x.user is not None
-    ctx = Context(x.user, dry_run=options.dry_run, field_manager=options.field_manager)
+    ctx = Context(
+        x.user,
+        dry_run=options.dry_run,
+        field_manager=options.field_manager,
+        field_validation=options.field_validation,
+    )
     x.warnings = ctx.warnings
     return ctx
 
@@ -159,8 +164,6 @@ class Verbs:
             return await self._apply(x, target, options, body)
         if options.force:
             raise _bad_options(forbidden("force", "may not be specified for non-apply patch"))
-        if type != "json":
-            checked(x, kind, strict.problems_of_document(kind, _without_directives(body)), options)
         stored = await self._registry.patch(
             kind, target.namespace or None, target.name, body, type, ctx, subresource=target.subresource
         )
@@ -171,7 +174,6 @@ class Verbs:
         kind = target.kind
         if not options.field_manager:
             raise _bad_options(required("fieldManager", "is required for apply patch"))
-        checked(x, kind, strict.problems_of_document(kind, body), options)
         _names(kind, target, body)
         namespace = target.namespace or None
         if not target.subresource and not self._registry.exists(kind, namespace, target.name):
@@ -311,17 +313,6 @@ def _names(kind: Kind[Any], target: Target, body: dict[str, Any]) -> None:
 
 def _bad_options(error: errors.FieldError) -> errors.StatusError:
     return errors.invalid_object("PatchOptions", "", [error], "meta.k8s.io")
-
-
-def _without_directives(value: Any) -> Any:
-    """A patch without the directives of strategic merge (`$patch`, `$setElementOrder/...`), which are no
-    fields.
-    """
-    if isinstance(value, dict):
-        return {k: _without_directives(v) for k, v in value.items() if not k.startswith("$")}
-    if isinstance(value, list):
-        return [_without_directives(v) for v in value]
-    return value
 
 
 async def delete_options(x: Exchange, options: Options) -> DeleteOptions:

@@ -39,7 +39,7 @@ _KINDS = {
     "MODIFIED": b'{"type":"MODIFIED","object":',
     "DELETED": b'{"type":"DELETED","object":',
 }
-_END = b"}\n"
+_CLOSE = b"}\n"
 
 #: From a batch to a chunk of the answer's body.
 Encoder = Callable[[Batch], bytes]
@@ -61,16 +61,24 @@ class Watches:
             options = options._replace(fields=f"{options.fields},{name}" if options.fields else name)
         if options.send_initial_events is not None and options.resource_version_match != "NotOlderThan":
             raise errors.bad_request("sendInitialEvents requires resourceVersionMatch=NotOlderThan")
-        watching = self._registry.watch(
-            kind,
-            target.namespace or None,
-            context(x, options),
-            since=options.resource_version or None,
-            labels=label_selector(options),
-            fields=field_selector(options),
-            send_initial_events=options.send_initial_events,
-            bookmarks=options.bookmarks,
-        )
+        try:
+            watching = self._registry.watch(
+                kind,
+                target.namespace or None,
+                context(x, options),
+                since=options.resource_version or None,
+                labels=label_selector(options),
+                fields=field_selector(options),
+                send_initial_events=options.send_initial_events,
+                bookmarks=options.bookmarks,
+            )
+        except errors.StatusError as error:
+            if error.code != 410:
+                raise
+            # As the reference does it: clients look for this one among the events, and some nowhere else.
+            x.write(head(200, "application/json", None, x.extra_lines()))
+            x.write(_error(error))
+            return _end(x)
         x.release()
         self._open.add(watching)
         self._metrics.watches += 1
@@ -112,9 +120,8 @@ class Watches:
             if x.lost:
                 return WRITTEN_LAST
             if error.code != 503:
-                x.write(streams.chunk(b'{"type":"ERROR","object":%b}\n' % _encode(error.body())))
-        x.write(streams.LAST_CHUNK)
-        return WRITTEN_LAST if x.should_close else WRITTEN
+                x.write(_error(error))
+        return _end(x)
 
     async def _write_long(self, x: Exchange, batch: Batch, encode: Encoder) -> None:
         """The initial events of a watch: as many portions, the client's pace looked at in between."""
@@ -123,6 +130,15 @@ class Watches:
             x.write(encode(Batch(part, part[-1].entry.revision, {})))
             await streams.drain(x)
             await asyncio.sleep(0)
+
+
+def _error(error: errors.StatusError) -> bytes:
+    return streams.chunk(b'{"type":"ERROR","object":%b}\n' % _encode(error.body()))
+
+
+def _end(x: Exchange) -> Reply:
+    x.write(streams.LAST_CHUNK)
+    return WRITTEN_LAST if x.should_close else WRITTEN
 
 
 def _encoder(kind: Kind[Any], form: negotiate.Form, options: Options) -> Encoder:
@@ -141,7 +157,7 @@ def plain(batch: Batch) -> bytes:
     if ready is None:
         parts: list[bytes] = []
         for change in batch.changes:
-            parts += (_KINDS[change.kind], change.entry.value, _END)
+            parts += (_KINDS[change.kind], change.entry.value, _CLOSE)
         ready = batch.frames["json"] = streams.chunk(b"".join(parts))
     return ready
 
@@ -151,7 +167,7 @@ def _remembered(batch: Batch, name: str, convert: Callable[[bytes], bytes]) -> b
     if ready is None:
         parts: list[bytes] = []
         for change in batch.changes:
-            parts += (_KINDS[change.kind], convert(change.entry.value), _END)
+            parts += (_KINDS[change.kind], convert(change.entry.value), _CLOSE)
         ready = batch.frames[name] = streams.chunk(b"".join(parts))
     return ready
 
@@ -181,7 +197,7 @@ class _TableEncoder:
         for change in batch.changes:
             entry = change.entry
             row = tables.event_row(self._kind, entry.value, entry.revision, self._include, first=first)
-            parts += (_KINDS[change.kind], row, _END)
+            parts += (_KINDS[change.kind], row, _CLOSE)
             first = False
         return streams.chunk(b"".join(parts))
 

@@ -80,6 +80,10 @@ def check(config: MasterConfig) -> None:
     ):
         if address:
             _checked(key, address, ipaddress.ip_address)
+    if ":" in config.advertise_address:
+        raise ValueError(
+            f"advertiseAddress: {config.advertise_address} is IPv6, and services are IPv4: give an IPv4 one"
+        )
     if not 1 <= config.port <= 65535:
         raise ValueError(f"port: {config.port} is not between 1 and 65535")
     cluster = _checked("clusterCIDR", config.cluster_cidr, ipaddress.ip_network)

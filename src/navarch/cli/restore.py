@@ -24,7 +24,14 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--pki-dir", metavar="DIR", default="/etc/navarch/pki", help="keys and certificates of the cluster"
     )
     parser.add_argument(
-        "--check", action="store_true", help="say whether the archive is whole, and write nothing"
+        "--check",
+        action="store_true",
+        help="say whether the archive is whole and of this folder's authority, and write nothing",
+    )
+    parser.add_argument(
+        "--other-cluster",
+        action="store_true",
+        help="also when the archive has another authority than the folder: nodes must then join anew",
     )
 
 
@@ -32,18 +39,25 @@ def run(options: argparse.Namespace) -> int:
     try:
         with tarfile.open(options.archive, "r:gz") as tar:
             manifest = _manifest(tar)
+            same = _same_authority(manifest["sha256"], Path(options.pki_dir))
             if options.check:
                 for name, digest in manifest["sha256"].items():
                     _verify(tar, name, digest, None)
+            elif not same and not options.other_cluster:
+                raise Failure(
+                    f"--archive: {options.archive} has another ca.crt than {options.pki_dir}: it is of"
+                    " another cluster, or of before a new authority; nodes would have to join anew"
+                    " (--other-cluster)",
+                    2,
+                )
             else:
                 _restore(tar, manifest["sha256"], Path(options.data_dir), Path(options.pki_dir))
     except (tarfile.TarError, EOFError) as error:
         raise Failure(f"--archive: {options.archive} is no backup, or not whole: {error}", 2) from None
     except OSError as error:
         raise Failure(f"{error.filename or options.archive}: {error.strerror or error}", 2) from None
-    print(
-        json.dumps({"made": manifest["made"], "navarch": manifest["navarch"], "restored": not options.check})
-    )
+    facts = {"made": manifest["made"], "navarch": manifest["navarch"], "sameAuthority": same}
+    print(json.dumps({**facts, "restored": not options.check}))
     return 0
 
 
@@ -63,6 +77,15 @@ def _manifest(tar: tarfile.TarFile) -> dict[str, dict[str, str]]:
             raise Failure(f"--archive: {tar.name!s} holds {name!r}, which belongs in no backup", 2)
     found: dict[str, dict[str, str]] = document
     return found
+
+
+def _same_authority(members: dict[str, str], keys: Path) -> bool:
+    """Whether who trusts the folder's authority trusts the archive's; so, too, when one of them has none."""
+    try:
+        here = hashlib.sha256((keys / "ca.crt").read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return True
+    return members.get(f"{PKI}/ca.crt", here) == here
 
 
 def _verify(tar: tarfile.TarFile, name: str, digest: str, target: Path | None) -> None:
@@ -114,8 +137,12 @@ def _restore(tar: tarfile.TarFile, members: dict[str, str], data: Path, keys: Pa
                 secrets[name[len(PKI) + 1 :]] = target.read_bytes()
                 target.unlink()
         for name, content in secrets.items():
-            private = name.endswith((".key", ".old"))
-            pki.write_file(str(keys / name), content, 0o600 if private else 0o644)
+            mode = 0o600 if name.endswith((".key", ".old")) else 0o644
+            file = keys / name
+            if file.is_file() and file.read_bytes() == content:
+                file.chmod(mode)  # and keeps its time: who reads it need not read it again
+            else:
+                pki.write_file(str(file), content, mode)
         sqlite_file.restore(str(copy), str(place))
     except Unavailable as error:
         raise Failure(f"--archive: {error}", 2) from None

@@ -27,12 +27,15 @@ SYSTEM = User("system:apiserver", ("system:masters",))
 class Context:
     """One request, as the registry needs it. `warnings` collects what the user should be told."""
 
-    __slots__ = ("dry_run", "field_manager", "user", "warnings")
+    __slots__ = ("dry_run", "field_manager", "field_validation", "user", "warnings")
 
-    def __init__(self, user: User, *, dry_run: bool = False, field_manager: str = "") -> None:
+    def __init__(
+        self, user: User, *, dry_run: bool = False, field_manager: str = "", field_validation: str = "Ignore"
+    ) -> None:
         self.user = user
         self.dry_run = dry_run
         self.field_manager = field_manager
+        self.field_validation = field_validation
         self.warnings: list[str] = []
 
 

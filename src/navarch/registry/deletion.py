@@ -58,7 +58,8 @@ class Deletion:
         kind = res.kind
         first = old.metadata.deletion_timestamp is None
         grace = res.strategy.grace_period(old, options.grace_period_seconds) if first else 0
-        meta = replace(lifecycle.mark(old.metadata, options, grace), resource_version="")
+        meta = lifecycle.mark(old.metadata, options, grace, orphans=res.strategy.orphans)
+        meta = replace(meta, resource_version="")
         new = replace(old, kind=kind.kind, api_version=kind.api_version, metadata=meta)
         if first:
             new = lifecycle.terminating(kind, new)

@@ -55,12 +55,14 @@ def _invalid(errors: list[Any]) -> StatusError:
     return invalid_object("DeleteOptions", "", errors, "meta.k8s.io")
 
 
-def finalizers(given: list[str] | None, options: DeleteOptions) -> list[str] | None:
+def finalizers(given: list[str] | None, options: DeleteOptions, *, orphans: bool = False) -> list[str] | None:
     """The finalizers of an object that is deleted in the asked way; what they ask for is the garbage
-    collector's business."""
+    collector's business. orphans: what the kind does when neither request nor object say."""
     policy = options.propagation_policy
     if policy is None and options.orphan_dependents is not None:
         policy = "Orphan" if options.orphan_dependents else "Background"
+    if policy is None and orphans and not {ORPHAN, FOREGROUND} & set(given or ()):
+        policy = "Orphan"
     if policy is None:
         return given
     kept = [name for name in given or () if name not in (ORPHAN, FOREGROUND)]
@@ -71,12 +73,12 @@ def finalizers(given: list[str] | None, options: DeleteOptions) -> list[str] | N
     return kept or None
 
 
-def mark(meta: ObjectMeta, options: DeleteOptions, grace: int) -> ObjectMeta:
+def mark(meta: ObjectMeta, options: DeleteOptions, grace: int, *, orphans: bool = False) -> ObjectMeta:
     """The metadata of an object from the moment its deletion was asked for. `grace`: seconds it has.
 
     A second deletion may only shorten the time that is left.
     """
-    kept = finalizers(meta.finalizers, options)
+    kept = finalizers(meta.finalizers, options, orphans=orphans and meta.deletion_timestamp is None)
     if meta.deletion_timestamp is None:
         generation = meta.generation + 1 if meta.generation else meta.generation
         return replace(

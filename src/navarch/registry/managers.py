@@ -20,14 +20,21 @@ from navarch.api.errors import StatusError, bad_request, conflict_of_fields
 from navarch.api.fieldset import Tree
 from navarch.api.meta import ManagedFieldsEntry, ObjectMeta
 from navarch.api.scheme import Kind
+from navarch.api.strict import LIMIT
 from navarch.registry import stamps
 
 APPLY = "Apply"
 UPDATE = "Update"
 _BEFORE = "before-first-apply"
-#: Where client-side apply keeps what was applied; kubectl may take that over from itself.
+#: Where client-side apply keeps what was applied, the manager that it is, and who may take that over: the
+#: server-side apply of the same program.
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_CLIENT_SIDE = "kubectl-client-side-apply"
 _KUBECTL = "kubectl"
+#: Half of what all annotations together may have, in bytes: what it may grow to on the server's side.
+_LONGEST = 128 * 1024
+#: The annotation's own place. kubectl migrates every manager of plain writes that has it.
+_ANNOTATION: Tree = {"f:metadata": {"f:annotations": {f"f:{_LAST_APPLIED}": {".": {}}}}}
 
 #: The server's own fields, and those that name the object: nobody's.
 _NOBODYS = ("apiVersion", "kind")
@@ -68,18 +75,30 @@ def apply_to(
     struct: type[msgspec.Struct] = kind.type
     shape = shapes.shape(struct)
     intent = decode.drop_nulls(body)
+    if not isinstance(intent.get("metadata", {}), dict):
+        raise bad_request("metadata: expected object")
     if (intent.get("metadata") or {}).get("managedFields") is not None:
         raise bad_request("metadata.managedFields must be nil")
+    if wrong := fieldset.untyped(shape, intent):
+        raise _untypable(kind, intent, wrong)
+    if not subresource:
+        # Nothing that a write of the main resource may touch: a manifest from `kubectl get` has it, stale.
+        intent = _without_status(kind, intent)
     me = Manager(manager, APPLY, kind.api_version, subresource)
-    mine = _owned(kind, shape, intent, subresource)
+    wants = _part(intent, subresource)
+    mine = fieldset.of_document(shape, wants)
     if live is None:
         return stamped(decode.from_document(kind, intent), [_entry(me, mine)])
     document: dict[str, Any] = msgspec.to_builtins(live)
     others = _sets(live.metadata)
     if not others:
-        others = _before(kind, shape, document, manager)
+        others = _before(kind, shape, document)
     before = others.pop(me, {})
-    wanted = apply.merged(shape, document, _part(intent, subresource))
+    if manager == _KUBECTL and not subresource:
+        # What it applied on the client's side it applied.
+        theirs = others.pop(Manager(_CLIENT_SIDE, UPDATE, kind.api_version), {})
+        before = fieldset.union(before, fieldset.difference(theirs, _ANNOTATION))
+    wanted = apply.merged(shape, document, wants)
     # As they will be stored: 1000m is no change of 1.
     typed = kind.strategy.default(decode.from_document(kind, wanted))
     changed, _ = fieldset.compare(shape, _ownable(document), _ownable(msgspec.to_builtins(typed)))
@@ -100,6 +119,8 @@ def apply_to(
     given = intent.get("metadata") or {}
     asked = {name: given.get(name) for name in ("resourceVersion", "uid")}
     wanted["metadata"] = {**wanted["metadata"], "managedFields": None, **asked}
+    if manager == _KUBECTL and not subresource:
+        _keep_last_applied(wanted["metadata"], intent)
     obj = decode.from_document(kind, wanted)
     # Applying the same once more changes nothing, not even the time.
     same = before == mine and not changed
@@ -161,27 +182,64 @@ def _part(document: dict[str, Any], subresource: str) -> dict[str, Any]:
     return made
 
 
-def _owned(kind: Kind[Any], shape: shapes.Shape, document: dict[str, Any], subresource: str) -> Tree:
-    part = _part(document, subresource)
-    if not subresource and "status" in kind.subresources:
-        part.pop("status", None)
-    return fieldset.of_document(shape, part)
+def _without_status(kind: Kind[Any], document: dict[str, Any]) -> dict[str, Any]:
+    """The document without the status that has a subresource of its own."""
+    if "status" not in kind.subresources:
+        return document
+    return {k: v for k, v in document.items() if k != "status"}
 
 
-def _before(
-    kind: Kind[Any], shape: shapes.Shape, document: dict[str, Any], manager: str
-) -> dict[Manager, Tree]:
-    """Who owned what before anybody asked."""
-    made = fieldset.of_document(shape, _ownable(document))
+def _before(kind: Kind[Any], shape: shapes.Shape, document: dict[str, Any]) -> dict[Manager, Tree]:
+    """Who owned what before anybody asked: what client-side apply says it applied is that one's, with the
+    defaults that came of it, and so is its annotation. kubectl >= 1.26 takes the whole of the annotation's
+    manager for its own, and drops what is no longer applied.
+    """
+    live = _ownable(document)
+    made = fieldset.difference(fieldset.of_document(shape, live), _ANNOTATION)
+    before = Manager(_BEFORE, UPDATE, kind.api_version)
+    applied = _last_applied(document)
+    try:
+        typed = kind.strategy.default(decode.from_document(kind, applied))
+    except StatusError:
+        # None, or none that could have been applied: the annotation is anybody's to write.
+        return {before: made}
+    full = _without_status(kind, _ownable(msgspec.to_builtins(typed)))
+    # A default that is not there any more somebody else has replaced.
+    changed, _ = fieldset.compare(shape, full, live)
+    theirs = fieldset.union(
+        fieldset.of_document(shape, _without_status(kind, _ownable(decode.drop_nulls(applied)))),
+        fieldset.difference(fieldset.of_document(shape, full), changed),
+    )
+    theirs = fieldset.intersection(made, theirs)
+    return {
+        before: fieldset.difference(made, theirs),
+        Manager(_CLIENT_SIDE, UPDATE, kind.api_version): fieldset.union(theirs, _ANNOTATION),
+    }
+
+
+def _last_applied(document: dict[str, Any]) -> Any:
+    """What client-side apply left in its annotation, if anything."""
     last = ((document.get("metadata") or {}).get("annotations") or {}).get(_LAST_APPLIED)
-    if last and manager == _KUBECTL:
-        try:
-            applied = json.loads(last)
-        except ValueError:
-            applied = None
-        if isinstance(applied, dict):
-            made = fieldset.difference(made, fieldset.of_document(shape, _ownable(applied)))
-    return {Manager(_BEFORE, UPDATE, kind.api_version): made}
+    try:
+        return json.loads(last or "null")
+    except (ValueError, RecursionError):
+        return None
+
+
+def _keep_last_applied(meta: dict[str, Any], intent: dict[str, Any]) -> None:
+    """Keep the annotation of an object that once was applied on the client's side up to date, for the way
+    back; one that would be too long goes.
+    """
+    annotations = meta.get("annotations") or {}
+    if _LAST_APPLIED not in annotations or _LAST_APPLIED in (
+        (intent.get("metadata") or {}).get("annotations") or {}
+    ):
+        return
+    last = json.dumps(intent, ensure_ascii=False, separators=(",", ":"), sort_keys=True) + "\n"
+    annotations = {**annotations, _LAST_APPLIED: last}
+    if len(last.encode()) > _LONGEST:
+        del annotations[_LAST_APPLIED]
+    meta["annotations"] = annotations
 
 
 def _without_keys(gone: Tree) -> Tree:
@@ -232,6 +290,18 @@ def _entry(who: Manager, tree: Tree, time: str | None = None) -> ManagedFieldsEn
         fields_v1=fieldset.to_wire(tree),
         subresource=who.subresource or None,
     )
+
+
+def _untypable(kind: Kind[Any], intent: dict[str, Any], wrong: list[str]) -> StatusError:
+    """In the reference's words. It answers 500, which clients take for a reason to try again; the fault is
+    the manifest's (kubernetes/kubernetes#139253).
+    """
+    meta = intent.get("metadata") or {}
+    what = (
+        f"{meta.get('namespace', '')}/{meta.get('name', '')}; {kind.group}/{kind.version}, Kind={kind.kind}"
+    )
+    found = wrong[0] if len(wrong) == 1 else "\n  ".join(["errors:", *wrong[:LIMIT]])
+    return bad_request(f"failed to create typed patch object ({what}): {found}")
 
 
 def _conflict(clashes: dict[Manager, Tree]) -> StatusError:

@@ -35,10 +35,10 @@ def generate(base: str) -> str:
 
 
 def place(metadata: ObjectMeta, namespace: str | None, namespaced: bool) -> str | None:
-    """The namespace a new object goes to. Raises StatusError 400 when object and request disagree."""
+    """The namespace a new object goes to; one that is in none is not asked. Raises StatusError 400 when
+    object and request disagree.
+    """
     if not namespaced:
-        if metadata.namespace:
-            raise bad_request("namespace must not be set on a cluster-scoped object")
         return None
     if metadata.namespace and namespace and metadata.namespace != namespace:
         raise bad_request(
@@ -68,17 +68,19 @@ def for_create(metadata: ObjectMeta, namespace: str | None, name: str, generatio
 
 
 def for_update(new: ObjectMeta, old: ObjectMeta) -> ObjectMeta:
-    """The metadata of a replaced object: what the client left out of the server's fields is carried over."""
+    """The metadata of a replaced object: what the client left out of the server's fields is carried over, and
+    another time of creation than the true one is passed over, as the reference does.
+    """
     return replace(
         new,
         resource_version="",
         name=new.name or old.name,
-        namespace=new.namespace or old.namespace,
+        namespace=(new.namespace or old.namespace) if old.namespace else None,
         self_link=None,
         uid=new.uid or old.uid,
         generation=old.generation,
-        creation_timestamp=new.creation_timestamp or old.creation_timestamp,
-        deletion_timestamp=new.deletion_timestamp or old.deletion_timestamp,
+        creation_timestamp=old.creation_timestamp,
+        deletion_timestamp=old.deletion_timestamp or new.deletion_timestamp,
         deletion_grace_period_seconds=(
             old.deletion_grace_period_seconds
             if new.deletion_grace_period_seconds is None
@@ -171,7 +173,6 @@ def validate_update(new: ObjectMeta, old: ObjectMeta) -> list[FieldError]:
         ("name", new.name, old.name),
         ("namespace", new.namespace, old.namespace),
         ("uid", new.uid, old.uid),
-        ("creationTimestamp", new.creation_timestamp, old.creation_timestamp),
         ("deletionTimestamp", new.deletion_timestamp, old.deletion_timestamp),
         ("deletionGracePeriodSeconds", new.deletion_grace_period_seconds, old.deletion_grace_period_seconds),
     ):

@@ -10,13 +10,18 @@ from typing import Any
 
 import msgspec
 
-from navarch.api import decode, patch
-from navarch.api.errors import unsupported_media_type
+from navarch.api import decode, patch, strict
+from navarch.api.errors import invalid, invalid_object, unsupported_media_type
 from navarch.api.scheme import Kind
+from navarch.registry.context import Context
+
+encode = msgspec.json.Encoder().encode
 
 
-def patched(kind: Kind[Any], value: bytes, body: Any, type: str) -> Any:
-    """Raises StatusError 400, 415, 422."""
+def patched(kind: Kind[Any], value: bytes, body: Any, type: str, ctx: Context) -> Any:
+    """Raises StatusError 400, 415, 422; warns of fields that the kind has not, or refuses them, as the
+    request asks.
+    """
     document = msgspec.json.decode(value)
     match type:
         case "merge":
@@ -27,4 +32,15 @@ def patched(kind: Kind[Any], value: bytes, body: Any, type: str) -> Any:
             made = patch.json_patch(document, body)
         case _:
             raise unsupported_media_type(f"patches of type {type!r} are not supported")
-    return decode.from_document(kind, made)
+    obj = decode.from_document(kind, made)
+    # What is stored knows no unknown field: those that are found now came with the patch.
+    if ctx.field_validation != "Ignore" and (found := strict.problems(kind, encode(made))):
+        if ctx.field_validation == "Strict":
+            why = f"strict decoding error: {', '.join(found)}"
+            # Neither the patch nor what it made: either may hold a Secret's values, and errors are logged.
+            raise invalid_object(
+                kind.kind, obj.metadata.name or "", [invalid("patch", None, why)], kind.group
+            )
+        # Once, however often another writer came first.
+        ctx.warnings += [problem for problem in found if problem not in ctx.warnings]
+    return obj

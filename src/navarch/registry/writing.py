@@ -19,6 +19,7 @@ from navarch.api.errors import (
     already_exists,
     bad_request,
     conflict,
+    invalid,
     invalid_object,
     method_not_allowed,
     not_found,
@@ -156,13 +157,13 @@ class Writing:
         if sent.resource_version:
             metadata.parse_version(sent.resource_version)
         res = self._core.resource(kind)
-        if (
-            kind.strategy.create_on_update
-            and not subresource
-            and not sent.resource_version
-            and res.cache.get(kind.key(namespace, name)) is None
-        ):
-            return await self.create(kind, namespace, obj, ctx)
+        strategy = kind.strategy
+        if not subresource and not sent.resource_version:
+            if strategy.create_on_update and res.cache.get(kind.key(namespace, name)) is None:
+                return await self.create(kind, namespace, obj, ctx)
+            if not strategy.unconditional_update:
+                why = invalid("metadata.resourceVersion", 0, "must be specified for an update")
+                raise res.invalid(name, [why])
         return await self.modify(res, namespace, name, lambda old, entry: obj, ctx, subresource=subresource)
 
     async def patch(
@@ -179,7 +180,7 @@ class Writing:
         res = self._core.resource(kind)
 
         def change(old: Any, entry: Entry) -> Any:
-            return patched(kind, entry.value, body, type)
+            return patched(kind, entry.value, body, type, ctx)
 
         return await self.modify(res, namespace, name, change, ctx, subresource=subresource)
 
@@ -316,19 +317,26 @@ def _main(res: Resource, request: Request) -> Any:
 
 
 def _status(res: Resource, request: Request) -> Any:
-    """The object that a write of a subresource leads to: metadata and the rest of it stay as they are."""
+    """The object that a write of a subresource leads to: the status and, as in the reference, the metadata (a
+    load balancer's controller takes hold of a service that way); the rest of it stays as it is.
+    """
     kind, strategy, old = res.kind, res.strategy, request.old
-    managed = managers.carried(request.obj.metadata, old.metadata)
-    meta = replace(old.metadata, resource_version="", managed_fields=managed)
     if request.subresource == "finalize":
         # Namespaces: only the list of what still holds them (API reference, Namespace finalize).
+        managed = managers.carried(request.obj.metadata, old.metadata)
+        meta = replace(old.metadata, resource_version="", managed_fields=managed)
         spec = replace(old.spec, finalizers=request.obj.spec.finalizers if request.obj.spec else None)
         return replace(old, kind=kind.kind, api_version=kind.api_version, metadata=meta, spec=spec)
     if request.subresource not in _STATUS:
         raise method_not_allowed(f"{kind.resource}/{request.subresource} cannot be updated")
     request.obj = strategy.default(request.obj)
-    new = strategy.prepare_status(res.mutate(request), old)
+    new = res.mutate(request)
+    meta = metadata.for_update(new.metadata, old.metadata)
     new = replace(new, kind=kind.kind, api_version=kind.api_version, metadata=meta)
-    if errors := strategy.validate_status(new, old):
+    new = strategy.prepare_status(new, old)
+    errors = metadata.validate(new.metadata, res.name_rule)
+    errors += metadata.validate_update(new.metadata, old.metadata)
+    errors += strategy.validate_status(new, old)
+    if errors:
         raise res.invalid(meta.name, errors)
     return new

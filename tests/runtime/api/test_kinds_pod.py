@@ -577,12 +577,10 @@ def test_how_long_an_end_may_take(
 
 
 def test_what_is_not_acted_on_is_said() -> None:
-    term = {"topologyKey": "z"}
     loud = pod(
         {
             "runtimeClassName": "x",
             "hostUsers": False,
-            "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}},
             "volumes": [
                 {"name": "a", "rbd": {"monitors": ["m"]}},
                 {"name": "b", "projected": {"sources": [{"podCertificate": {"signerName": "a/b"}}]}},
@@ -594,7 +592,6 @@ def test_what_is_not_acted_on_is_said() -> None:
     assert {text.split(" ")[0] for text in RULES.warnings(RULES.default(loud))} == {
         "spec.runtimeClassName",
         "spec.hostUsers",
-        "spec.affinity.podAffinity",
         "spec.containers[0].restartPolicyRules",
         "spec.containers[0].livenessProbe.grpc",
         "spec.volumes[0].rbd",
@@ -610,8 +607,13 @@ def test_a_priority_class_is_not_looked_up_and_that_is_said() -> None:
 
 def test_a_pod_of_things_that_are_done_is_quiet() -> None:
     token = {"projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}
+    near = {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "z"}]}
     quiet = pod(
         {
+            "affinity": {"podAffinity": near, "podAntiAffinity": near},
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "ScheduleAnyway"}
+            ],
             "volumes": [{"name": "a"}, {"name": "t", **token}],
             "securityContext": {"fsGroup": 1},
             "nodeSelector": {"a": "b"},

@@ -137,6 +137,33 @@ async def test_what_nobody_applies_any_more_goes(applied: Applier) -> None:
     assert left["name"] == "web"
 
 
+async def test_an_empty_map_or_list_takes_nothing_from_others(applied: Applier) -> None:
+    meta = {"annotations": {"a": "1"}, "finalizers": ["example.com/a"], "labels": {"a": "1"}}
+    first = controller(container={"volumeMounts": [{"name": "v", "mountPath": "/v"}]})
+    first["spec"]["template"]["spec"]["volumes"] = [{"name": "v", "emptyDir": {}}]
+    first["metadata"] |= meta
+    made = await applied("me", first, want=201)
+    empty = controller(container={"env": [], "resources": {"requests": {}}, "volumeMounts": []})
+    empty["metadata"] |= {"annotations": {}, "finalizers": [], "labels": {}}
+    empty["spec"]["template"]["spec"]["volumes"] = []
+    both = await applied("you", empty)
+    assert both["spec"] == made["spec"]
+    assert {name: both["metadata"][name] for name in meta} == meta
+    # What one manager had in them goes when it is the one that asks for nothing.
+    alone = await applied("me", empty)
+    assert not container(alone)["env"]
+    assert not container(alone)["volumeMounts"]
+    assert not any(alone["metadata"].get(name) for name in ("annotations", "finalizers"))
+    assert "a" not in alone["metadata"]["labels"]
+    # A map that is one value is changed as one, and that is a conflict.
+    selecting = controller()
+    selecting["spec"]["template"]["spec"]["nodeSelector"] = {"disk": "fast"}
+    await applied("me", selecting)
+    selecting["spec"]["template"]["spec"]["nodeSelector"] = {}
+    refused = await applied("you", selecting, want=409)
+    assert refused["details"]["causes"][0]["field"] == ".spec.template.spec.nodeSelector"
+
+
 async def test_a_list_element_goes_unless_others_have_a_part_in_it(applied: Applier) -> None:
     two = controller()
     two["spec"]["template"]["spec"]["containers"].append({"name": "side", "image": "side:1"})
@@ -211,6 +238,26 @@ async def test_status_has_managers_of_its_own(applied: Applier) -> None:
     assert (entry["subresource"], list(entry["fieldsV1"])) == ("status", ["f:status"])
 
 
+async def test_an_apply_of_the_object_leaves_the_status_alone(http: Http, namespace: str) -> None:
+    applied = Applier(http, f"/api/v1/namespaces/{namespace}/services/web")
+    body = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web"},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
+    }
+    stale = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}
+    made = await applied("me", {**body, "status": stale}, want=201)
+    assert made["status"] == {"loadBalancer": {}}
+    now = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
+    await applied("balancer", {**body, "status": now}, subresource="/status")
+    for status in ({}, {"loadBalancer": {}}, stale):
+        for manager in ("me", "you"):
+            again = await applied(manager, {**body, "status": status})
+            assert again["status"] == now
+            assert owner(again, "f:status", "f:loadBalancer", "f:ingress") == ["balancer"]
+
+
 async def test_bad_applies(applied: Applier, http: Http) -> None:
     body = controller()
     code, answer = await http("PATCH", applied.path, data=json.dumps(body), headers=APPLY)
@@ -227,11 +274,10 @@ async def test_bad_applies(applied: Applier, http: Http) -> None:
         ({"metadata": {"name": "other"}}, "name"),
         ({"metadata": {"managedFields": []}}, "managedFields must be nil"),
         ({"spec": []}, "spec: expected object"),
+        ({"metadata": "web"}, "metadata: expected object"),
     ):
         answer = await applied("me", {**body, **wrong}, want=400)
         assert words in answer["message"]
-    answer = await applied("me", {**body, "spek": 1}, want=400, query="&fieldValidation=Strict")
-    assert 'unknown field "spek"' in answer["message"]
     made = await applied("me", body, want=201)
     old = {**body, "metadata": {"name": "web", "resourceVersion": "1"}}
     assert (await applied("me", old, want=409))["reason"] == "Conflict"
@@ -240,6 +286,54 @@ async def test_bad_applies(applied: Applier, http: Http) -> None:
     code, answer = await http("PATCH", f"{applied.path}?fieldManager=x&dryRun=All", data="{", headers=APPLY)
     assert code == 400
     assert (await applied.get())["metadata"]["uid"] == made["metadata"]["uid"]
+
+
+async def test_what_no_field_set_can_hold_is_refused_whatever_the_validation(applied: Applier) -> None:
+    twice = controller(container={"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]})
+    nameless = controller(container={"env": [{"value": "1"}]})
+    finalized = {**controller(), "metadata": {"name": "web", "finalizers": ["example.com/a"] * 2}}
+    env = '.spec.template.spec.containers[name="web"].env'
+    for live in (False, True):
+        for body, words in (
+            (controller(replica=1), ".spec.replica: field not declared in schema"),
+            ({**controller(), "status": {"x": {}}}, ".status.x: field not declared in schema"),
+            (
+                controller(container={"imagePullPolice": "Always"}),
+                '.spec.template.spec.containers[name="web"].imagePullPolice: field not declared in schema',
+            ),
+            (twice, f'{env}: duplicate entries for key [name="A"]'),
+            (
+                nameless,
+                f'{env}: element 0: associative list with keys has an element that omits key field "name"',
+            ),
+            (finalized, '.metadata.finalizers: duplicate entries for key [="example.com/a"]'),
+        ):
+            for validation in ("Strict", "Warn", "Ignore"):
+                answer = await applied("me", body, want=400, query=f"&fieldValidation={validation}")
+                what = "failed to create typed patch object (/web; /v1, Kind=ReplicationController): "
+                assert answer["message"].startswith(what + words)
+        if not live:
+            await applied("me", controller(), want=201)
+    both = await applied("me", controller(replica=1, container={"imagePullPolice": "Always"}), want=400)
+    assert both["message"].count("field not declared in schema") == 2
+    # A port's protocol has a default.
+    fine = controller(container={"ports": [{"containerPort": 80}, {"containerPort": 80, "protocol": "UDP"}]})
+    await applied("me", fine)
+
+
+async def test_doubles_that_a_plain_write_left_stay_for_who_does_not_apply_them(
+    http: Http, namespace: str
+) -> None:
+    controllers = f"/api/v1/namespaces/{namespace}/replicationcontrollers"
+    twice = [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
+    code, answer = await http("POST", controllers, json=controller(container={"env": twice}))
+    assert code == 201, answer
+    applied = Applier(http, f"{controllers}/web")
+    more = {"name": "B", "value": "1"}
+    done = await applied("me", controller(container={"env": [more]}))
+    assert [e for e in container(done)["env"] if e["name"] == "A"] == twice
+    done = await applied("me", controller(container={"env": [more, twice[0]]}), query="&force=true")
+    assert [e for e in container(done)["env"] if e["name"] == "A"] == twice[:1]
 
 
 async def test_to_make_by_apply_needs_the_right_to_create(
@@ -272,3 +366,77 @@ def test_kubectl_takes_over_what_it_applied_by_itself(server: Standalone, namesp
         check=False,
     )
     assert "conflict" in refused
+
+
+LAST = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def test_kubectl_prunes_what_it_applied_by_itself_and_nothing_else(
+    server: Standalone, namespace: str
+) -> None:
+    ours = ("-n", namespace, "-f", "-")
+    where = ("-n", namespace, "-o", "json")
+
+    def service(*ports: int) -> str:
+        spec = {"ports": [{"name": f"p{port}", "port": port} for port in ports]}
+        return json.dumps({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec})
+
+    def shown() -> tuple[list[int], dict[str, str], Any]:
+        made = json.loads(server.kubectl("get", "service", "s", *where))
+        left = json.loads(made["metadata"]["annotations"][LAST])
+        ports = [port["port"] for port in made["spec"]["ports"]]
+        return ports, made["metadata"]["labels"], [port["port"] for port in left["spec"]["ports"]]
+
+    server.kubectl("apply", *ours, stdin=service(80, 81))
+    server.kubectl("-n", namespace, "label", "service", "s", "foo=bar")
+    server.kubectl("apply", "--server-side", *ours, stdin=service(80))
+    # The defaults of the port went with it; the label is none of kubectl's apply.
+    assert shown() == ([80], {"foo": "bar"}, [80])
+    # And back, and over again.
+    server.kubectl("apply", *ours, stdin=service(80, 82))
+    assert shown() == ([80, 82], {"foo": "bar"}, [80, 82])
+    server.kubectl("apply", "--server-side", *ours, stdin=service(82))
+    assert shown() == ([82], {"foo": "bar"}, [82])
+
+
+def test_another_manager_of_kubectl_has_a_quarrel_with_client_side_apply(
+    server: Standalone, namespace: str
+) -> None:
+    def config(**data: str) -> str:
+        return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": data})
+
+    other = ("apply", "--server-side", "--field-manager=other", "-n", namespace, "-f", "-")
+    server.kubectl("apply", "-n", namespace, "-f", "-", stdin=config(a="1", b="1"))
+    server.kubectl("-n", namespace, "label", "configmap", "c", "foo=bar")
+    refused = server.kubectl(*other, stdin=config(a="2"), check=False)
+    assert 'conflict with "kubectl-client-side-apply" using v1: .data.a' in refused
+    # kubectl migrates the manager that has the annotation, as a whole.
+    server.kubectl(*other, "--force-conflicts", stdin=config(a="2"))
+    made = json.loads(server.kubectl("get", "configmap", "c", "-n", namespace, "-o", "json"))
+    assert made["data"] == {"a": "2"}
+    assert made["metadata"]["labels"] == {"foo": "bar"}
+
+
+async def test_a_default_that_somebody_replaced_is_not_client_side_applys(http: Http, namespace: str) -> None:
+    controllers = f"/api/v1/namespaces/{namespace}/replicationcontrollers"
+    body = controller(replicas=None)
+    last = {"metadata": {"name": "web", "annotations": {LAST: json.dumps(body)}}}
+    assert (await http("POST", controllers, json={**body, **last}))[0] == 201
+    applied = Applier(http, f"{controllers}/web")
+    merge = {"Content-Type": "application/merge-patch+json"}
+    assert (await http("PATCH", applied.path, data=b'{"spec":{"replicas":5}}', headers=merge))[0] == 200
+    done = await applied("kubectl", body)
+    assert done["spec"]["replicas"] == 5
+    assert owner(done, "f:spec", "f:replicas") == ["before-first-apply"]
+
+
+@pytest.mark.parametrize(
+    "last", ["", "{", "null", "[]", "1", '{"metadata":"x"}', '{"data":[1]}', '{"kind":"Pod"}', '{"dada":{}}']
+)
+async def test_an_annotation_that_says_nothing_is_no_obstacle(http: Http, namespace: str, last: str) -> None:
+    maps = f"/api/v1/namespaces/{namespace}/configmaps"
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}
+    given = {**body, "data": {"a": "1"}, "metadata": {"name": "c", "annotations": {LAST: last}}}
+    assert (await http("POST", maps, json=given))[0] == 201
+    applied = Applier(http, f"{maps}/c")
+    assert (await applied("kubectl", {**body, "data": {"b": "1"}}))["data"] == {"a": "1", "b": "1"}

@@ -59,6 +59,26 @@ async def test_kill_under_load_loses_no_answered_write(tmp_path: Path) -> None:
         server.stop()
 
 
+async def test_a_watch_from_before_a_restart_is_told_so_by_an_event(tmp_path: Path) -> None:
+    """Where operators look for it; an HTTP status they take for a server that is broken."""
+    server = Standalone(tmp_path, "--data-dir", str(tmp_path / "data")).start()
+    try:
+        server.kubectl("create", "configmap", "one")
+        server.stop()
+        server.start()
+        connector = aiohttp.TCPConnector(ssl=server.tls())
+        headers = {"Authorization": f"Bearer {server.token}"}
+        async with aiohttp.ClientSession(headers=headers, connector=connector) as session:
+            http = Http(session, server.url)
+            maps = "/api/v1/namespaces/default/configmaps"
+            for _ in range(2):  # the connection goes on after it
+                code, told = await http("GET", f"{maps}?watch=true&resourceVersion=1")
+                assert (code, told["type"]) == (200, "ERROR")
+                assert (told["object"]["code"], told["object"]["reason"]) == (410, "Expired")
+    finally:
+        server.stop()
+
+
 async def test_the_sync_returns_before_the_answer_is_sent(tmp_path: Path) -> None:
     strace = shutil.which("strace")
     assert strace, "strace is missing: `make test` installs it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -152,6 +153,37 @@ async def test_field_validation_strict_warns_or_ignores(http: Http, namespace: s
     assert (await http("GET", maps))[1]["items"] == []
 
 
+async def test_field_validation_of_what_a_patch_makes(http: Http, namespace: str) -> None:
+    maps = f"/api/v1/namespaces/{namespace}/configmaps"
+    assert (await http("POST", maps, json=MAP))[0] == 201
+    path = f"{maps}/{MAP['metadata']['name']}"
+    for type, patch in (
+        ("json", '[{"op":"add","path":"/dada","value":{}}]'),
+        ("json", '[{"op":"copy","from":"/metadata","path":"/dada"}]'),
+        ("merge", '{"dada":{}}'),
+        ("strategic-merge", '{"dada":{},"$retainKeys":["metadata","kind","apiVersion","dada"]}'),
+    ):
+        headers = {"Content-Type": f"application/{type}-patch+json"}
+        unknown = 'strict decoding error: unknown field "dada"'
+        answer = await http("PATCH", f"{path}?fieldValidation=Strict", data=patch, headers=headers)
+        refused(answer, 422, "Invalid", unknown)
+        # The object itself is not told to who may only patch it.
+        assert "creationTimestamp" not in answer[1]["message"]
+        for query, warns in (("", True), ("&fieldValidation=Warn", True), ("&fieldValidation=Ignore", False)):
+            url = f"{http.url}{path}?dryRun=All{query}"
+            async with http.session.patch(url, data=patch, headers=headers) as got:
+                assert got.status == 200
+                assert ('unknown field \\"dada\\"' in got.headers.get("Warning", "")) is warns
+    # To take away what is not there is no mistake, and neither are the words of a patch.
+    for type, patch in (
+        ("merge", '{"dada":null}'),
+        ("strategic-merge", '{"data":{"$patch":"replace","a":"2"}}'),
+    ):
+        headers = {"Content-Type": f"application/{type}-patch+json"}
+        code, answer = await http("PATCH", f"{path}?fieldValidation=Strict", data=patch, headers=headers)
+        assert code == 200, answer
+
+
 async def test_who_is_not_known_is_401(server: Standalone) -> None:
     connector = aiohttp.TCPConnector(ssl=server.tls())
     async with aiohttp.ClientSession(connector=connector) as session:
@@ -268,6 +300,59 @@ async def test_the_scale_subresource(http: Http, namespace: str) -> None:
         await http("PATCH", f"{controllers}/r/scale", json={"spec": {"replicas": -1}}, headers=merge),
         422,
         "Invalid",
+    )
+
+
+async def test_pods_of_a_controller_stay_when_its_deletion_says_nothing_of_them(
+    http: Http, namespace: str
+) -> None:
+    """As the reference keeps it for v1; clients that want them gone say so."""
+    core = f"/api/v1/namespaces/{namespace}"
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    body = {"metadata": {"name": "r"}, "spec": {"replicas": 1, "selector": {"a": "b"}, "template": template}}
+    assert (await http("POST", f"{core}/replicationcontrollers", json=body))[0] == 201
+
+    async def until(there: Callable[[list[Any]], bool], path: str = "pods") -> list[Any]:
+        for _ in range(200):
+            items: list[Any] = (await http("GET", f"{core}/{path}"))[1]["items"]
+            if there(items):
+                return items
+            await asyncio.sleep(0.05)
+        raise AssertionError(items)
+
+    await until(lambda pods: len(pods) == 1)
+    code, deleted = await http("DELETE", f"{core}/replicationcontrollers/r")
+    assert (code, deleted["metadata"]["finalizers"]) == (200, ["orphan"])
+    # The controller goes last: only after its pods have been let go.
+    await until(lambda controllers: not controllers, "replicationcontrollers")
+    (pod,) = (await http("GET", f"{core}/pods"))[1]["items"]
+    assert not {"ownerReferences", "deletionTimestamp"} & pod["metadata"].keys()
+
+
+async def test_a_lease_is_not_taken_without_looking(http: Http, namespace: str) -> None:
+    leases = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+    body = {"metadata": {"name": "l"}, "spec": {"holderIdentity": "me", "leaseDurationSeconds": 5}}
+    code, made = await http("POST", leases, json=body)
+    assert code == 201
+    refused(await http("PUT", f"{leases}/l", json=body), 422, "Invalid")
+    body["metadata"]["resourceVersion"] = made["metadata"]["resourceVersion"]
+    assert (await http("PUT", f"{leases}/l", json=body))[0] == 200
+
+
+async def test_what_is_only_created_is_not_read(http: Http, namespace: str) -> None:
+    core = f"/api/v1/namespaces/{namespace}"
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    assert (await http("POST", f"{core}/pods", json=pod))[0] == 201
+    for path in ("pods/p/eviction", "pods/p/binding", "serviceaccounts/default/token"):
+        refused(await http("GET", f"{core}/{path}"), 405, "MethodNotAllowed")
+    other = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "q"}}
+    refused(await http("POST", f"{core}/pods/p/eviction", json=other), 400, "BadRequest")
+    _, found = await http("GET", "/api/v1")
+    (token,) = [r for r in found["resources"] if r["name"] == "serviceaccounts/token"]
+    assert (token["kind"], token["group"], token["verbs"]) == (
+        "TokenRequest",
+        "authentication.k8s.io",
+        ["create"],
     )
 
 

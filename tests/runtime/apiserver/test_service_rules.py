@@ -207,3 +207,25 @@ async def test_endpoints_that_no_other_host_reaches_are_refused(http: Http, name
         }
         answer = await http("POST", f"/api/v1/namespaces/{namespace}/endpoints", json=body)
         assert refusal(answer).startswith("subsets[0].addresses[0].ip: Invalid value"), ip
+
+
+async def test_what_only_belonged_to_what_a_service_was_goes_with_it(http: Http, namespace: str) -> None:
+    path = f"/api/v1/namespaces/{namespace}/services/web"
+    merge = {"Content-Type": "application/merge-patch+json"}
+    spec = {**PORTS, "externalIPs": ["192.0.2.1"], "sessionAffinity": "ClientIP"}
+    code, made = await make(http, namespace, "web", spec)
+    assert code == 201
+    assert made["spec"]["externalTrafficPolicy"] == "Cluster"
+    assert made["spec"]["sessionAffinityConfig"] == {"clientIP": {"timeoutSeconds": 10800}}
+    for change in ({"externalIPs": []}, {"sessionAffinity": "None"}):
+        code, changed = await http("PATCH", path, json={"spec": change}, headers=merge)
+        assert code == 200, changed
+    assert not {"externalTrafficPolicy", "sessionAffinityConfig"} & changed["spec"].keys()
+
+
+async def test_a_replacement_of_what_is_not_there_makes_it(http: Http, namespace: str) -> None:
+    """So it is for services and endpoints in the reference."""
+    body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "new"}, "spec": PORTS}
+    code, made = await http("PUT", f"/api/v1/namespaces/{namespace}/services/new", json=body)
+    assert code in (200, 201), made
+    assert made["spec"]["clusterIP"]

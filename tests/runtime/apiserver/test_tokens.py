@@ -150,6 +150,40 @@ async def test_a_token_for_others_is_none_for_us_and_ends_with_its_account(http:
     assert json.dumps(answer["spec"]["audiences"])
 
 
+async def test_pods_pull_with_the_secrets_of_their_account(http: Http, account: str) -> None:
+    core = f"/api/v1/namespaces/{account}"
+    merge = {"Content-Type": "application/merge-patch+json"}
+    mine = {"imagePullSecrets": [{"name": "registry"}]}
+    assert (await http("PATCH", f"{core}/serviceaccounts/default", json=mine, headers=merge))[0] == 200
+    spec: dict[str, Any] = {"containers": [{"name": "c", "image": "x"}]}
+    _, pod = await http("POST", f"{core}/pods", json={"metadata": {"name": "a"}, "spec": spec})
+    assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+    spec["imagePullSecrets"] = [{"name": "own"}]
+    _, pod = await http("POST", f"{core}/pods", json={"metadata": {"name": "b"}, "spec": spec})
+    assert pod["spec"]["imagePullSecrets"] == [{"name": "own"}]
+
+
+async def test_a_review_says_for_whom_a_token_is(http: Http, account: str) -> None:
+    async def review(token: str, *audiences: str) -> dict[str, Any]:
+        spec = {"token": token, "audiences": list(audiences)}
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
+        code, answer = await http("POST", "/apis/authentication.k8s.io/v1/tokenreviews", json=body)
+        assert code == 201, answer
+        status: dict[str, Any] = answer["status"]
+        return status
+
+    _, made_for_vault = await made(http, account, audiences=["vault", "safe"])
+    token = made_for_vault["status"]["token"]
+    assert await review(token) == {"authenticated": False}
+    assert await review(token, "other") == {"authenticated": False}
+    known = await review(token, "other", "vault")
+    assert (known["authenticated"], known["audiences"]) == (True, ["vault"])
+    assert known["user"]["username"] == f"system:serviceaccount:{account}:default"
+    _, for_us = await made(http, account)
+    assert (await review(for_us["status"]["token"], "vault")) == {"authenticated": False}
+    assert (await review(for_us["status"]["token"]))["audiences"] == for_us["spec"]["audiences"]
+
+
 async def test_a_kubelet_gets_tokens_of_its_own_pods_only(tmp_path: Path) -> None:
     store = SqliteStore(str(tmp_path / "store.db"))
     await store.start()

@@ -119,22 +119,17 @@ async def test_a_dry_run_and_a_failed_create_keep_no_address(registry: Registry)
 
 
 async def test_an_update_keeps_what_was_given_out(registry: Registry) -> None:
-    made = await put(registry, SERVICE, service(type="NodePort"))
+    """A node port goes with its port's name, whatever else of the port changes."""
+    web = ServicePort(port=80, protocol="TCP", name="web")
+    made = await put(registry, SERVICE, service("s", web, type="NodePort"))
     port = made.spec.ports[0].node_port
     assert 30000 <= port <= 30003
-    sent = service(
-        "s",
-        ServicePort(port=80, protocol="TCP"),
-        ServicePort(port=81, protocol="TCP", name="b"),
-        type="NodePort",
-    )
-    sent = replace(
-        sent, spec=replace(sent.spec, ports=[replace(sent.spec.ports[0], name="a"), sent.spec.ports[1]])
-    )
+    other = ServicePort(port=80, protocol="TCP", name="other")
+    sent = service("s", other, replace(web, port=8080), type="NodePort")
     changed = (await registry.update(SERVICE, "default", "s", sent, ctx())).obj
     assert changed.spec.cluster_ip == made.spec.cluster_ip
-    assert changed.spec.ports[0].node_port == port
-    assert changed.spec.ports[1].node_port not in (None, port)
+    assert changed.spec.ports[1].node_port == port
+    assert changed.spec.ports[0].node_port not in (None, port)
     inside = replace(changed, spec=replace(changed.spec, type="ClusterIP"))
     inside = (await registry.update(SERVICE, "default", "s", inside, ctx())).obj
     assert [p.node_port for p in inside.spec.ports] == [None, None]
@@ -207,6 +202,9 @@ async def test_a_kubelet_and_its_node(registry: Registry) -> None:
             await registry.patch(
                 NODE, None, "n1", {"metadata": {"labels": {label: "1"}}}, "merge", ctx(KUBELET)
             )
+        with refused(403, "Forbidden", f"not allowed to modify labels: {label}"):
+            body = {"metadata": {"labels": {label: "1"}}}
+            await registry.patch(NODE, None, "n1", body, "merge", ctx(KUBELET), subresource="status")
     for label in ("example.com/x", "x", "node.kubernetes.io/x", "topology.kubernetes.io/zone"):
         await registry.patch(NODE, None, "n1", {"metadata": {"labels": {label: "1"}}}, "merge", ctx(KUBELET))
     await registry.patch(NODE, None, "n1", {"spec": {"unschedulable": True}}, "merge", ctx())

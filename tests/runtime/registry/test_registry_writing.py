@@ -147,15 +147,20 @@ async def test_update_refusals(registry: Registry) -> None:
         await registry.update(WIDGET, "default", "other", widget("other"), ctx())
     with refused(409, "Conflict", "Precondition failed: UID in precondition: x"):
         await registry.update(WIDGET, "default", "w", widget(uid="x"), ctx())
-    with refused(422, "Invalid", "metadata.creationTimestamp: Invalid value"):
-        await registry.update(
-            WIDGET, "default", "w", widget(creation_timestamp="2001-01-01T00:00:00Z"), ctx()
-        )
     with refused(422, "Invalid", "metadata.deletionTimestamp: Invalid value"):
         await registry.update(
             WIDGET, "default", "w", widget(deletion_timestamp="2001-01-01T00:00:00Z"), ctx()
         )
     assert stored(registry) == made
+
+
+async def test_another_time_of_creation_is_passed_over(registry: Registry) -> None:
+    """A copy that was kept elsewhere can be put back."""
+    made = await make(registry)
+    copy = widget(creation_timestamp="2001-01-01T00:00:00Z", labels={"a": "b"})
+    kept = (await registry.update(WIDGET, "default", "w", copy, ctx())).obj.metadata
+    assert kept.creation_timestamp == made.metadata.creation_timestamp
+    assert kept.labels == {"a": "b"}
 
 
 async def test_an_update_that_changes_nothing_writes_nothing(registry: Registry, store: SqliteStore) -> None:
@@ -195,11 +200,10 @@ async def test_generation_counts_the_spec_alone(registry: Registry) -> None:
 
 async def test_status_and_main_resource_keep_out_of_each_other(registry: Registry) -> None:
     await make(registry, size=1)
-    both = replace(widget(size=9, labels={"no": "no"}), status=WidgetStatus(phase="Up"))
+    both = replace(widget(size=9), status=WidgetStatus(phase="Up"))
     by_status = (await registry.update(WIDGET, "default", "w", both, ctx(), subresource="status")).obj
     assert by_status.status.phase == "Up"
     assert by_status.spec.size == 1
-    assert by_status.metadata.labels is None
     by_main = (
         await registry.update(WIDGET, "default", "w", replace(both, status=WidgetStatus(phase="Down")), ctx())
     ).obj
@@ -207,6 +211,20 @@ async def test_status_and_main_resource_keep_out_of_each_other(registry: Registr
     assert by_main.status.phase == "Up"
     with refused(404, "NotFound"):
         await registry.update(WIDGET, "default", "w", both, ctx(), subresource="nothing")
+
+
+async def test_metadata_can_be_written_with_the_status(registry: Registry) -> None:
+    """As the reference does: a load balancer's controller takes hold of services that way."""
+    await make(registry, size=1)
+    hold = widget(size=9, labels={"a": "b"}, finalizers=["example.org/hold"])
+    held = (await registry.update(WIDGET, "default", "w", hold, ctx(), subresource="status")).obj
+    assert held.metadata.labels == {"a": "b"}
+    assert held.metadata.finalizers == ["example.org/hold"]
+    assert (held.spec.size, held.metadata.generation) == (1, 1)
+    with refused(422, "Invalid", "metadata.labels"):
+        await registry.update(
+            WIDGET, "default", "w", widget(labels={"a": "b c"}), ctx(), subresource="status"
+        )
 
 
 async def test_a_hundred_writers_of_one_version_are_one_winner(registry: Registry) -> None:
@@ -306,8 +324,14 @@ async def test_create_on_update(registry: Registry) -> None:
     with refused(404, "NotFound"):
         versioned = Note(metadata=ObjectMeta(name="m", resource_version="1"))
         await registry.update(NOTE, None, "m", versioned, ctx())
-    with refused(400, "BadRequest", "cluster-scoped"):
-        await registry.create(NOTE, None, Note(metadata=ObjectMeta(name="x", namespace="default")), ctx())
+
+
+async def test_a_namespace_of_what_is_in_none_is_passed_over(registry: Registry) -> None:
+    note = Note(metadata=ObjectMeta(name="x", namespace="default"))
+    assert (await registry.create(NOTE, None, note, ctx())).obj.metadata.namespace is None
+    changed = replace(note, data={"a": "b"})
+    stored = (await registry.update(NOTE, None, "x", changed, ctx())).obj
+    assert (stored.metadata.namespace, stored.data) == (None, {"a": "b"})
 
 
 async def test_a_heartbeat_is_seen_at_once(registry: Registry) -> None:

@@ -22,10 +22,13 @@ AUTHENTICATED = "system:authenticated"
 
 
 class Known(msgspec.Struct, frozen=True):
-    """A token's owner. `lasting`: it holds as long as the process, so a connection may remember it."""
+    """A token's owner. `lasting`: it holds as long as the process, so a connection may remember it.
+    `audiences`: those for whom the token was made; None when it says nothing of them, and is for this API.
+    """
 
     user: User
     lasting: bool
+    audiences: tuple[str, ...] | None = None
 
 
 class TokenMethod(Protocol):
@@ -34,17 +37,24 @@ class TokenMethod(Protocol):
 
 
 class Authenticator:
-    def __init__(self, methods: Sequence[TokenMethod]) -> None:
+    def __init__(self, methods: Sequence[TokenMethod], audience: str) -> None:
+        """audience: this API's own name in tokens."""
         self._methods = tuple(methods)
+        self._own = (audience,)
 
-    async def token(self, token: str) -> Known | None:
-        """The owner of a bearer token, None when nobody knows it."""
+    async def token(self, token: str, audiences: Sequence[str] = ()) -> Known | None:
+        """The owner of a bearer token that is for one of the audiences (this API when none are named), and
+        for which of them; None when nobody knows it.
+        """
         if not token:
             return None
+        wanted = audiences or self._own
         for method in self._methods:
             known = await method.find(token)
             if known is not None:
-                return Known(with_authenticated(known.user), known.lasting)
+                meant = self._own if known.audiences is None else known.audiences
+                both = tuple(audience for audience in wanted if audience in meant)
+                return Known(with_authenticated(known.user), known.lasting, both) if both else None
         return None
 
     def remembered(self, exchange: Exchange) -> User | None:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Authentication by service account token: signed by us, for us, in time, and what it is bound to exists."""
+"""Authentication by service account token: signed by us, in time, and what it is bound to exists. Whom it is
+for is told, not judged.
+"""
 
 from __future__ import annotations
 
@@ -43,11 +45,11 @@ class ServiceAccountTokens:
                 self._verified.clear()
             self._verified[digest] = claims
         moment = self._clock()
-        if claims.iss != self._signer.issuer or not tokens.covers(claims.aud, [self._signer.issuer]):
+        if claims.iss != self._signer.issuer:
             return None
         if not claims.nbf - 5 <= moment < claims.exp or not self._lives(claims, moment):
             return None
-        return Known(_user(claims), lasting=False)
+        return Known(_user(claims), lasting=False, audiences=tuple(claims.aud))
 
     def _lives(self, claims: tokens.Claims, moment: float) -> bool:
         """Whether the account, and the pod when there is one, are those that the token was made for."""

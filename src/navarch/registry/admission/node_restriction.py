@@ -81,6 +81,8 @@ def _pod(request: Request, node: str) -> str | None:
         case "UPDATE", "status":
             if request.old.spec is None or request.old.spec.node_name != node:
                 return f'node "{node}" can only update pod status for pods with spec.nodeName set to itself'
+            if (request.obj.metadata.labels or {}) != (request.old.metadata.labels or {}):
+                return f'node "{node}" cannot update labels through pod status'
             return None
         case "DELETE", _:
             if request.old.spec is None or request.old.spec.node_name != node:
@@ -113,7 +115,7 @@ def _node(request: Request, node: str) -> str | None:
         return f'node "{node}" is not allowed to modify node "{request.name}"'
     if request.operation == "CREATE":
         return _changed_labels(request.obj.metadata.labels, None, node)
-    if request.operation == "UPDATE" and not request.subresource:
+    if request.operation == "UPDATE":
         new, old = request.obj, request.old
         taints = new.spec.taints if new.spec is not None else None
         before = old.spec.taints if old.spec is not None else None

@@ -82,12 +82,14 @@ class ServiceAccount(Admission):
             # serviceAccount is the old name of the same field.
             name = spec.service_account or _DEFAULT
             spec = replace(spec, service_account_name=name, service_account=name)
+        account = self._account(request, spec.service_account_name)
+        if account is not None and account.image_pull_secrets and not spec.image_pull_secrets:
+            spec = replace(spec, image_pull_secrets=account.image_pull_secrets)
         if self._tokens:
-            spec = self._with_token(request, spec)
+            spec = self._with_token(account, spec)
         return pod if spec is pod.spec else replace(pod, spec=spec)
 
-    def _with_token(self, request: Request, spec: Any) -> Any:
-        account = self._account(request, spec.service_account_name)
+    def _with_token(self, account: Any, spec: Any) -> Any:
         wanted = spec.automount_service_account_token
         if wanted is None and account is not None:
             wanted = account.automount_service_account_token
@@ -113,7 +115,7 @@ class ServiceAccount(Admission):
         entry = accounts.cache.get(accounts.kind.key(request.namespace, name))
         if entry is not None:
             return accounts.object(entry)
-        if name == _DEFAULT:
+        if name == _DEFAULT or not self._tokens:
             return None
         why = (
             f'error looking up service account {request.namespace}/{name}: serviceaccount "{name}" not found'

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from navarch.api.errors import FieldError, internal, invalid, invalid_object
 from navarch.api.scheme import Kind
 from navarch.api.service import Service, ServicePort, ServiceSpec
+from navarch.api.servicestrategy import ports_kept
 from navarch.registry.admission import Admission, Operation, Request
 from navarch.registry.core import Core
 from navarch.store.base import Event, Subscription
@@ -303,14 +304,4 @@ def _carried(spec: ServiceSpec, old: ServiceSpec | None) -> ServiceSpec:
             ip_families=spec.ip_families or old.ip_families,
             ip_family_policy=spec.ip_family_policy or old.ip_family_policy,
         )
-    before = {(port.protocol, port.port): port.node_port for port in old.ports or ()}
-    ports = []
-    for port in spec.ports or ():
-        given = before.get((port.protocol, port.port))
-        if spec.type in ("NodePort", "LoadBalancer"):
-            if not port.node_port and given:
-                port = replace(port, node_port=given)
-        elif port.node_port and port.node_port == given and old.type != spec.type:
-            port = replace(port, node_port=None)
-        ports.append(port)
-    return replace(spec, ports=ports) if spec.ports else spec
+    return replace(spec, ports=ports_kept(spec, old))
