@@ -68,7 +68,8 @@ class Backends:
     def of(self, service: Service) -> list[Backend]:
         """The pods that the service's selector selects and that have an address, those that are ending too.
 
-        A pod that has none of the service's named ports is left out.
+        A pod that has none of the service's named ports is left out, but not behind a headless service: there
+        its name and address are asked for, too.
         """
         assert service.spec is not None
         found: list[Backend] = []
@@ -76,7 +77,7 @@ class Backends:
             if not selects(service, pod) or not pod.status.pod_ip or pod.finished:
                 continue
             ports = tuple(p for port in service.spec.ports or () if (p := _resolve(port, pod)) is not None)
-            if service.spec.ports and not ports:
+            if service.spec.ports and not ports and not headless(service):
                 continue
             named = bool(pod.spec.hostname) and pod.spec.subdomain == service.metadata.name
             found.append(
@@ -100,10 +101,14 @@ def selects(service: Service, pod: PodView) -> bool:
     return selector is not None and bool(selector) and selector.items() <= (pod.metadata.labels or {}).items()
 
 
+def headless(service: Service) -> bool:
+    return service.spec is None or service.spec.cluster_ip in (None, "", "None")
+
+
 def labels(service: Service) -> dict[str, str]:
     """What the service's endpoints are labelled with: its own labels, and that it is headless."""
     found = dict(service.metadata.labels or {})
-    if service.spec is None or service.spec.cluster_ip in (None, "", "None"):
+    if headless(service):
         found["service.kubernetes.io/headless"] = ""
     return found
 

@@ -87,31 +87,18 @@ class Certificates:
             return False
         if not csr.is_signature_valid:
             return False
-        name = _one(csr.subject, x509.NameOID.COMMON_NAME)
-        if _one(csr.subject, x509.NameOID.ORGANIZATION_NAME) != "system:nodes" or not name.startswith(
-            "system:node:"
-        ):
+        if _wrong(spec.signer_name, csr, spec.usages or []):
             return False
-        usages = set(spec.usages or ())
-        asked = _names(csr)
+        name = _one(csr.subject, x509.NameOID.COMMON_NAME)
         if spec.signer_name == CLIENT:
-            joins = "system:bootstrappers" in (spec.groups or ())
-            return (
-                not asked
-                and usages <= {"digital signature", "key encipherment", "client auth"}
-                and (joins or spec.username == name)
-            )
-        if (
-            spec.username != name
-            or not usages <= {"digital signature", "key encipherment", "server auth"}
-            or not asked
-        ):
+            return "system:bootstrappers" in (spec.groups or ()) or spec.username == name
+        if spec.username != name:
             return False
         node = self._nodes.get(name.removeprefix("system:node:"))
         if node is None or not node.status.addresses:
             raise LookupError(f"{name} asks for a server certificate before its addresses are known")
         allowed = {a.address for a in node.status.addresses} | {node.metadata.name}
-        return asked <= allowed
+        return _names(csr) <= allowed
 
     async def _approve(self, request: CertificateSigningRequest) -> CertificateSigningRequest:
         status = request.status or CertificateSigningRequestStatus()
@@ -129,6 +116,8 @@ class Certificates:
         )
 
     async def _issue(self, request: CertificateSigningRequest) -> None:
+        from cryptography import x509
+
         spec = request.spec
         assert spec is not None
         assert self._sign is not None
@@ -136,21 +125,60 @@ class Certificates:
             return
         seconds = min(max(spec.expiration_seconds or _YEAR, 600), _YEAR)
         status = request.status or CertificateSigningRequestStatus()
+        pem = spec.request or b""
         try:
-            certificate = self._sign(spec.request or b"", spec.signer_name, seconds)
+            # An administrator approved it, perhaps by mistake: the signer still signs only what it is for.
+            if why := _wrong(spec.signer_name, x509.load_pem_x509_csr(pem), spec.usages or []):
+                fresh = _failed(status, "SignerValidationFailure", why)
+            else:
+                certificate = self._sign(pem, spec.signer_name, seconds)
+                fresh = msgspec.structs.replace(status, certificate=certificate)
         except ValueError as error:
-            failed = CertificateSigningRequestCondition(
-                type="Failed",
-                status="True",
-                reason="SigningFailed",
-                message=str(error),
-                last_update_time=now(),
-            )
-            fresh = msgspec.structs.replace(status, conditions=[*(status.conditions or ()), failed])
-        else:
-            fresh = msgspec.structs.replace(status, certificate=certificate)
+            fresh = _failed(status, "SigningFailed", str(error))
         await self._client.update(msgspec.structs.replace(request, status=fresh), subresource="status")
         log.info("answered certificate request %s of %s", request.metadata.name, spec.username)
+
+
+def _failed(
+    status: CertificateSigningRequestStatus, reason: str, message: str
+) -> CertificateSigningRequestStatus:
+    failed = CertificateSigningRequestCondition(
+        type="Failed",
+        status="True",
+        reason=reason,
+        message=message,
+        last_update_time=now(),
+    )
+    return msgspec.structs.replace(status, conditions=[*(status.conditions or ()), failed])
+
+
+def _wrong(signer: str, csr: Any, usages: list[str]) -> str:
+    """Why a signer does not sign this for these usages; empty: it does. The rules of the API reference's
+    "Kubernetes signers"."""
+    from cryptography import x509
+
+    asked = set(usages)
+    needed = "server auth" if signer == SERVING else "client auth"
+    if strange := sorted(asked - {"digital signature", "key encipherment", needed}):
+        return f"{signer} does not sign for {', '.join(strange)}"
+    if needed not in asked:
+        return f"{signer} signs for {needed}, which is not among the usages"
+    if signer == _OTHER_CLIENT:
+        return ""
+    if "digital signature" not in asked:
+        return f"{signer} signs for digital signature, which is not among the usages"
+    if _one(csr.subject, x509.NameOID.ORGANIZATION_NAME) != "system:nodes":
+        return "subject organization is not system:nodes"
+    if not _one(csr.subject, x509.NameOID.COMMON_NAME).startswith("system:node:"):
+        return "subject common name does not begin with system:node:"
+    names = _names(csr)
+    if signer == CLIENT:
+        return "subjectAltNames are not allowed" if names else ""
+    if not names:
+        return "DNS or IP subjectAltName is required"
+    if any(name.startswith("?") for name in names):
+        return "subjectAltNames other than DNS names and addresses are not allowed"
+    return ""
 
 
 def _one(subject: Any, oid: Any) -> str:

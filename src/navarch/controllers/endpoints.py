@@ -83,6 +83,8 @@ class EndpointsController:
         for backend in self._backends.of(service):
             if backend.terminating and not publish_all:
                 continue
+            if service.spec.ports and not backend.ports:
+                continue  # Endpoints tell ports: one that has none of the service's is only in its slices
             ready, not_ready = groups.setdefault(backend.ports, ([], []))
             (ready if backend.serving or publish_all else not_ready).append(_address(backend))
         subsets = []

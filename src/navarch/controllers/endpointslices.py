@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from navarch.api.endpoints import EndpointAddress, Endpoints
+from navarch.api.endpoints import Endpoints
 from navarch.api.endpointslice import (
     MANAGED_BY,
     SERVICE_NAME,
@@ -36,6 +36,13 @@ _BY_SELECTOR = "endpointslice-controller.k8s.io"
 _BY_HAND = "endpointslicemirroring-controller.k8s.io"
 _OURS = (_BY_SELECTOR, _BY_HAND)
 _SKIP_MIRROR = "endpointslice.kubernetes.io/skip-mirror"
+#: Annotations of Endpoints that are about them alone.
+_NOT_MIRRORED = frozenset(
+    {
+        "endpoints.kubernetes.io/last-change-trigger-time",
+        "kubectl.kubernetes.io/last-applied-configuration",
+    }
+)
 _ZONE = "topology.kubernetes.io/zone"
 
 
@@ -46,8 +53,22 @@ class Group(NamedTuple):
     ports: tuple[Port, ...]
 
 
-#: Identity of an endpoint (the pod's uid, else its address) -> the endpoint.
+#: Identity of an endpoint (whom it means and its address) -> the endpoint.
 Wanted = dict[str, Endpoint]
+
+
+class Mark(NamedTuple):
+    """What every slice of a service bears. Slices that mirror are marked as their Endpoints are, and are
+    theirs."""
+
+    labels: dict[str, str]
+    #: None: what others wrote there is left.
+    annotations: dict[str, str] | None
+    owners: list[OwnerReference]
+
+    def put_on(self, metadata: ObjectMeta) -> ObjectMeta:
+        notes = metadata.annotations if self.annotations is None else self.annotations or None
+        return replace(metadata, labels=self.labels, annotations=notes, owner_references=self.owners)
 
 
 class EndpointSlices:
@@ -115,7 +136,7 @@ class EndpointSlices:
         for name, slice in known.items():
             if name not in mine:
                 await self._delete(key, slice)  # the service got or lost its selector
-        labels = backends.labels(service) | {SERVICE_NAME: key[1], MANAGED_BY: keeper}
+        mark = self._mark(service, keeper)
         kept: dict[Group, list[EndpointSlice]] = {}
         for slice in mine.values():
             group = _group(slice)
@@ -124,38 +145,22 @@ class EndpointSlices:
             else:
                 await self._delete(key, slice)
         for group, wanted in groups.items():
-            await self._fill(key, service, group, wanted, kept.get(group, []), labels)
+            await self._fill(key, group, wanted, kept.get(group, []), mark)
 
     async def _fill(
-        self,
-        key: Key,
-        service: Service,
-        group: Group,
-        wanted: Wanted,
-        slices: list[EndpointSlice],
-        labels: dict[str, str],
+        self, key: Key, group: Group, wanted: Wanted, slices: list[EndpointSlice], mark: Mark
     ) -> None:
         slices.sort(key=lambda s: s.metadata.name or "")
         plan, fresh = spread(wanted, [s.endpoints or [] for s in slices])
         for slice, endpoints in zip(slices, plan, strict=True):
             if endpoints is None:
                 await self._delete(key, slice)
-            elif endpoints != (slice.endpoints or []) or (slice.metadata.labels or {}) != labels:
-                metadata = replace(slice.metadata, labels=labels)
+                continue
+            metadata = mark.put_on(slice.metadata)
+            if endpoints != (slice.endpoints or []) or metadata != slice.metadata:
                 await self._write(key, replace(slice, metadata=metadata, endpoints=endpoints or None))
         for endpoints in fresh:
-            meta = service.metadata
-            owner = OwnerReference(
-                api_version="v1",
-                kind="Service",
-                name=meta.name or "",
-                uid=meta.uid or "",
-                controller=True,
-                block_owner_deletion=True,
-            )
-            metadata = ObjectMeta(
-                generate_name=f"{meta.name}-", namespace=key[0], labels=labels, owner_references=[owner]
-            )
+            metadata = mark.put_on(ObjectMeta(generate_name=f"{key[1]}-", namespace=key[0]))
             ports = [
                 EndpointPort(name=name, port=number, protocol=protocol, app_protocol=application or None)
                 for name, number, protocol, application in group.ports
@@ -209,13 +214,27 @@ class EndpointSlices:
             groups: dict[Group, Wanted] = {}
             for backend in self._backends.of(service):
                 group = Group(_type(backend.ip), tuple(sorted(backend.ports)))
-                groups.setdefault(group, {})[backend.uid] = self._endpoint(service, backend)
+                endpoint = self._endpoint(service, backend)
+                groups.setdefault(group, {})[_identity(endpoint)] = endpoint
             return groups or {Group("IPv4", ()): {}}, _BY_SELECTOR
         meta = service.metadata
         made = self._by_hand.get(meta.name or "", meta.namespace)
         if made is None or (made.metadata.labels or {}).get(_SKIP_MIRROR) == "true":
             return {}, _BY_HAND
         return _mirrored(made), _BY_HAND
+
+    def _mark(self, service: Service, keeper: str) -> Mark:
+        meta = service.metadata
+        made = self._by_hand.get(meta.name or "", meta.namespace) if keeper == _BY_HAND else None
+        ours = {SERVICE_NAME: meta.name or "", MANAGED_BY: keeper}
+        if made is None:
+            return Mark(backends.labels(service) | ours, None, [_owner("Service", meta)])
+        annotations = {
+            name: value
+            for name, value in (made.metadata.annotations or {}).items()
+            if name not in _NOT_MIRRORED
+        }
+        return Mark((made.metadata.labels or {}) | ours, annotations, [_owner("Endpoints", made.metadata)])
 
     def _endpoint(self, service: Service, backend: Backend) -> Endpoint:
         assert service.spec is not None
@@ -247,18 +266,26 @@ def _mirrored(made: Endpoints) -> dict[Group, Wanted]:
         for ready, addresses in ((True, subset.addresses), (False, subset.not_ready_addresses)):
             for address in addresses or ():
                 group = groups.setdefault(Group(_type(address.ip), ports), {})
-                group[_place(address)] = Endpoint(
+                endpoint = Endpoint(
                     addresses=[address.ip],
                     conditions=EndpointConditions(ready=ready, serving=ready, terminating=False),
                     hostname=address.hostname,
                     target_ref=address.target_ref,
                     node_name=address.node_name,
                 )
+                group[_identity(endpoint)] = endpoint
     return groups
 
 
-def _place(address: EndpointAddress) -> str:
-    return (address.target_ref.uid if address.target_ref else None) or address.ip
+def _owner(kind: str, meta: ObjectMeta) -> OwnerReference:
+    return OwnerReference(
+        api_version="v1",
+        kind=kind,
+        name=meta.name or "",
+        uid=meta.uid or "",
+        controller=True,
+        block_owner_deletion=True,
+    )
 
 
 def _type(ip: str) -> str:
@@ -304,8 +331,10 @@ def _sorted(endpoints: Mapping[str, Endpoint]) -> list[Endpoint]:
 
 
 def _identity(endpoint: Endpoint) -> str:
+    address = endpoint.addresses[0] if endpoint.addresses else ""
     uid = endpoint.target_ref.uid if endpoint.target_ref is not None else None
-    return uid or (endpoint.addresses[0] if endpoint.addresses else "")
+    # Both: one object may have several addresses, and pods in their node's network share one.
+    return f"{uid}/{address}" if uid else address
 
 
 def _group(slice: EndpointSlice) -> Group:
@@ -329,6 +358,7 @@ def _same(old: EndpointSlice, new: EndpointSlice) -> bool:
         old.endpoints == new.endpoints
         and old.ports == new.ports
         and old.metadata.labels == new.metadata.labels
+        and old.metadata.owner_references == new.metadata.owner_references
     )
 
 

@@ -14,7 +14,7 @@ from navarch.api.pod import Pod
 from navarch.client.events import Reference
 from navarch.client.views import Taint
 from navarch.client.workqueue import WorkQueue
-from navarch.controllers import views
+from navarch.controllers import disruption, views
 from navarch.controllers.base import Context
 from navarch.controllers.views import NodeView, PodView
 
@@ -90,6 +90,8 @@ class TaintEviction:
         meta = pod.metadata
         about = Reference(kind="Pod", name=meta.name, namespace=meta.namespace or "", uid=meta.uid)
         self._events.record(about, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {meta.key}")
+        message = "Taint manager: deleting due to NoExecute taint"
+        await disruption.tell(self._client, pod, "DeletionByTaintManager", message)
         try:
             await self._client.delete(
                 Pod, meta.name, meta.namespace, preconditions=Preconditions(uid=meta.uid)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What has a time to live: certificate requests (an hour), bootstrap tokens (their `expiration`).
+"""What has a time to live: certificate requests (an hour when answered, a day until then), bootstrap tokens
+(their `expiration`).
 
 Events have one too, but are written with a lease: the store ends them by itself.
 """
@@ -11,17 +12,35 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from navarch.api.certificatesigningrequest import CertificateSigningRequest
+from navarch.api.certificatesigningrequest import APPROVED, DENIED, FAILED, CertificateSigningRequest
 from navarch.api.errors import StatusError
 from navarch.api.meta import Preconditions, parse_time
 from navarch.api.secret import Secret
+from navarch.client.views import View
 from navarch.controllers.base import Context
-from navarch.controllers.views import ObjectView
+from navarch.controllers.views import Meta
 
 log = logging.getLogger(__name__)
 
 _PERIOD = 60.0
-_KEPT = timedelta(hours=1)
+#: How long a certificate request is kept, as in Kubernetes.
+_UNANSWERED = timedelta(hours=24)
+_ANSWERED = timedelta(hours=1)
+
+
+class _ConditionView(View):
+    type: str = ""
+    last_update_time: str | None = None
+    last_transition_time: str | None = None
+
+
+class _StatusView(View):
+    conditions: list[_ConditionView] | None = None
+
+
+class _RequestView(View):
+    metadata: Meta = Meta()
+    status: _StatusView = _StatusView()
 
 
 class Expiry:
@@ -37,8 +56,8 @@ class Expiry:
                 log.warning("sweeping what has expired: %s", error)
 
     async def _sweep(self, moment: datetime) -> None:
-        for request in (await self._client.list(CertificateSigningRequest, view=ObjectView)).items:
-            if _past(request.metadata.creation_timestamp or "", moment - _KEPT):
+        for request in (await self._client.list(CertificateSigningRequest, view=_RequestView)).items:
+            if _done(request, moment):
                 await self._remove(CertificateSigningRequest, request.metadata)
         tokens = await self._client.list(Secret, "kube-system", fields="type=bootstrap.kubernetes.io/token")
         for token in tokens.items:
@@ -57,6 +76,15 @@ class Expiry:
         except StatusError as error:
             if error.code not in (404, 409):
                 raise
+
+
+def _done(request: _RequestView, moment: datetime) -> bool:
+    made = request.metadata.creation_timestamp or ""
+    answers = [c for c in request.status.conditions or () if c.type in (APPROVED, DENIED, FAILED)]
+    if not answers:
+        return _past(made, moment - _UNANSWERED)
+    times = [c.last_update_time or c.last_transition_time or made for c in answers]
+    return any(_past(time, moment - _ANSWERED) for time in times)
 
 
 def _past(text: str, moment: datetime) -> bool:

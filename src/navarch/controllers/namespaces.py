@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Namespace deletion: everything in a terminating namespace is deleted, then the namespace is let go.
 
+Pods go first, and the rest when none is left (KEP-5080), so that none runs without what was to guard it.
+
 What is left meanwhile, and whose finalizers hold it, stands in its conditions.
 """
 
@@ -15,11 +17,13 @@ import msgspec
 from navarch.api.errors import StatusError
 from navarch.api.meta import Preconditions, now
 from navarch.api.namespace import Namespace, NamespaceCondition, NamespaceStatus
+from navarch.api.pod import Pod
 from navarch.api.scheme import Kind, scheme
 from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
+from navarch.controllers import views
 from navarch.controllers.base import Context
-from navarch.controllers.views import Meta, ObjectView
+from navarch.controllers.views import Meta, ObjectView, PodView
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +37,14 @@ class Namespaces:
         self._namespaces: Informer[Namespace] = context.informers.of(Namespace)
         self._queue: WorkQueue[str] = WorkQueue("namespaces")
         self._namespaces.listen(self._on_namespace)
-        self._kinds: list[Kind[Any]] = [
+        self._pods = views.pods(context.informers)
+        self._pods.listen(self._on_pod)
+        kinds = [
             kind
             for kind in scheme()
             if kind.namespaced and kind.stored and "delete" in kind.verbs and "list" in kind.verbs
         ]
+        self._kinds: list[Kind[Any]] = sorted(kinds, key=lambda kind: kind.type is not Pod)
 
     async def run(self) -> None:
         await self._queue.run(self._reconcile, workers=2)
@@ -45,6 +52,12 @@ class Namespaces:
     def _on_namespace(self, old: Namespace | None, new: Namespace | None) -> None:
         if new is not None and new.metadata.deletion_timestamp:
             self._queue.add(new.metadata.name or "")
+
+    def _on_pod(self, old: PodView | None, new: PodView | None) -> None:
+        if new is None and old is not None:
+            name = old.metadata.namespace or ""
+            if not self._pods.by_index("namespace", name):
+                self._on_namespace(None, self._namespaces.get(name))
 
     async def _reconcile(self, name: str) -> None:
         namespace = self._namespaces.get(name)
@@ -54,6 +67,8 @@ class Namespaces:
         for kind in self._kinds:
             if rest := await self._empty(kind, name):
                 left[kind.full_resource] = rest
+                if kind.type is Pod:
+                    break
         if left:
             self._queue.add_after(name, _PERIOD if sum(map(len, left.values())) < 100 else _PERIOD * 2)
             await self._tell(namespace, left)
@@ -112,7 +127,11 @@ class Namespaces:
             if not meta.deletion_timestamp:
                 try:
                     await self._client.delete(
-                        kind.type, meta.name, namespace, preconditions=Preconditions(uid=meta.uid)
+                        kind.type,
+                        meta.name,
+                        namespace,
+                        preconditions=Preconditions(uid=meta.uid),
+                        propagation="Background",  # all goes: nobody need be left without an owner first
                     )
                 except StatusError as error:
                     if error.code not in (404, 409):

@@ -16,16 +16,15 @@ from typing import Any
 import msgspec
 
 from navarch.api.errors import StatusError
-from navarch.api.lease import Lease
 from navarch.api.meta import now
 from navarch.api.node import Node
 from navarch.api.pod import Pod
 from navarch.client.events import Reference
-from navarch.client.views import Taint, View
+from navarch.client.views import Taint
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers import views
 from navarch.controllers.base import Context
-from navarch.controllers.views import Meta, NodeView, PodView
+from navarch.controllers.views import LeaseView, NodeView, PodView
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +44,6 @@ _CONDITIONS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 _STALL = 1.0
 
 
-class _LeaseSpec(View):
-    renew_time: str | None = None
-
-
-class _LeaseView(View):
-    metadata: Meta = Meta()
-    spec: _LeaseSpec = _LeaseSpec()
-
-
 class NodeLifecycle:
     def __init__(self, context: Context) -> None:
         self._client = context.client
@@ -63,7 +53,7 @@ class NodeLifecycle:
         self._patience = self._grace * 0.9
         self._nodes = views.nodes(context.informers)
         self._pods = views.pods(context.informers)
-        self._leases = context.informers.of(Lease, view=_LeaseView, namespace=LEASES)
+        self._leases = views.leases(context.informers)
         self._queue: WorkQueue[str] = WorkQueue("node lifecycle")
         self._heard: dict[str, float] = {}
         self._nodes.listen(self._on_node)
@@ -77,8 +67,10 @@ class NodeLifecycle:
         finally:
             self._heard.clear()
 
-    def _on_lease(self, old: _LeaseView | None, new: _LeaseView | None) -> None:
-        if new is not None and (old is None or old.spec.renew_time != new.spec.renew_time):
+    def _on_lease(self, old: LeaseView | None, new: LeaseView | None) -> None:
+        if new is None or new.metadata.namespace != LEASES:
+            return
+        if old is None or old.spec.renew_time != new.spec.renew_time:
             self._heard[new.metadata.name] = asyncio.get_running_loop().time()
 
     def _on_node(self, old: NodeView | None, new: NodeView | None) -> None:

@@ -10,7 +10,7 @@ import logging
 from navarch.api.errors import StatusError
 from navarch.api.meta import Preconditions
 from navarch.api.pod import Pod
-from navarch.controllers import views
+from navarch.controllers import disruption, views
 from navarch.controllers.base import Context
 from navarch.controllers.views import PodView
 
@@ -61,6 +61,9 @@ class PodGC:
         meta = pod.metadata
         log.info("removing pod %s: %s", meta.key, why)
         try:
+            if pod.spec.node_name and self._nodes.get(pod.spec.node_name) is None:
+                message = "PodGC: node no longer exists"
+                await disruption.tell(self._client, pod, "DeletionByPodGC", message, phase="Failed")
             await self._client.delete(
                 Pod, meta.name, meta.namespace, grace=0, preconditions=Preconditions(uid=meta.uid)
             )

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
+from collections import Counter
 from datetime import UTC, datetime
 
 import msgspec
@@ -38,6 +40,8 @@ _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _UNSEEN = 30.0
 #: Pods asked for at once at most, a turn.
 _BURST = 500
+#: The further a pod has come, the later it is deleted.
+_PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
 class _Unseen:
@@ -123,9 +127,10 @@ class Replication:
                 if missing > 0:
                     await self._create(rc, min(missing, _BURST), unseen)
                 elif missing < 0 and not unseen.created:
-                    await self._delete(rc, sorted(active, key=_usefulness)[: min(-missing, _BURST)], unseen)
+                    await self._delete(rc, _spare(active)[: min(-missing, _BURST)], unseen)
             except StatusError as error:
-                failure = error
+                if not _namespace_goes(error):
+                    failure = error
         await self._tell(rc, active, failure)
         if failure is not None:
             raise failure
@@ -200,7 +205,7 @@ class Replication:
             await self._client.create(pod)
         except BaseException as error:
             unseen.created.pop(name, None)
-            if isinstance(error, StatusError) and error.code != 409:
+            if isinstance(error, StatusError) and error.code != 409 and not _namespace_goes(error):
                 message = f"Error creating: {error.message}"
                 self._events.record(_reference(rc), "Warning", "FailedCreate", message)
             raise
@@ -276,21 +281,45 @@ class Replication:
                 raise
 
 
+def _namespace_goes(error: StatusError) -> bool:
+    """Whether a pod was refused because its namespace is being deleted: we are, too, when its pods are."""
+    return "NamespaceTerminating" in str(error.details)
+
+
 def _matches(rc: ReplicationController, pod: PodView) -> bool:
     selector = rc.spec.selector if rc.spec else None
     return selector is not None and bool(selector) and selector.items() <= (pod.metadata.labels or {}).items()
 
 
-def _usefulness(pod: PodView) -> tuple[bool, bool, bool, str, str]:
-    """What can best be spared comes first: not placed, not running, not ready, then the youngest."""
-    newest_first = "".join(chr(0x7E - ord(c) + 0x20) for c in pod.metadata.creation_timestamp or "")
-    return (
-        bool(pod.spec.node_name),
-        pod.status.phase == "Running",
-        pod.ready_since is not None,
-        newest_first,
-        pod.metadata.name,
-    )
+def _spare(pods: list[PodView]) -> list[PodView]:
+    """What can best be spared comes first, as Kubernetes orders it (ActivePodsWithRanks)."""
+    on_node = Counter(pod.spec.node_name for pod in pods)
+
+    def usefulness(pod: PodView) -> tuple[object, ...]:
+        return (
+            bool(pod.spec.node_name),
+            _PHASES.get(pod.status.phase or "", 0),
+            pod.ready_since is not None,
+            _deletion_cost(pod),
+            -on_node[pod.spec.node_name],
+            _newest_first(pod.ready_since or ""),
+            -max((status.restart_count for status in pod.status.container_statuses or ()), default=0),
+            _newest_first(pod.metadata.creation_timestamp or ""),
+            pod.metadata.name,
+        )
+
+    return sorted(pods, key=usefulness)
+
+
+def _newest_first(moment: str) -> str:
+    return "".join(chr(0x7E - ord(c) + 0x20) for c in moment)
+
+
+def _deletion_cost(pod: PodView) -> int:
+    text = (pod.metadata.annotations.deletion_cost if pod.metadata.annotations else None) or ""
+    # Anything but an int32 counts as nothing, as in Kubernetes.
+    cost = int(text) if re.fullmatch(r"-?(0|[1-9][0-9]{0,9})", text) else 0
+    return cost if -(2**31) <= cost < 2**31 else 0
 
 
 def _owner(rc: ReplicationController) -> OwnerReference:

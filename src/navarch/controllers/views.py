@@ -37,6 +37,14 @@ class Meta(View):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
+class PodAnnotations(View):
+    deletion_cost: str | None = msgspec.field(name="controller.kubernetes.io/pod-deletion-cost", default=None)
+
+
+class PodMeta(Meta):
+    annotations: PodAnnotations | None = None
+
+
 class ObjectView(View):
     metadata: Meta = Meta()
 
@@ -69,15 +77,20 @@ class PodAddress(View):
     ip: str = ""
 
 
+class ContainerStatusView(View):
+    restart_count: int = 0
+
+
 class PodStatusView(View):
     phase: str | None = None
     reason: str | None = None
     pod_ip: str | None = msgspec.field(name="podIP", default=None)
     conditions: list[PodConditionView] | None = None
+    container_statuses: list[ContainerStatusView] | None = None
 
 
 class PodView(View):
-    metadata: Meta = Meta()
+    metadata: PodMeta = PodMeta()
     spec: PodSpecView = PodSpecView()
     status: PodStatusView = PodStatusView()
 
@@ -130,6 +143,15 @@ class NodeView(View):
         return None
 
 
+class LeaseSpecView(View):
+    renew_time: str | None = None
+
+
+class LeaseView(View):
+    metadata: Meta = Meta()
+    spec: LeaseSpecView = LeaseSpecView()
+
+
 def pods(informers: Informers) -> Informer[PodView]:
     """The pods all controllers share, indexed by `node`, `namespace` and `owner` (uid of the controlling
     owner)."""
@@ -148,4 +170,11 @@ def nodes(informers: Informers) -> Informer[NodeView]:
     return informers.of(Node, view=NodeView)
 
 
-__all__ = ["NodeView", "ObjectView", "PodView", "nodes", "pods"]
+def leases(informers: Informers) -> Informer[LeaseView]:
+    """Of all namespaces: the nodes' are nearly all there are."""
+    from navarch.api.lease import Lease
+
+    return informers.of(Lease, view=LeaseView)
+
+
+__all__ = ["LeaseView", "NodeView", "ObjectView", "PodView", "leases", "nodes", "pods"]

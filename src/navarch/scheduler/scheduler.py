@@ -190,15 +190,25 @@ class Scheduler:
                 if pod is None:
                     break
                 if alike and alike[0].shape is not pod.shape:
-                    self._try(alike)
+                    self._attempt(alike)
                     alike = []
                 alike.append(pod)
             if alike:
-                self._try(alike)
+                self._attempt(alike)
             await asyncio.sleep(0)
             while len(self._tasks) >= _BINDINGS:
                 self._room.clear()
                 await self._room.wait()
+
+    def _attempt(self, pods: list[Pending]) -> None:
+        """Pods that cannot even be judged wait like any others: they must not keep all others waiting."""
+        try:
+            self._try(pods)
+        except Exception:
+            log.exception("placing %s/%s", pods[0].namespace, pods[0].name)
+            for pod in pods:
+                if pod.uid not in self._binding:
+                    self._queue.park(pod)
 
     def _try(self, pods: list[Pending]) -> None:
         """Pods of one shape: those that find room are bound, the others parked and told why."""

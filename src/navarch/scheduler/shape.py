@@ -125,13 +125,18 @@ class Shape:
         return any(toleration.tolerates(taint) for toleration in self.tolerations)
 
 
+#: More than this of a resource counts as this much (8 PiB of memory, nine trillion cores): what the API takes
+#: may be beyond what the matrices hold, and so may a sum over the pods of a node.
+MOST = 2**53
+
+
 def amount(resource: str, quantity: str | int | float) -> int:
-    return milli(quantity) if resource == "cpu" else value(quantity)
+    return min(milli(quantity) if resource == "cpu" else value(quantity), MOST)
 
 
 def _add(total: dict[str, int], more: dict[str, int]) -> None:
     for name, number in more.items():
-        total[name] = total.get(name, 0) + number
+        total[name] = min(total.get(name, 0) + number, MOST)
 
 
 def _max(total: dict[str, int], other: dict[str, int]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from navarch import controllers
+from navarch import controllers, pki
 from navarch.api.scheme import scheme
 from navarch.client.local import LocalClient
 from navarch.registry.admission.standard import plugins
@@ -51,7 +51,12 @@ async def cluster(tmp_path: Path, grace: float) -> AsyncIterator[Cluster]:
     registry = Registry(store, scheme(), admission=plugins(service_cidr="10.96.0.0/24", toleration_seconds=1))
     await registry.start()
     client = LocalClient(registry, User(name="test", groups=("system:masters",)))
-    options = controllers.Options(cluster_cidr="10.244.0.0/22", node_monitor_grace=grace)
+    ca = pki.make_ca()
+
+    def sign(request: bytes, signer: str, seconds: int) -> bytes:
+        return pki.sign_request(ca, request)
+
+    options = controllers.Options(cluster_cidr="10.244.0.0/22", node_monitor_grace=grace, signer=sign)
     tasks = [
         asyncio.create_task(controllers.run(client, options), name="controllers"),
         asyncio.create_task(Scheduler(client).run(), name="scheduler"),

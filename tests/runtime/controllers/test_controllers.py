@@ -24,6 +24,7 @@ from navarch.api.podspec import PodSpec
 from navarch.api.podtemplate import PodTemplateSpec
 from navarch.api.replicationcontroller import ReplicationController, ReplicationControllerSpec
 from navarch.api.service import Service, ServicePort, ServiceSpec
+from navarch.controllers import namespaces, podgc
 from navarch.kubelet.simulated import SimulatedNodes
 
 LABELS = {"app": "web"}
@@ -85,6 +86,65 @@ async def test_replicas_are_kept_at_their_number(cluster: Any, nodes: Any) -> No
     await cluster.eventually(told)
 
 
+async def test_the_pods_that_can_best_be_spared_go_first(cluster: Any) -> None:
+    noon, evening = "2026-01-01T12:00:00Z", "2026-01-01T18:00:00Z"
+    ready = {"phase": "Running", "conditions": ready_since(noon)}
+    lately = {"phase": "Running", "conditions": ready_since(evening)}
+    restarted = [{"name": "c", "restartCount": 2, "image": "x", "imageID": "x", "ready": True}]
+    states: dict[str, tuple[str | None, dict[str, Any]]] = {
+        "9-unassigned": (None, {}),
+        "8-pending": ("n8", {"phase": "Pending"}),
+        "7-unknown": ("n7", {"phase": "Unknown"}),
+        "6-unready": ("n6", {"phase": "Running"}),
+        "5-cheap": ("n5", ready),
+        "4-doubled": ("n", ready),
+        "3-lately": ("n3", lately),
+        "2-restarted": ("n2", ready | {"containerStatuses": restarted}),
+        "1-useful": ("n", ready),
+        "0-dear": ("n0", lately),
+    }
+    cost = "controller.kubernetes.io/pod-deletion-cost"
+    costs = {
+        "5-cheap": {cost: "-1"},
+        "1-useful": {cost: "1"},
+        "0-dear": {cost: "10"},
+        "6-unready": {cost: "x"},
+    }
+    for name, (node, status) in states.items():
+        meta = ObjectMeta(name=name, namespace="default", labels=LABELS, annotations=costs.get(name))
+        await cluster.client.create(Pod(metadata=meta, spec=pod_spec(node_name=node)))
+        await cluster.client.patch(
+            Pod, name, "default", {"status": status}, type="strategic", subresource="status"
+        )
+    await cluster.client.create(rc(replicas=len(states)))
+
+    async def living() -> set[str]:
+        return {p.metadata.name or "" for p in await pods(cluster) if not p.metadata.deletion_timestamp}
+
+    async def counted() -> bool:
+        status = (await cluster.client.get(ReplicationController, "web", "default")).status
+        return bool(status and status.replicas == len(states))
+
+    await cluster.eventually(counted)
+    order, left = [], set(states)
+    while len(left) > 1:
+        replicas = {"spec": {"replicas": len(left) - 1}}
+        await cluster.client.patch(ReplicationController, "web", "default", replicas)
+
+        async def fewer() -> set[str]:
+            found = await living()
+            return found if len(found) < len(left) else set()  # noqa: B023 - called before the next turn
+
+        found = await cluster.eventually(fewer)
+        order += sorted(left - found)
+        left = found
+    assert [*order, *left] == list(states)
+
+
+def ready_since(moment: str) -> list[dict[str, str]]:
+    return [{"type": "Ready", "status": "True", "lastTransitionTime": moment}]
+
+
 async def test_no_replica_too_many_is_ever_made(cluster: Any, nodes: Any) -> None:
     """The informer lags behind the controller's own creates; the uids that ever existed tell whether it
     counted them."""
@@ -125,7 +185,7 @@ async def test_orphans_are_adopted_and_strays_released(cluster: Any, nodes: Any)
 async def test_deleting_the_owner_deletes_its_pods(cluster: Any, nodes: Any) -> None:
     await cluster.client.create(rc())
     await running(cluster, 3)
-    await cluster.client.delete(ReplicationController, "web", "default")
+    await cluster.client.delete(ReplicationController, "web", "default", propagation="Background")
 
     async def gone() -> bool:
         return not await pods(cluster)
@@ -290,6 +350,51 @@ async def test_a_silent_node_becomes_unknown_its_pods_move_and_it_comes_back(clu
         await asyncio.gather(*beats.values(), return_exceptions=True)
 
 
+async def disrupted(cluster: Any, name: str) -> tuple[str | None, str | None]:
+    """Why a pod that is being deleted was, as it says itself, and its phase."""
+
+    async def told() -> Any:
+        pod = await cluster.client.get(Pod, name, "default")
+        return pod.status if pod.metadata.deletion_timestamp else None
+
+    status = await cluster.eventually(told)
+    [condition] = [c for c in status.conditions or () if c.type == "DisruptionTarget"]
+    assert condition.status == "True"
+    assert condition.last_transition_time
+    return condition.reason, status.phase
+
+
+async def held_pod(cluster: Any, node: str) -> None:
+    meta = ObjectMeta(name="p", namespace="default", finalizers=["acme.com/hold"])
+    await cluster.client.create(Pod(metadata=meta, spec=pod_spec(node_name=node)))
+    status = {"status": {"phase": "Running"}}
+    await cluster.client.patch(Pod, "p", "default", status, subresource="status")
+
+
+async def test_a_pod_that_a_taint_drives_away_says_so(cluster: Any) -> None:
+    await cluster.client.create(Node(metadata=ObjectMeta(name="n")))
+    await held_pod(cluster, "n")
+    taint = {"key": "acme.com/away", "effect": "NoExecute"}
+    await cluster.client.patch(Node, "n", None, {"spec": {"taints": [taint]}}, type="strategic")
+    assert await disrupted(cluster, "p") == ("DeletionByTaintManager", "Running")
+
+
+@pytest.fixture
+def impatient_podgc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(podgc, "_QUARANTINE", 0.2)
+    monkeypatch.setattr(podgc, "_PERIOD", 0.1)
+
+
+async def test_a_pod_of_a_node_that_is_gone_says_so_and_has_failed(
+    impatient_podgc: None, cluster: Any
+) -> None:
+    await held_pod(cluster, "never-there")
+    assert await disrupted(cluster, "p") == ("DeletionByPodGC", "Failed")
+    version = (await cluster.client.get(Pod, "p", "default")).metadata.resource_version
+    await asyncio.sleep(0.5)
+    assert (await cluster.client.get(Pod, "p", "default")).metadata.resource_version == version
+
+
 @pytest.mark.parametrize("grace", [2.0])
 async def test_time_in_which_the_master_did_not_run_is_no_silence_of_nodes(cluster: Any) -> None:
     await ready_node(cluster, "lively")
@@ -400,6 +505,37 @@ async def test_a_deleted_namespace_takes_everything_with_it(cluster: Any, nodes:
     await cluster.eventually(gone, 20)
     assert not await pods(cluster, "shop")
     assert not (await cluster.client.list(ReplicationController, "shop")).items
+
+
+async def test_a_namespace_lets_its_pods_go_before_anything_else(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(namespaces, "_PERIOD", 60.0)  # the pods' end is to be noticed, not looked for
+    await cluster.client.create(Namespace(metadata=ObjectMeta(name="shop")))
+    await cluster.client.create(ConfigMap(metadata=ObjectMeta(name="guard", namespace="shop")))
+    meta = ObjectMeta(name="last", namespace="shop", labels=LABELS, finalizers=["acme.com/hold"])
+    await cluster.client.create(Pod(metadata=meta, spec=pod_spec()))
+    controller = msgspec.structs.replace(rc(replicas=1), metadata=ObjectMeta(name="web", namespace="shop"))
+    await cluster.client.create(controller)
+    await cluster.client.delete(Namespace, "shop")
+
+    async def told() -> list[str]:
+        status = (await cluster.client.get(Namespace, "shop")).status
+        return [c.message for c in status.conditions or () if c.status == "True"]
+
+    assert (await cluster.eventually(told))[0] == "Some resources are remaining: pods has 1"
+    await asyncio.sleep(0.3)
+    guard = await cluster.client.get(ConfigMap, "guard", "shop")
+    assert guard.metadata.deletion_timestamp is None
+    # That no pod can take the place of the last one is no failure of the controller.
+    status = (await cluster.client.get(ReplicationController, "web", "shop")).status
+    assert not (status and status.conditions)
+    await cluster.client.patch(Pod, "last", "shop", {"metadata": {"finalizers": None}})
+
+    async def gone() -> bool:
+        return "shop" not in [n.metadata.name for n in (await cluster.client.list(Namespace)).items]
+
+    await cluster.eventually(gone)
 
 
 async def test_a_pending_pod_says_for_all_nodes_why_and_goes_when_it_can(cluster: Any) -> None:

@@ -17,6 +17,7 @@ from navarch.api.endpointslice import Endpoint, EndpointSlice
 from navarch.api.meta import ObjectMeta
 from navarch.api.pod import Pod
 from navarch.api.podspec import PodSpec
+from navarch.api.reference import ObjectReference
 from navarch.api.service import Service, ServicePort, ServiceSpec
 from navarch.controllers.endpointslices import MOST, spread
 from navarch.kubelet.simulated import SimulatedNodes
@@ -143,6 +144,40 @@ async def test_a_pod_that_ends_still_serves_and_is_not_ready(cluster: Any) -> No
     await cluster.eventually(ending)
 
 
+async def running(cluster: Any, name: str, ip: str, *ports: ContainerPort) -> None:
+    container = Container(name="c", image="x", ports=list(ports) or None)
+    meta = ObjectMeta(name=name, namespace="default", labels=LABELS)
+    await cluster.client.create(Pod(metadata=meta, spec=PodSpec(containers=[container], node_name="n")))
+    ready = [{"type": "Ready", "status": "True"}]
+    status = {"phase": "Running", "podIP": ip, "conditions": ready}
+    await cluster.client.patch(Pod, name, "default", {"status": status}, subresource="status")
+
+
+@pytest.mark.parametrize("cluster_ip", ["None", None])
+async def test_a_headless_service_names_pods_that_lack_its_port(cluster: Any, cluster_ip: str | None) -> None:
+    await service(cluster, selector=LABELS, cluster_ip=cluster_ip)
+    await running(cluster, "with", "10.244.0.9", ContainerPort(container_port=8080, name="http"))
+    await running(cluster, "without", "10.244.0.10")
+    expected = {("10.244.0.9",): [8080]} | ({("10.244.0.10",): []} if cluster_ip else {})
+
+    async def named() -> bool:
+        found = {
+            tuple(e.addresses[0] for e in s.endpoints or ()): [p.port for p in s.ports or ()]
+            for s in await slices(cluster)
+        }
+        return found == expected
+
+    await cluster.eventually(named)
+    await asyncio.sleep(0.2)
+    assert await named()
+
+    async def with_ports() -> bool:
+        subsets = (await cluster.client.get(Endpoints, "web", "default")).subsets or []
+        return [[a.ip for a in s.addresses or ()] for s in subsets] == [["10.244.0.9"]]
+
+    await cluster.eventually(with_ports)
+
+
 async def test_endpoints_made_by_hand_are_mirrored(cluster: Any) -> None:
     await service(cluster)
     subset = EndpointSubset(
@@ -154,6 +189,38 @@ async def test_endpoints_made_by_hand_are_mirrored(cluster: Any) -> None:
     assert [(p.name, p.port) for p in slice.ports or ()] == [("web", 81)]
     labels = slice.metadata.labels or {}
     assert labels["endpointslice.kubernetes.io/managed-by"] == "endpointslicemirroring-controller.k8s.io"
+
+
+async def test_a_mirror_is_its_endpoints_and_has_every_address_of_theirs(cluster: Any) -> None:
+    await service(cluster)
+    same = ObjectReference(kind="Pod", namespace="default", name="db", uid="one-uid")
+    addresses = [EndpointAddress(ip=f"192.0.2.{n}", target_ref=same) for n in (7, 8)]
+    subset = EndpointSubset(addresses=addresses, ports=[EndpointPort(name="web", port=81)])
+    notes = {"acme.com/note": "n", "kubectl.kubernetes.io/last-applied-configuration": "{}"}
+    meta = ObjectMeta(name="web", namespace="default", labels={"made": "by-hand"}, annotations=notes)
+    made = await cluster.client.create(Endpoints(metadata=meta, subsets=[subset]))
+    [slice] = await count(cluster, 2)
+    assert [e.addresses for e in slice.endpoints or ()] == [["192.0.2.7"], ["192.0.2.8"]]
+    assert slice.metadata.labels == {
+        "made": "by-hand",
+        "kubernetes.io/service-name": "web",
+        "endpointslice.kubernetes.io/managed-by": "endpointslicemirroring-controller.k8s.io",
+    }
+    assert slice.metadata.annotations == {"acme.com/note": "n"}
+    owners = [(o.kind, o.name, o.uid, o.controller) for o in slice.metadata.owner_references or ()]
+    assert owners == [("Endpoints", "web", made.metadata.uid, True)]
+
+    labels = {"metadata": {"labels": {"made": "anew"}}}
+    await cluster.client.patch(Endpoints, "web", "default", labels)
+
+    async def anew() -> bool:
+        return ((await slices(cluster))[0].metadata.labels or {})["made"] == "anew"
+
+    await cluster.eventually(anew)
+    await asyncio.sleep(0.2)
+    version = (await slices(cluster))[0].metadata.resource_version
+    await asyncio.sleep(0.3)
+    assert (await slices(cluster))[0].metadata.resource_version == version  # and rests
 
 
 def endpoint(number: int) -> Endpoint:

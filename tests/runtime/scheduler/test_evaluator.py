@@ -30,6 +30,27 @@ def test_requests_of_placed_pods_count_until_they_are_gone() -> None:
     assert evaluator.pick(shape) == row
 
 
+@pytest.mark.parametrize("asked", [{"cpu": "1E"}, {"memory": "9E"}, {"overhead": {"cpu": "8E"}}])
+def test_a_pod_that_asks_for_more_than_numbers_hold_fits_nowhere(asked: dict[str, Any]) -> None:
+    _, evaluator = cluster(node("a"), node("b", cpu="7"))
+    assert evaluator.pick(pod(**asked)) is None
+    assert evaluator.pick(pod(cpu="1")) is not None
+
+
+def test_what_containers_ask_for_together_may_be_more_than_numbers_hold() -> None:
+    hungry = {"name": "c", "resources": {"requests": {"memory": "5E"}}}
+    _, evaluator = cluster(node("a"))
+    assert evaluator.pick(pod(containers=[hungry, hungry])) is None
+    assert evaluator.explain(pod(containers=[hungry, hungry])) == (
+        "0/1 nodes are available: 1 Insufficient memory."
+    )
+
+
+def test_a_node_may_offer_more_than_numbers_hold() -> None:
+    _, evaluator = cluster(node("a", cpu="9E", memory="9E"))
+    assert evaluator.pick(pod(cpu="1k", memory="1P")) == 0
+
+
 def test_a_full_resource_does_not_refuse_pods_that_ask_for_none_of_it() -> None:
     snapshot, evaluator = cluster(node("a", memory="1Gi"))
     snapshot.take("a", pod(memory="1Gi"))

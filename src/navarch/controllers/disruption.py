@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Saying on a pod that the cluster ends it, not its own doing: the condition DisruptionTarget, before it is
+deleted. Who counts failures (a Job's pod failure policy) leaves such ends out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from navarch.api.errors import StatusError
+from navarch.api.meta import now
+from navarch.api.pod import Pod
+from navarch.client.base import Client
+from navarch.controllers.views import PodView
+
+DISRUPTED = "DisruptionTarget"
+
+
+async def tell(client: Client, pod: PodView, reason: str, message: str, *, phase: str | None = None) -> None:
+    """phase: what it is in from now on, unless it has finished: nobody else may be left to say so.
+
+    A pod that is gone or another one by now is left to the deletion that follows.
+    """
+    told = any(c.type == DISRUPTED and c.status == "True" for c in pod.status.conditions or ())
+    if told and (phase is None or pod.finished):
+        return
+    condition = {
+        "type": DISRUPTED,
+        "status": "True",
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": now(),
+    }
+    status: dict[str, Any] = {"conditions": [condition]}
+    if phase is not None and not pod.finished:
+        status["phase"] = phase
+    meta = pod.metadata
+    body = {"metadata": {"uid": meta.uid}, "status": status}
+    try:
+        await client.patch(Pod, meta.name, meta.namespace, body, type="strategic", subresource="status")
+    except StatusError as error:
+        if error.code not in (404, 409):
+            raise
