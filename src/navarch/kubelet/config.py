@@ -136,7 +136,12 @@ def check(config: KubeletConfig) -> KubeletConfig:
                 quantity.parse(amount)
             except ValueError as error:
                 raise ConfigError(f"{key}.{resource}: {error}") from None
+    for key, value in config.node_labels.items():
+        if wrong := names.qualified(key) or names.label_value(value):
+            raise ConfigError(f"nodeLabels: {key}={value}: {wrong}")
     for taint in config.taints:
+        if wrong := names.qualified(taint.key) or names.label_value(taint.value):
+            raise ConfigError(f"taints: {taint.key}={taint.value}: {wrong}")
         if taint.effect not in ("NoSchedule", "PreferNoSchedule", "NoExecute"):
             raise ConfigError(
                 f"taints: effect {taint.effect!r} is not NoSchedule, PreferNoSchedule or NoExecute"

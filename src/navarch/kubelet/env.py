@@ -30,6 +30,12 @@ def expand(text: str, values: Mapping[str, str]) -> str:
     return _REFERENCE.sub(one, text)
 
 
+def unknown(text: str, values: Mapping[str, str]) -> str:
+    """The first NAME of a `$(NAME)` that has no value; "" when all have."""
+    names = (match[1] for match in _REFERENCE.finditer(text) if match[1] is not None)
+    return next((name for name in names if name not in values), "")
+
+
 def needs_pod_ip(container: Container) -> bool:
     """Whether the environment cannot be known before the pod has its address."""
     for var in container.env or ():
@@ -57,7 +63,7 @@ async def build(
         found: dict[str, bytes] | None = {}
         if source.config_map_ref is not None:
             ref = source.config_map_ref
-            found = await objects.config_map(namespace, ref.name or "")
+            found = await objects.config_map(namespace, ref.name or "", binary=False)
             if found is None and not ref.optional:
                 raise EnvError(f'configmap "{ref.name}" not found')
         elif source.secret_ref is not None:

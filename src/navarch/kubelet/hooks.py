@@ -35,6 +35,10 @@ async def command(shared: Shared, id: str, words: Sequence[str]) -> None:
         while (frame := await stream.read()) is not None:
             if len(output) < _BODY:
                 output += frame[1]
+    except asyncio.CancelledError:
+        # Its time is up; the Engine would let it run on, one more each time.
+        await shared.runtime.exec_kill(exec_id)
+        raise
     finally:
         await stream.close()
     code = await shared.runtime.exec_exit(exec_id)

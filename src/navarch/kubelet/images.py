@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from navarch.kubelet.backoff import Backoff
-from navarch.kubelet.runtime.base import Image, Runtime, RuntimeFault
+from navarch.kubelet.runtime.base import Image, InvalidImageName, Runtime, RuntimeFault
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,10 @@ class Images:
         auth: an async function giving the registry's credentials or None, called only for a pull.
         """
         key = (uid, reference)
-        found = await self._runtime.image(reference)
+        try:
+            found = await self._runtime.image(reference)
+        except InvalidImageName as error:
+            return Verdict("failed", None, "InvalidImageName", str(error), fresh=True)
         if policy == "Never" or (found is not None and policy != "Always"):
             if found is not None:
                 pulled = key in self._pulled

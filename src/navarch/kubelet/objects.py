@@ -94,11 +94,14 @@ class PodObjects:
         self._source = source
         self._uid = uid
 
-    async def config_map(self, namespace: str, name: str) -> dict[str, bytes] | None:
+    async def config_map(self, namespace: str, name: str, *, binary: bool = True) -> dict[str, bytes] | None:
+        """binary: with binaryData, which is for files and no variable's value."""
         found: ConfigMap | None = await self._source.find(self._uid, ConfigMap, namespace, name)
         if found is None:
             return None
         data = {key: text.encode() for key, text in (found.data or {}).items()}
+        if not binary:
+            return data
         return data | {key: bytes(value) for key, value in (found.binary_data or {}).items()}
 
     async def secret(self, namespace: str, name: str) -> dict[str, bytes] | None:

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 _LOOK = 60.0
 _RETRY = (1.0, 30.0)
+# Between a failure and the next try, also when something changes.
+_REST = 0.5
 
 Work = tuple[Callable[[], Coroutine[None, None, None]], str]
 
@@ -133,24 +135,23 @@ class PodNetwork:
 
     async def run(self) -> None:
         """Set up, and look again when something changed and now and then, until cancelled."""
-        delay = _RETRY[0]
+        delay = 0.0
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK):
+                async with asyncio.timeout(delay or _LOOK):
                     await self._wake.wait()
             self._wake.clear()
             if not self._cidrs:
                 continue
             try:
                 await self._apply()
-                delay = _RETRY[0]
+                delay = 0.0
             except (HostNetworkError, OverlayError, CniError, OSError, TimeoutError) as error:
                 log.warning("network is not ready: %s", error)
                 if not self.ready.is_set() or isinstance(error, CniError):
                     self._say(f"network is not ready: {error}")
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, _RETRY[1])
-                self._wake.set()
+                await asyncio.sleep(_REST)
+                delay = min(max(delay * 2, _RETRY[0]), _RETRY[1])
 
     async def _apply(self) -> None:
         config, cidrs = self._config, self._cidrs

@@ -11,6 +11,8 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from navarch.api.container import Container
 from navarch.api.meta import now, parse_time
 from navarch.api.probe import Probe
@@ -25,6 +27,20 @@ if TYPE_CHECKING:
 Kind = Literal["Startup", "Liveness", "Readiness"]
 
 
+def _without_unknown(container: Container) -> Container:
+    """gRPC probes are accepted and not acted on: as if there were none."""
+
+    def known(probe: Probe | None) -> Probe | None:
+        return probe if probe is not None and (probe.exec or probe.http_get or probe.tcp_socket) else None
+
+    return msgspec.structs.replace(
+        container,
+        startup_probe=known(container.startup_probe),
+        readiness_probe=known(container.readiness_probe),
+        liveness_probe=known(container.liveness_probe),
+    )
+
+
 class Probes:
     def __init__(self, shared: Shared, worker: PodWorker) -> None:
         self._shared = shared
@@ -37,6 +53,7 @@ class Probes:
         if known is not None and known[0] == state.id:
             return
         self.drop(container.name)
+        container = _without_unknown(container)
         tasks: list[asyncio.Task[None]] = []
         started = asyncio.Event()
         reported = self._reported(container, state)
@@ -52,23 +69,24 @@ class Probes:
         if container.liveness_probe is not None:
             tasks.append(self._task("Liveness", container, container.liveness_probe, state, started))
         self._tasks[container.name] = (state.id, tasks)
+        self._worker.facts.followed.add(state.id)
 
     def _reported(self, container: Container, state: ContainerState) -> tuple[bool, bool]:
         """(ready, started) as the master knows it of this very container.
 
         A restarted kubelet does not flap.
         """
-        pod = self._worker.pod
-        for known in (pod.status.container_statuses if pod.status else None) or ():
-            if known.name == container.name and known.container_id == f"docker://{state.id}":
-                return known.ready, bool(known.started)
-        return False, False
+        known = self._worker.reported(container.name)
+        if known is None or known.container_id != f"docker://{state.id}":
+            return False, False
+        return known.ready, bool(known.started)
 
     def drop(self, name: str) -> None:
         """The container does not run any more."""
         known = self._tasks.pop(name, None)
         for task in known[1] if known else ():
             task.cancel()
+        self._worker.facts.followed.discard(known[0] if known else "")
         self._worker.facts.unready.discard(name)
         self._worker.facts.unstarted.discard(name)
 
@@ -151,8 +169,6 @@ class Probes:
                     await hooks.http_get(container, probe.http_get, ip, "kube-probe/1.37")
                 elif probe.tcp_socket is not None:
                     await hooks.tcp(container, probe.tcp_socket.port, probe.tcp_socket.host or ip)
-                else:
-                    return "this kubelet does not know this kind of probe"
         except TimeoutError:
             return f"no answer within {timeout:.0f} s"
         except (ActionFailed, RuntimeFault) as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 from navarch.api.pod import Pod
 from navarch.kubelet import hostports, resources
 from navarch.kubelet.context import Shared
+from navarch.kubelet.modes import make_file
 from navarch.kubelet.runtime.base import Mount, SandboxSpec
 from navarch.kubelet.spec import hosts_file, pod_resolver
 from navarch.network.cni import CniError
@@ -95,6 +96,16 @@ class Sandbox:
             )
             shared.containers.put(state)
             pid = state.pid
+        # The cgroup came with the sandbox's start.
+        weighed = asyncio.create_task(
+            asyncio.to_thread(
+                resources.weigh,
+                self._uid,
+                shared.cgroup_driver,
+                resources.pod_cpu_shares(pod),
+                shared.allocatable.get("cpu", 0),
+            )
+        )
         if spec.host_network:
             self.ips = [shared.address.now]
         else:
@@ -107,22 +118,23 @@ class Sandbox:
                 ports=hostports.mappings(pod),
             )
         self._write_files(pod)
+        await weighed
         return self.ips
 
     def mounts(self, pod: Pod) -> list[Mount]:
         """The files all containers of the pod get; their content is there once the sandbox is ready."""
         folder = self._folder()
         mounts = [Mount(str(folder / "resolv.conf"), "/etc/resolv.conf")]
-        if not (pod.spec and pod.spec.host_network):
+        if _has_hosts_file(pod):
             mounts.append(Mount(str(folder / "hosts"), "/etc/hosts"))
         return mounts
 
     def prepare_files(self) -> None:
         """Make the files, empty, so that they can be mounted; what is there stays."""
         folder = self._folder()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        folder.mkdir(parents=True, exist_ok=True)
         for name in ("resolv.conf", "hosts"):
-            (folder / name).touch()
+            make_file(folder / name)
 
     def _folder(self) -> Path:
         return self._shared.pod_folder(self._uid) / "etc"
@@ -139,8 +151,9 @@ class Sandbox:
         )
         resolver = pod_resolver(pod, shared.resolver, shared.config.cluster_dns, shared.config.cluster_domain)
         (self._folder() / "resolv.conf").write_text(resolver.text())
-        if not spec.host_network:
-            text = hosts_file(pod, self.ips[0] if self.ips else "", hostname(pod), domain)
+        if _has_hosts_file(pod):
+            of_host = Path("/etc/hosts").read_text() if spec.host_network else ""
+            text = hosts_file(pod, self.ips[0] if self.ips else "", hostname(pod), domain, of_host)
             (self._folder() / "hosts").write_text(text)
 
     async def _discard(self) -> None:
@@ -153,6 +166,11 @@ class Sandbox:
                 log.warning("pod %s: %s", self._uid, error)
             await self._shared.runtime.remove(old.id)
             self._shared.containers.drop(old.id)
+
+
+def _has_hosts_file(pod: Pod) -> bool:
+    """In the host's network the host's own file does, unless names are added."""
+    return pod.spec is not None and (not pod.spec.host_network or bool(pod.spec.host_aliases))
 
 
 def _sysctls(pod: Pod) -> dict[str, str]:

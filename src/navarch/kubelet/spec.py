@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,8 @@ from navarch.api.container import Container, VolumeMount
 from navarch.api.pod import Pod
 from navarch.api.security import PodSecurityContext, SecurityContext
 from navarch.kubelet import resources
-from navarch.kubelet.env import expand
+from navarch.kubelet.env import expand, unknown
+from navarch.kubelet.modes import make_folder
 from navarch.kubelet.runtime.base import ContainerSpec, Image, Mount
 
 _PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
@@ -55,7 +57,8 @@ def container_spec(
     own = container.security_context or SecurityContext()
     shared = spec.security_context or PodSecurityContext()
     targets = {mount.mount_path.rstrip("/") for mount in container.volume_mounts or ()}
-    mounts = [_mount(mount, volumes, env, own) for mount in container.volume_mounts or ()]
+    fixed = _of_objects(pod)
+    mounts = [_mount(mount, volumes, fixed, env, own) for mount in container.volume_mounts or ()]
     mounts += [mount for mount in files if mount.target not in targets]
     capabilities = own.capabilities
     privileged = bool(own.privileged)
@@ -140,12 +143,29 @@ def _seccomp(own: SecurityContext, shared: PodSecurityContext) -> list[str]:
     return options
 
 
+def _of_objects(pod: Pod) -> set[str]:
+    """Names of volumes that show what the API holds: nobody writes to them."""
+    return {
+        volume.name
+        for volume in (pod.spec.volumes if pod.spec else None) or ()
+        if volume.config_map or volume.secret or volume.downward_api or volume.projected
+    }
+
+
 def _mount(
-    mount: VolumeMount, volumes: Mapping[str, Path], env: Mapping[str, str], security: SecurityContext
+    mount: VolumeMount,
+    volumes: Mapping[str, Path],
+    fixed: Set[str],
+    env: Mapping[str, str],
+    security: SecurityContext,
 ) -> Mount:
     source = volumes.get(mount.name)
     if source is None:
         raise SpecError(f"container mounts volume {mount.name!r}, which the pod does not have")
+    if missing := unknown(mount.sub_path_expr or "", env):
+        raise SpecError(
+            f"subPathExpr {mount.sub_path_expr!r}: the container has no environment variable {missing}"
+        )
     sub = expand(mount.sub_path_expr, env) if mount.sub_path_expr else mount.sub_path or ""
     if sub:
         source = _sub_path(source, sub)
@@ -153,7 +173,8 @@ def _mount(
     if propagation == "rshared" and not security.privileged:
         raise SpecError("Bidirectional mount propagation is for privileged containers only")
     target = mount.mount_path if mount.mount_path.startswith("/") else f"/{mount.mount_path}"
-    return Mount(str(source), target.rstrip("/") or "/", bool(mount.read_only), propagation)
+    read_only = bool(mount.read_only) or mount.name in fixed
+    return Mount(str(source), target.rstrip("/") or "/", read_only, propagation)
 
 
 def _sub_path(volume: Path, sub: str) -> Path:
@@ -164,23 +185,24 @@ def _sub_path(volume: Path, sub: str) -> Path:
     path = os.path.realpath(os.path.join(root, sub))
     if path != root and not path.startswith(root + os.sep):
         raise SpecError(f"subPath {sub!r} leads out of the volume")
-    if not os.path.exists(path):
-        os.makedirs(path, mode=0o755)
+    # As writable as the volume itself, whoever the container runs as.
+    make_folder(Path(path), stat.S_IMODE(os.stat(root).st_mode))
     return Path(path)
 
 
-def hosts_file(pod: Pod, ip: str, hostname: str, domain: str) -> str:
-    """/etc/hosts of a pod with its own network."""
-    lines = [
-        "# Managed by the kubelet.",
-        "127.0.0.1\tlocalhost",
-        "::1\tlocalhost ip6-localhost ip6-loopback",
-        "fe00::0\tip6-localnet",
-        "fe00::0\tip6-mcastprefix",
-        "fe00::1\tip6-allnodes",
-        "fe00::2\tip6-allrouters",
-    ]
-    if ip:
+_HOSTS = """\
+127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+fe00::0\tip6-mcastprefix
+fe00::1\tip6-allnodes
+fe00::2\tip6-allrouters"""
+
+
+def hosts_file(pod: Pod, ip: str, hostname: str, domain: str, of_host: str = "") -> str:
+    """/etc/hosts of a pod with its own network, or with the pod's aliases what the host's says."""
+    lines = ["# Managed by the kubelet.", of_host.rstrip("\n") or _HOSTS]
+    if ip and not of_host:
         names = f"{hostname}.{domain}\t{hostname}" if domain else hostname
         lines.append(f"{ip}\t{names}")
     for alias in (pod.spec.host_aliases if pod.spec else None) or ():

@@ -24,7 +24,7 @@ from navarch.kubelet.sandbox import Sandbox
 from navarch.kubelet.spec import SpecError, container_spec
 from navarch.kubelet.status import Facts
 from navarch.kubelet.volumes import registry
-from navarch.kubelet.volumes.base import Context, VolumeError
+from navarch.kubelet.volumes.base import Context, VolumeError, was_set_up
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +40,17 @@ class Starter:
         self._facts = facts
         self._sandbox = sandbox
         self._objects: PodObjects = shared.objects.for_pod(uid)
+        #: A volume shows what it showed before: its objects are gone, or the master is away.
+        self.stale = False
 
     async def volumes(self, pod: Pod, *, live_only: bool = False) -> dict[str, Path]:
-        """Set up the pod's volumes: name -> host path. Raises VolumeError."""
+        """Set up the pod's volumes: name -> host path. Raises VolumeError.
+
+        A container that starts again does so with what a volume shows already, if that cannot be had anew.
+        """
         spec = pod.spec
         assert spec is not None
+        self.stale = False
         root = self._shared.pod_folder(self._uid) / "volumes"
         result: dict[str, Path] = {}
         for volume in spec.volumes or ():
@@ -62,10 +68,13 @@ class Starter:
             )
             try:
                 result[volume.name] = await type.set_up(volume, context)
-            except (OSError, ObjectUnavailable) as error:
-                raise VolumeError(f"volume {volume.name!r}: {error}") from None
-            except VolumeError as error:
-                raise VolumeError(f"MountVolume.SetUp failed for volume {volume.name!r} : {error}") from None
+            except (OSError, ObjectUnavailable, VolumeError) as error:
+                failure = VolumeError(f"MountVolume.SetUp failed for volume {volume.name!r} : {error}")
+                if live_only or not type.live or not was_set_up(context.folder):
+                    raise failure from None
+                tell(self._shared, pod, "Warning", "FailedMount", str(failure))
+                result[volume.name] = context.folder
+                self.stale = True
         return result
 
     async def start(self, pod: Pod, container: Container, attempt: int, volumes: Mapping[str, Path]) -> float:
@@ -121,6 +130,9 @@ class Starter:
             return self._refused(pod, container, "ErrImagePull", str(error))
         except RuntimeFault as error:
             return self._refused(pod, container, "CreateContainerError", str(error))
+        for old in shared.containers.of(self._uid):
+            if old.name == container.name and old.attempt == attempt and old.id != made:
+                shared.containers.drop(old.id)  # its name went to the new one
         tell(shared, pod, "Normal", "Created", f"Container created: {container.name}", container.name)
         await asyncio.shield(ready)
         try:
@@ -173,6 +185,9 @@ class Starter:
                     shared, pod, "Normal", "BackOff", f'Back-off pulling image "{reference}"', container.name
                 )
                 tell(shared, pod, "Warning", "Failed", "Error: ImagePullBackOff", container.name)
+            elif reason == "InvalidImageName":
+                tell(shared, pod, "Warning", "InspectFailed", message, container.name)
+                tell(shared, pod, "Warning", "Failed", "Error: InvalidImageName", container.name)
             else:
                 tell(shared, pod, "Warning", reason, message, container.name)
 

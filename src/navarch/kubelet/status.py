@@ -50,6 +50,8 @@ class Facts(msgspec.Struct):
     #: Container names whose probes say no; a running container is ready and started unless named here.
     unready: set[str] = set()
     unstarted: set[str] = set()
+    #: Ids of the containers whose probes have begun: of others that have any, nothing is known yet.
+    followed: set[str] = set()
     #: Set when the pod was ended by us: (reason, message), e.g. DeadlineExceeded, Evicted.
     failed: tuple[str, str] | None = None
     terminating: bool = False
@@ -135,6 +137,16 @@ def _container(
             state = ContainerState(waiting=ContainerStateWaiting(reason=reason, message=message or None))
     started = running and container.name not in facts.unstarted
     ready = running and container.name not in facts.unready and started
+    if current is not None and current.id not in facts.followed:
+        # As the master knows it of this very container, so that a restarted kubelet does not flap.
+        same = old is not None and old.container_id == f"docker://{current.id}"
+        hooked = container.lifecycle is not None and container.lifecycle.post_start is not None
+        started = started and (
+            (not container.startup_probe and not hooked) or (same and old is not None and bool(old.started))
+        )
+        ready = (
+            ready and started and (not container.readiness_probe or (same and old is not None and old.ready))
+        )
     if init and not is_sidecar(container):
         ready = state.terminated is not None and state.terminated.exit_code == 0
     return ContainerStatus(
@@ -172,9 +184,14 @@ def compute(pod: Pod, containers: Sequence[Runtime], facts: Facts) -> PodStatus:
     phase = _phase(pod, inits, mains, facts)
     if old.phase in ("Succeeded", "Failed"):
         phase = old.phase
-    initialized = all(
-        (s.started is True if is_sidecar(c) else s.ready)
-        for c, s in zip(spec.init_containers or (), inits, strict=True)
+    # Once: a sidecar that ends later, or with its pod, takes nothing back.
+    initialized = (
+        phase == "Succeeded"
+        or any(s.state and (s.state.running or s.state.terminated) for s in mains)
+        or all(
+            (s.started is True if is_sidecar(c) else s.ready)
+            for c, s in zip(spec.init_containers or (), inits, strict=True)
+        )
     )
     return PodStatus(
         phase=phase,
@@ -238,7 +255,9 @@ def conditions(
 ) -> list[PodCondition]:
     """The kubelet's own conditions, with the transition times of those that did not change."""
     over = phase in ("Succeeded", "Failed")
-    unready = [s.name for s in mains if not s.ready]
+    sidecars = {c.name for c in (pod.spec.init_containers if pod.spec else None) or () if is_sidecar(c)}
+    asked = [*(s for s in inits if s.name in sidecars), *mains]
+    unready = [s.name for s in asked if not s.ready]
     reason: str | None = None
     message: str | None = None
     if over:

@@ -18,12 +18,11 @@ from navarch.api.container import Container
 from navarch.api.errors import StatusError
 from navarch.api.meta import Preconditions, now, parse_time
 from navarch.api.pod import Pod
-from navarch.api.podstatus import PodStatus
-from navarch.kubelet import ending, hostports, status
+from navarch.api.podstatus import ContainerStatus, PodStatus
+from navarch.kubelet import ending, hostports, resources, status
 from navarch.kubelet.backoff import Backoff
 from navarch.kubelet.context import Shared, tell
-from navarch.kubelet.hooks import ActionFailed
-from navarch.kubelet.hooks import run as run_hook
+from navarch.kubelet.poststart import PostStarts, post_start
 from navarch.kubelet.probes import Probes
 from navarch.kubelet.runtime.base import ContainerState, RuntimeFault
 from navarch.kubelet.sandbox import Sandbox
@@ -37,6 +36,11 @@ from navarch.network.host import HostNetworkError
 log = logging.getLogger(__name__)
 
 _FINAL = ("Succeeded", "Failed")
+#: How soon a volume is looked at again that could not be set up anew for a restarted container.
+_STALE = 10.0
+#: The exit code of what SIGKILL ended.
+_KILLED = 137
+_MOMENT = 0.1
 
 
 class PodWorker:
@@ -60,7 +64,8 @@ class PodWorker:
         self._sandbox = Sandbox(shared, self.uid)
         self._starter = Starter(shared, self.uid, self.facts, self._sandbox)
         self._probes = Probes(shared, self)
-        self._hooks: dict[str, asyncio.Task[None]] = {}
+        self._removals: dict[str, asyncio.Task[None]] = {}
+        self._post_starts = PostStarts(shared, self, self._starter)
 
     # What others call.
 
@@ -120,9 +125,10 @@ class PodWorker:
                     self._failed_step(error)
         finally:
             self._probes.stop()
+            self._post_starts.stop()
             if self._timer is not None:
                 self._timer.cancel()
-            for task in self._hooks.values():
+            for task in self._removals.values():
                 task.cancel()
 
     def _failed_step(self, error: Exception) -> None:
@@ -166,6 +172,7 @@ class PodWorker:
         for state in self._shared.containers.of(self.uid):
             if state.status != "exited" or state.id in self._ended_at:
                 continue
+            await self._ask_why(state)
             age = 0.0
             if state.finished_at:
                 age = max(0.0, parse_time(now()).timestamp() - parse_time(state.finished_at).timestamp())
@@ -181,6 +188,15 @@ class PodWorker:
         for id in [id for id in self._ended_at if id not in known]:
             del self._ended_at[id]
             self.facts.messages.pop(id, None)
+
+    async def _ask_why(self, state: ContainerState) -> None:
+        """The Engine may know of an end a moment before it knows that memory was what was missing."""
+        container = self._container(state.name)
+        if state.exit_code != _KILLED or state.oom_killed or self.facts.terminating:
+            return
+        if container is not None and resources.memory_limit(container):
+            await asyncio.sleep(_MOMENT)
+            await self._shared.containers.refresh(state.id)
 
     def _container(self, name: str) -> Container | None:
         spec = self.pod.spec
@@ -250,13 +266,20 @@ class PodWorker:
         adopted = self._sandbox.adopt()
         if not adopted and not await self._attach():
             return
-        batch = self._due()
-        if batch:
-            await self._start(batch)
-        elif self._mounted != self.pod.metadata.resource_version:
-            await self._starter.volumes(self.pod, live_only=True)
-        self._mounted = self.pod.metadata.resource_version or ""
-        await self._follow_running()
+        # Before all that can fail, and whether it does: what runs is probed.
+        self._follow_running()
+        try:
+            batch = self._due()
+            if batch:
+                await self._start(batch)
+            elif self._mounted != self.pod.metadata.resource_version:
+                await self._starter.volumes(self.pod, live_only=True)
+            self._mounted = self.pod.metadata.resource_version or ""
+            if self._starter.stale:
+                self._mounted = ""
+                self.wake_after(_STALE)
+        finally:
+            self._follow_running()
         shared.post(self.uid, 0.02)
 
     async def _attach(self) -> bool:
@@ -292,43 +315,74 @@ class PodWorker:
         spec = self.pod.spec
         assert spec is not None
         found = self._shared.containers.of(self.uid)
-        began = any(status.latest(found, c.name)[0] is not None for c in spec.containers)
+        # A new sandbox begins with the init containers again, unless nothing would come after them.
+        here = [c for c in found if self._here(c)]
+        began = any(status.latest(here, c.name)[0] is not None for c in spec.containers) or all(
+            self._over(c, status.latest(found, c.name)[0]) for c in spec.containers
+        )
         due: list[tuple[Container, int]] = []
         for container in spec.init_containers or ():
             current, _ = status.latest(found, container.name)
             if status.is_sidecar(container):
                 due += self._if_due(container, current, init=True)
                 up = current is not None and current.status == "running"
-                if not began and (not up or container.name in self.facts.unstarted):
+                held = container.name in self.facts.unstarted or self._post_starts.holds(container, current)
+                if not began and (not up or held):
                     return due
                 continue
-            if began or (current is not None and current.status == "exited" and current.exit_code == 0):
+            if began:
+                continue
+            if current is None or not self._here(current):
+                return [*due, (container, self._next(container, current))]
+            if current.status == "exited" and current.exit_code == 0:
                 continue
             return due + self._if_due(container, current, init=True)
         for container in spec.containers:
             current, _ = status.latest(found, container.name)
-            due += self._if_due(container, current, init=False)
+            starts = self._if_due(container, current, init=False)
+            due += starts
+            if (starts and post_start(container)) or self._post_starts.holds(container, current):
+                break  # the next ones wait for its hook
         return due
+
+    def _here(self, state: ContainerState) -> bool:
+        """Whether it is of the sandbox that runs. Of those an older kubelet made that is not known."""
+        sandboxes = self._shared.containers.sandboxes(self.uid)
+        running = sandboxes[-1].id if sandboxes and sandboxes[-1].status == "running" else ""
+        return state.sandbox in ("", running)
+
+    def reported(self, name: str) -> ContainerStatus | None:
+        """What the master knows of it."""
+        old = self.pod.status or PodStatus()
+        before = [*(old.init_container_statuses or ()), *(old.container_statuses or ())]
+        return next((s for s in before if s.name == name), None)
+
+    def _next(self, container: Container, current: ContainerState | None) -> int:
+        """The number of the attempt to come."""
+        if current is not None:
+            return current.attempt + (current.status != "created")
+        reported = self.reported(container.name)
+        return reported.restart_count + 1 if reported is not None and reported.container_id else 0
+
+    def _over(self, container: Container, current: ContainerState | None, *, init: bool = False) -> bool:
+        """Whether it has run and will not again."""
+        if current is not None:
+            ended = current.status == "exited"
+            return ended and not status.restarts(self.pod, container, current.exit_code, init=init)
+        reported = self.reported(container.name)
+        if reported is None or not reported.state or not reported.state.terminated:
+            return False
+        return not status.restarts(self.pod, container, reported.state.terminated.exit_code, init=init)
 
     def _if_due(
         self, container: Container, current: ContainerState | None, *, init: bool
     ) -> list[tuple[Container, int]]:
-        if current is None or current.status == "created":
-            old = self.pod.status
-            before = [
-                *((old.init_container_statuses or ()) if old else ()),
-                *((old.container_statuses or ()) if old else ()),
-            ]
-            reported = next((s for s in before if s.name == container.name), None)
-            if reported is not None and reported.state and reported.state.terminated:
-                code = reported.state.terminated.exit_code
-                if not status.restarts(self.pod, container, code, init=init):
-                    return []
-            again = reported is not None and reported.container_id and current is None
-            return [(container, (reported.restart_count + 1) if again and reported else 0)]
-        if current.status == "running":
+        if self._over(container, current, init=init):
             return []
-        if not status.restarts(self.pod, container, current.exit_code, init=init):
+        if current is None or current.status == "created":
+            # Created: a kubelet was killed before it could start it, and it is made again.
+            return [(container, self._next(container, current))]
+        if current.status == "running":
             return []
         if current.spec_hash != spec_hash(container):
             return [(container, current.attempt + 1)]
@@ -379,55 +433,30 @@ class PodWorker:
         for old in ended[:-1]:
             self._shared.containers.drop(old.id)
             key = f"remove {old.id}"
-            self._hooks[key] = asyncio.create_task(self._shared.runtime.remove(old.id), name=key)
-            self._hooks[key].add_done_callback(functools.partial(self._forget_hook, key))
+            self._removals[key] = asyncio.create_task(self._shared.runtime.remove(old.id), name=key)
+            self._removals[key].add_done_callback(functools.partial(self._removed, key))
 
-    def _forget_hook(self, key: str, task: asyncio.Task[None]) -> None:
-        self._hooks.pop(key, None)
+    def _removed(self, key: str, task: asyncio.Task[None]) -> None:
+        self._removals.pop(key, None)
         if not task.cancelled() and task.exception() is not None:
             log.warning("%s: %s", key, task.exception())
 
-    async def _follow_running(self) -> None:
-        """Probes and postStart hooks of what runs."""
+    def _follow_running(self) -> None:
+        """Probes and postStart hooks of what runs: the probes begin after the hook."""
         spec = self.pod.spec
         assert spec is not None
+        if not self.facts.ips:
+            return  # whom to probe is not known yet
         found = self._shared.containers.of(self.uid)
         for container in [*(spec.init_containers or ()), *spec.containers]:
             current, _ = status.latest(found, container.name)
             if current is None or current.status != "running":
                 self._probes.drop(container.name)
                 continue
-            self._probes.follow(container, current)
-            hook = container.lifecycle.post_start if container.lifecycle else None
-            if hook is not None and f"postStart {current.id}" not in self._hooks:
-                self._hooks[f"postStart {current.id}"] = asyncio.create_task(
-                    self._post_start(container, current), name=f"postStart {container.name}"
-                )
-
-    async def _post_start(self, container: Container, current: ContainerState) -> None:
-        """Runs once a container.
-
-        When it fails the container is killed. A marker file tells a restarted kubelet that it ran.
-        """
-        marker = self._starter.termination_log(container.name, current.attempt).with_suffix(".started")
-        if marker.exists():
-            return
-        hook = container.lifecycle.post_start if container.lifecycle else None
-        assert hook is not None
-        try:
-            await run_hook(self._shared, self.pod, container, hook, current)
-        except (ActionFailed, RuntimeFault) as error:
-            tell(
-                self._shared,
-                self.pod,
-                "Warning",
-                "FailedPostStartHook",
-                f"PostStartHook failed: {error}",
-                container.name,
-            )
-            await self.stop_container(container, current, f"FailedPostStartHook: killing {container.name}")
-            return
-        marker.touch()
+            if not self._post_starts.holds(container, current):
+                self._probes.follow(container, current)
+                continue
+            self._post_starts.begin(container, current)
 
     # Backward.
 

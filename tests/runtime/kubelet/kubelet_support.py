@@ -98,7 +98,9 @@ class Cluster:
 
     def _spawn(self, name: str, *words: str) -> subprocess.Popen[bytes]:
         with open(self.folder / f"{name}.log", "ab") as log:
-            return subprocess.Popen([sys.executable, "-m", "navarch", *words], stdout=log, stderr=log)
+            command = [sys.executable, "-m", "navarch", *words]
+            # As the service units have it.
+            return subprocess.Popen(command, stdout=log, stderr=log, umask=0o077)
 
     def start(self) -> None:
         build_image(self.engine)
@@ -168,6 +170,12 @@ class Cluster:
         self._kubelet.send_signal(number)
         self._kubelet.wait(PATIENCE)
         self._kubelet = None
+
+    def kubelet_sockets(self) -> int:
+        """How many the kubelet has open."""
+        assert self._kubelet is not None
+        links = list(Path(f"/proc/{self._kubelet.pid}/fd").iterdir())
+        return sum(os.readlink(link).startswith("socket:") for link in links if link.is_symlink())
 
     def stop(self) -> None:
         for process in (self._kubelet, self._master):

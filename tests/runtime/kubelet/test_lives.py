@@ -10,8 +10,10 @@ import time
 import pytest
 from kubelet_support import IMAGE, Cluster, Pods, eventually, ready, sleeper, state
 
+from navarch.api.configmap import ConfigMap
+from navarch.api.meta import ObjectMeta
 from navarch.api.pod import Pod
-from navarch.kubelet.runtime.base import SANDBOX
+from navarch.kubelet.runtime.base import LABEL_ATTEMPT, SANDBOX
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 
@@ -172,6 +174,24 @@ async def test_a_sidecar_starts_first_and_runs_on(pods: Pods) -> None:
     assert (pod.status.init_container_statuses or [])[0].restart_count == 0
 
 
+async def test_a_probe_whose_time_is_up_leaves_no_process(cluster: Cluster, pods: Pods) -> None:
+    probe = {"exec": {"command": ["sleep", "7654"]}, "periodSeconds": 1, "timeoutSeconds": 1}
+    await pods.create(
+        "hangs", {"name": "a", "command": sleeper(), "readinessProbe": {**probe, "failureThreshold": 1}}
+    )
+
+    def hanging() -> int:
+        id = cluster.ids("hangs").get("a")
+        rows = cluster.engine.top(id, "-eo pid,args")["Processes"] if id else []
+        return sum("7654" in row[-1] for row in rows)
+
+    await eventually(lambda: hanging() == 1)
+    pod = await pods.get("hangs")
+    seen = [hanging() for _ in range(8) if not await asyncio.sleep(0.5)]
+    assert max(seen) == 1, seen
+    assert not ready(pod)
+
+
 async def test_readiness_follows_the_probe(cluster: Cluster, pods: Pods) -> None:
     probe = {"exec": {"command": ["test", "-e", "/tmp/ready"]}, "periodSeconds": 1, "failureThreshold": 1}
     await pods.create("probed", {"name": "a", "command": sleeper(), "readinessProbe": probe})
@@ -224,6 +244,24 @@ async def test_grace_is_kept_and_can_be_cut_short(cluster: Cluster, pods: Pods) 
     assert pod.metadata.deletion_timestamp
     await pods.client.delete(Pod, "deaf", pods.namespace, grace=1)
     await pods.gone("deaf", 10)
+
+
+async def test_a_container_is_not_ready_and_the_next_waits_before_its_hook_has_ended(pods: Pods) -> None:
+    mounts = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+    hook = {"exec": {"command": ["sh", "-c", "until [ -e /v/go ]; do sleep 0.1; done; touch /v/done"]}}
+    helper = "sleep 2; touch /v/go; trap 'exit 0' TERM; sleep 99 & wait"
+    await pods.create(
+        "holds",
+        {"name": "first", "command": ["sh", "-c", helper], "lifecycle": {"postStart": hook}, **mounts},
+        {"name": "second", "command": ["sh", "-c", "ls /v; trap 'exit 0' TERM; sleep 99 & wait"], **mounts},
+        volumes=[{"name": "v", "emptyDir": {}}],
+    )
+    pod = await pods.until("holds", lambda p: state(p, "first") and state(p, "first").state.running)
+    first, second = state(pod, "first"), state(pod, "second")
+    assert (first.ready, first.started, second.state.running) == (False, False, None)
+    pod = await pods.running("holds")
+    assert (state(pod, "first").ready, state(pod, "first").started) == (True, True)
+    assert (await pods.logs("holds", "second")).split() == ["done", "go"]
 
 
 async def test_hooks(pods: Pods) -> None:
@@ -288,3 +326,117 @@ async def test_a_new_image_replaces_the_container_in_place(cluster: Cluster, pod
         assert after.status.pod_ip == before.status.pod_ip
     finally:
         cluster.engine.remove_image(f"{repository}:next", noprune=True)
+
+
+async def test_a_restart_cut_off_between_creation_and_start_is_finished_once(
+    cluster: Cluster, pods: Pods
+) -> None:
+    await pods.create("half", {"name": "a", "command": sleeper()})
+    await pods.running("half")
+    id = cluster.ids("half")["a"]
+    cluster.kill_kubelet(signal.SIGKILL)
+    cluster.engine.kill(id, "SIGKILL")
+    # What a kubelet leaves that is killed between the two.
+    left = cluster.engine.inspect_container(id)
+    body = left["Config"] | {"HostConfig": left["HostConfig"]}
+    body.pop("Hostname", None)
+    body["Labels"][LABEL_ATTEMPT] = "1"
+    cluster.engine.create_container_from_config(body, left["Name"].lstrip("/").removesuffix("_0") + "_1")
+    cluster.start_kubelet()
+    await pods.until("half", lambda p: ready(p) and state(p, "a").restart_count == 1)
+    now = cluster.ids("half")["a"]
+    await asyncio.sleep(1.5)
+    assert cluster.ids("half")["a"] == now
+    assert len(cluster.containers("half", all=True)) == 3
+
+
+async def test_a_new_sandbox_begins_with_the_init_containers(cluster: Cluster, pods: Pods) -> None:
+    share = [{"name": "v", "mountPath": "/v"}]
+    inits = [
+        {"name": n, "image": IMAGE, "command": ["sh", "-c", f"echo {n} >> /v/log"], "volumeMounts": share}
+        for n in ("one", "two")
+    ]
+    main = {"name": "a", "command": ["sh", "-c", "cat /v/log; exec sleep 1000"], "volumeMounts": share}
+    over = {"name": "done", "command": ["true"]}
+    more = {"initContainers": inits, "volumes": [{"name": "v", "emptyDir": {}}], "restartPolicy": "OnFailure"}
+    await pods.create("booted", main, over, **more)
+    await pods.create("never", main, **(more | {"restartPolicy": "Never"}))
+    await pods.until(
+        "booted", lambda p: state(p, "a") and state(p, "a").started and state(p, "done").state.terminated
+    )
+    await pods.running("never")
+    for name in ("booted", "never"):
+        cluster.engine.kill(cluster.sandbox(name), "SIGKILL")
+    pod = await pods.until("booted", lambda p: state(p, "a").restart_count == 1 and state(p, "a").started)
+    assert await pods.logs("booted", "a") == "one\ntwo\none\ntwo\n"
+    assert pod.status is not None
+    assert [s.restart_count for s in pod.status.init_container_statuses or ()] == [1, 1]
+    assert state(pod, "done").restart_count == 0
+    # Nothing would come after them.
+    ended = await pods.until("never", lambda p: phase(p) == "Failed")
+    assert ended.status is not None
+    assert [s.restart_count for s in ended.status.init_container_statuses or ()] == [0, 0]
+
+
+def failing() -> dict[str, object]:
+    return {"exec": {"command": ["false"]}, "periodSeconds": 1}
+
+
+async def test_a_bad_image_name_holds_back_its_own_container_only(pods: Pods) -> None:
+    await pods.create(
+        "named",
+        {"name": "a", "image": "Not/A:Name", "command": sleeper()},
+        {"name": "b", "command": sleeper(), "readinessProbe": failing()},
+        {"name": "c", "command": sleeper()},
+    )
+    pod = await pods.until(
+        "named", lambda p: state(p, "c") and state(p, "c").ready and state(p, "b").state.running
+    )
+    await asyncio.sleep(1)
+    pod = await pods.get("named")
+    assert not state(pod, "b").ready
+    assert state(pod, "a").state.waiting.reason == "InvalidImageName"
+    assert "invalid reference format" in state(pod, "a").state.waiting.message
+
+
+async def test_a_lost_volume_stops_neither_probes_nor_restarts(cluster: Cluster, pods: Pods) -> None:
+    await pods.client.create(
+        ConfigMap(metadata=ObjectMeta(name="gone", namespace=pods.namespace), data={"k": "v"})
+    )
+    more = {
+        "volumeMounts": [{"name": "c", "mountPath": "/c"}],
+        "command": sleeper(),
+    }
+    await pods.create(
+        "lossy",
+        {"name": "a", "readinessProbe": failing(), **more},
+        {"name": "b", **more},
+        volumes=[{"name": "c", "configMap": {"name": "gone"}}],
+    )
+    await pods.until("lossy", lambda p: state(p, "b") and state(p, "b").ready and state(p, "a").state.running)
+    await pods.client.delete(ConfigMap, "gone", pods.namespace)
+    cluster.kill_kubelet(signal.SIGKILL)
+    cluster.start_kubelet()
+    await eventually(lambda: "MountVolume.SetUp failed" in cluster.log())
+    await asyncio.sleep(0.5)
+    pod = await pods.get("lossy")
+    assert not state(pod, "a").ready
+    assert state(pod, "b").ready
+    cluster.engine.kill(cluster.ids("lossy")["b"], "SIGKILL")
+    await pods.until("lossy", lambda p: state(p, "b").restart_count == 1 and state(p, "b").ready)
+    id = cluster.ids("lossy")["b"]
+    assert (
+        await asyncio.to_thread(cluster.engine.exec_start, cluster.engine.exec_create(id, ["cat", "/c/k"]))
+        == b"v"
+    )
+
+
+async def test_a_probe_that_is_not_acted_on_does_nothing(pods: Pods) -> None:
+    rpc = {"grpc": {"port": 9}, "periodSeconds": 1, "failureThreshold": 1}
+    probes = {"livenessProbe": rpc, "readinessProbe": rpc, "startupProbe": rpc}
+    await pods.create("rpc", {"name": "a", "command": sleeper(), **probes})
+    await pods.running("rpc")
+    await asyncio.sleep(2.5)
+    pod = await pods.get("rpc")
+    assert ready(pod)
+    assert state(pod, "a").restart_count == 0

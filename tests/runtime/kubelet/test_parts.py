@@ -15,6 +15,7 @@ import pytest
 
 from navarch import pki
 from navarch.api.container import Container
+from navarch.api.errors import StatusError
 from navarch.api.pod import Pod
 from navarch.kubelet import config, downward, keys, status
 from navarch.kubelet.backoff import Backoff
@@ -22,7 +23,7 @@ from navarch.kubelet.env import expand
 from navarch.kubelet.images import credentials
 from navarch.kubelet.runtime import pause
 from navarch.kubelet.runtime.base import ContainerState
-from navarch.kubelet.server import tls
+from navarch.kubelet.server import logs, tls
 from navarch.kubelet.spec import Resolver, pod_resolver, spec_hash
 from navarch.kubelet.volumes.base import File, VolumeError, write_files
 from navarch.kubelet.volumes.payload import safe
@@ -299,3 +300,31 @@ def test_resolvers_by_policy() -> None:
 def test_the_spec_hash_is_stable() -> None:
     """A newer kubelet must find the containers of this one unchanged."""
     assert spec_hash(Container(name="web", image="nginx:1")) == "376ec1c10ddf718d"
+
+
+def test_a_sidecar_that_is_not_ready_keeps_its_pod_unready_and_takes_nothing_back() -> None:
+    side = {"name": "s", "image": "i", "restartPolicy": "Always"}
+    never = pod(initContainers=[side], restartPolicy="Never")
+
+    def seen(*containers: ContainerState, **facts: set[str]) -> dict[str, str]:
+        computed = status.compute(never, list(containers), status.Facts(**facts))
+        return {c.type: c.status for c in computed.conditions or ()}
+
+    both = (run("running", name="s"), run("running"))
+    assert seen(*both)["Ready"] == "True"
+    assert seen(*both, unready={"s"})["Ready"] == "False"
+    for end in (run("running"), run("exited")):
+        assert seen(run("exited", code=5, name="s"), end)["Initialized"] == "True"
+    assert seen(run("exited", code=5, name="s"))["Initialized"] == "False"
+
+
+def test_the_log_before_is_of_the_end_before() -> None:
+    def asked(policy: str, *containers: ContainerState, **facts: dict[str, str]) -> str:
+        of = pod(restartPolicy=policy)
+        of = msgspec.structs.replace(of, status=status.compute(of, containers, status.Facts(**facts)))
+        return logs.choose(list(containers), of, "c", previous=True).id
+
+    assert asked("Always", run("exited"), run("running", 1)) == "c0"
+    assert asked("Always", run("exited"), run("exited", 1), backing_off={"c": "x"}) == "c1"
+    with pytest.raises(StatusError, match='previous terminated container "c" in pod "p" not found'):
+        asked("Never", run("exited"))

@@ -22,6 +22,7 @@ from kubelet_support import (
 
 from navarch.api.configmap import ConfigMap
 from navarch.api.meta import ObjectMeta
+from navarch.api.pod import Pod
 from navarch.api.secret import Secret
 from navarch.kubelet.runtime.base import SANDBOX
 
@@ -66,9 +67,35 @@ async def test_a_deleted_pod_leaves_nothing(cluster: Cluster, pods: Pods) -> Non
         assert not Path(root, "navarch", f"pod{pod.metadata.uid}").exists()
 
 
+async def test_pods_share_the_processor_by_what_they_request(pods: Pods) -> None:
+    asks = {"resources": {"requests": {"cpu": "250m"}}}
+    await pods.create(
+        "asks",
+        {"name": "a", "command": sleeper(), **asks},
+        {"name": "b", "command": sleeper(), **asks},
+        initContainers=[
+            {"name": "i", "image": IMAGE, "command": ["true"], "resources": {"requests": {"cpu": "100m"}}}
+        ],
+    )
+    await pods.create("modest", {"name": "a", "command": sleeper()})
+
+    def share(pod: Pod) -> int:
+        root, group = Path("/sys/fs/cgroup"), f"navarch/pod{pod.metadata.uid}"
+        unified = (root / "cgroup.controllers").exists()
+        file = root / group / "cpu.weight" if unified else root / "cpu" / group / "cpu.shares"
+        return int(file.read_text())
+
+    greedy, modest = [share(await pods.running(name)) for name in ("asks", "modest")]
+    assert (greedy, modest) in ((512, 2), (20, 1))  # cgroup v1, v2
+
+
 async def test_environment_command_and_working_directory(pods: Pods) -> None:
     await pods.client.create(
-        ConfigMap(metadata=ObjectMeta(name="settings", namespace=pods.namespace), data={"COLOR": "red"})
+        ConfigMap(
+            metadata=ObjectMeta(name="settings", namespace=pods.namespace),
+            data={"COLOR": "red"},
+            binary_data={"BYTES": b"x"},
+        )
     )
     await pods.client.create(
         Secret(metadata=ObjectMeta(name="hidden", namespace=pods.namespace), data={"word": b"sesame"})
@@ -81,7 +108,7 @@ async def test_environment_command_and_working_directory(pods: Pods) -> None:
         {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
         {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1m"}}},
     ]
-    script = 'echo $A $B $WORD $POD $IP $CPU $COLOR; pwd; echo "$0 $1"'
+    script = 'test -z "$BYTES"; echo $? $A $B $WORD $POD $IP $CPU $COLOR; pwd; echo "$0 $1"'
     await pods.create(
         "env",
         {
@@ -98,7 +125,7 @@ async def test_environment_command_and_working_directory(pods: Pods) -> None:
     pod = await pods.until("env", lambda p: p.status and p.status.phase == "Succeeded")
     assert pod.status is not None
     lines = (await pods.logs("env", "a")).splitlines()
-    assert lines[0] == f"one one-$(MISSING)-$(A) sesame env {pod.status.pod_ip} 100 red"
+    assert lines[0] == f"0 one one-$(MISSING)-$(A) sesame env {pod.status.pod_ip} 100 red"
     assert lines[1:] == ["/tmp", "one red"]
     ended = state(pod, "a").state.terminated
     assert (ended.exit_code, ended.reason) == (0, "Completed")
@@ -311,8 +338,12 @@ async def test_a_host_port_that_another_pod_has_is_refused_in_one_line(cluster: 
 
 
 async def test_the_host_network_is_the_hosts(cluster: Cluster, pods: Pods) -> None:
-    await pods.create("host", {"name": "a", "command": sleeper()}, hostNetwork=True)
+    aliases = [{"ip": "192.0.2.7", "hostnames": ["far"]}]
+    command = ["sh", "-c", "cat /etc/hosts; trap 'exit 0' TERM; sleep 99 & wait"]
+    await pods.create("host", {"name": "a", "command": command}, hostNetwork=True, hostAliases=aliases)
     pod = await pods.running("host")
+    known = (await pods.logs("host", "a")).splitlines()
+    assert set(known) >= {"192.0.2.7\tfar", *Path("/etc/hosts").read_text().splitlines()}
     assert pod.status is not None
     assert pod.status.pod_ip == pod.status.host_ip == "127.0.0.1"
     assert namespace_of(host_pid(cluster.engine, cluster.ids("host")["a"]), "net") == namespace_of(
@@ -340,6 +371,19 @@ async def test_names_inside(pods: Pods) -> None:
     assert text.startswith("named\n")
     for line in (f"{pod.status.pod_ip}\tnamed", "192.0.2.7\tfar", "nameserver 192.0.2.53", "options ndots:2"):
         assert line in text.splitlines()
+
+
+async def test_a_path_of_an_unknown_variable_is_refused(pods: Pods) -> None:
+    mount = {"name": "v", "mountPath": "/v", "subPathExpr": "x/$(NOBODY)"}
+    await pods.create(
+        "astray",
+        {"name": "a", "command": sleeper(), "volumeMounts": [mount]},
+        volumes=[{"name": "v", "emptyDir": {}}],
+    )
+    pod = await pods.until("astray", lambda p: state(p, "a") and state(p, "a").state.waiting.message)
+    waiting = state(pod, "a").state.waiting
+    assert waiting.reason == "CreateContainerConfigError"
+    assert "NOBODY" in waiting.message
 
 
 async def test_containers_that_are_not_ours_are_left_alone(cluster: Cluster, pods: Pods) -> None:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from pathlib import Path
 
 import aiohttp
 import pytest
-from kubelet_support import NODE, Cluster, Pods, sleeper
+from kubelet_support import NODE, Cluster, Pods, eventually, sleeper
 
 from navarch import pki
 from navarch.api.errors import StatusError
@@ -86,6 +87,22 @@ async def test_following_ends_with_the_container(cluster: Cluster, pods: Pods) -
     )
     await pods.until("flow", lambda p: p.status and p.status.phase == "Running")
     assert await pods.logs("flow", "a", follow="true") == "x\ny\n"
+
+
+async def test_who_follows_a_silent_log_hears_at_once_and_can_leave(cluster: Cluster, pods: Pods) -> None:
+    await pods.create("silent", {"name": "a", "command": sleeper()})
+    await pods.running("silent")
+    where = f"/api/v1/namespaces/{pods.namespace}/pods/silent/log?follow=true"
+    master = json.loads(cluster.admin.read_text())["clusters"][0]["cluster"]["server"]
+    before = cluster.kubelet_sockets()
+    async with aiohttp.ClientSession() as session:
+        for _ in range(5):
+            async with asyncio.timeout(5):
+                answer = await session.get(master + where, ssl=tls(cluster, "admin"))
+            assert answer.status == 200
+            answer.close()
+    # A follower costs two: the master's connection and the Engine's.
+    await eventually(lambda: cluster.kubelet_sockets() <= before + 2)
 
 
 async def test_only_the_master_and_administrators_may_ask(

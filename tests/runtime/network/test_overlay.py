@@ -19,7 +19,7 @@ from pyroute2 import IPRoute
 from navarch.api.node import Node
 from navarch.api.scheme import scheme
 from navarch.client.local import LocalClient
-from navarch.network.overlay import NAMES, kernel, make, wrong
+from navarch.network.overlay import NAMES, follower, kernel, make, wrong
 from navarch.network.overlay.base import Local, OverlayError, Peer
 from navarch.network.overlay.follower import fit
 from navarch.network.overlay.vxlan import Vxlan, VxlanSettings
@@ -300,6 +300,30 @@ async def test_a_taken_port_is_told_of_and_the_tunnel_comes_when_it_is_free(clie
             "overlay vxlan: UDP port 8472 is taken: choose another vxlan.port, the same on all nodes"
         ]
         await eventually(lambda: routes(host) == {"10.98.2.0/24": "10.98.2.0"}, 10.0)
+    finally:
+        await lan.close()
+
+
+@needs
+@pytest.mark.root
+async def test_a_host_that_has_its_network_back_waits_for_no_clock(
+    client: LocalClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it was away: the time between tries grows, and news ends it."""
+    monkeypatch.setattr(follower, "_RETRY", (60.0, 60.0))
+    monkeypatch.setattr(follower, "_REST", 0.1)
+    lan = Lan(client, "vxlan")
+    try:
+        one, two = [await asyncio.to_thread(lan.host, number, 1) for number in (1, 2)]
+        await lan.join(one)
+        await lan.join(two)
+        await eventually(lambda: len(routes(one)) == len(routes(two)) == 1)
+        two.space.ip(f"addr del {two.address}/24 dev eth0", "link del navarch-vx")
+        await eventually(lambda: lan.told)
+        await asyncio.sleep(1.0)  # what else the loss brings has been tried in vain
+        two.space.ip(f"addr add {two.address}/24 dev eth0", "route replace default via 192.0.2.254")
+        await eventually(lambda: len(routes(two)) == 1, 5.0)
+        await every_pair(lan.hosts, lan.overlay)
     finally:
         await lan.close()
 

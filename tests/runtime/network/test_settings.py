@@ -59,6 +59,11 @@ OVERLAP = "overlaps the hosts' own network 198.51.100.0/24: choose another range
             "nodeCIDRMaskSize: 12 does not fit into clusterCIDR 10.244.0.0/16:"
             " choose from 16 (one node) to 30",
         ),
+        (
+            MASTER,
+            "advertiseAddress: '2001:db8::1'",
+            "advertiseAddress: 2001:db8::1 is IPv6, and services are IPv4: give an IPv4 one",
+        ),
         (KUBELET, "vxlan: {vni: 16777216}", "vxlan.vni: 16777216 is not between 1 and 16777215"),
         (KUBELET, "vxlan: {mtu: 90}", "vxlan.mtu: 90 is not between 576 and 65535"),
         (KUBELET, "overlay: gre", "overlay: 'gre' is not vxlan, host-gw or none"),
@@ -66,6 +71,17 @@ OVERLAP = "overlaps the hosts' own network 198.51.100.0/24: choose another range
             KUBELET,
             "nonMasqueradeCIDRs: [10.0.0.1/8]",
             "nonMasqueradeCIDRs: 10.0.0.1/8 has host bits set",
+        ),
+        (
+            KUBELET,
+            "nodeLabels: {a b: c}",
+            "nodeLabels: a b=c: name part must be letters, digits, '-', '_' and '.', and start and end with a"
+            " letter or digit (such as 'MyName' or 'my.name')",
+        ),
+        (
+            KUBELET,
+            "taints: [{key: '', effect: NoSchedule}]",
+            "taints: =: name part must not be empty",
         ),
     ],
 )

@@ -21,6 +21,7 @@ LABEL_CONTAINER = "navarch.io/container"
 LABEL_ATTEMPT = "navarch.io/restart-count"
 LABEL_HASH = "navarch.io/spec-hash"
 LABEL_GRACE = "navarch.io/termination-grace"
+LABEL_SANDBOX = "navarch.io/sandbox"
 #: The container name of the sandbox; no pod container can be named so (names are DNS labels).
 SANDBOX = "$sandbox"
 
@@ -37,6 +38,10 @@ class NoSuchContainer(RuntimeFault):
 
 class NoSuchImage(RuntimeFault):
     """The engine does not have the image."""
+
+
+class InvalidImageName(RuntimeFault):
+    """No engine could have an image of this name."""
 
 
 class ContainerState(msgspec.Struct, frozen=True, gc=False):
@@ -57,6 +62,8 @@ class ContainerState(msgspec.Struct, frozen=True, gc=False):
     image_id: str
     status: Status
     created: float
+    #: Id of the sandbox it was made for; "" of a sandbox.
+    sandbox: str = ""
     started_at: str = ""
     finished_at: str = ""
     exit_code: int = 0
@@ -215,7 +222,8 @@ class Runtime(Protocol):
     async def remove(self, id: str) -> None:
         """Kill if need be, and remove. Gone already is fine."""
 
-    async def image(self, reference: str) -> Image | None: ...
+    async def image(self, reference: str) -> Image | None:
+        """Raises InvalidImageName."""
 
     async def pull(self, reference: str, auth: dict[str, str] | None) -> None:
         """Raises RuntimeFault."""
@@ -227,6 +235,9 @@ class Runtime(Protocol):
 
     async def exec_exit(self, exec_id: str) -> int:
         """Exit code of an exec whose streams have ended."""
+
+    async def exec_kill(self, exec_id: str) -> None:
+        """End the process that was begun, when it still runs."""
 
     async def exec_resize(self, exec_id: str, width: int, height: int) -> None: ...
 

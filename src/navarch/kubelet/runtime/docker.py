@@ -11,9 +11,12 @@ through the sandbox's pid. Where that is refused (user namespaces), `none` is us
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import os
 import platform
+import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -24,6 +27,7 @@ from navarch.kubelet.runtime.base import (
     ContainerSpec,
     ContainerState,
     Image,
+    InvalidImageName,
     LogOptions,
     NoSuchContainer,
     NoSuchImage,
@@ -151,6 +155,7 @@ class DockerRuntime:
             image_id=body.get("Image", ""),
             status=status,
             created=datetime.fromisoformat(body["Created"][:19] + "+00:00").timestamp(),
+            sandbox=labels.get(base.LABEL_SANDBOX, ""),
             started_at=_seconds(state.get("StartedAt")),
             finished_at=_seconds(state.get("FinishedAt")),
             exit_code=int(state.get("ExitCode") or 0)
@@ -320,6 +325,13 @@ class DockerRuntime:
             await asyncio.sleep(0.02)
         raise RuntimeFault("the command closed its streams and runs on")
 
+    async def exec_kill(self, exec_id: str) -> None:
+        # The Engine has no call for it. Its processes are the host's, as ours are.
+        with contextlib.suppress(RuntimeFault, OSError):
+            body = await self._call(self._api.exec_inspect, exec_id)
+            if body.get("Running") and body.get("Pid"):
+                os.kill(int(body["Pid"]), signal.SIGKILL)
+
     async def exec_resize(self, exec_id: str, width: int, height: int) -> None:
         await self._call(self._api.exec_resize, exec_id, height=height, width=width)
 
@@ -350,6 +362,8 @@ def _fault(error: Exception) -> RuntimeFault:
 
     if isinstance(error, APIError):
         text = str(error.explanation or error)
+        if error.status_code == 400 and "invalid reference format" in text:
+            return InvalidImageName(text)
         if error.status_code == 404:
             if "No such image" in text or "not found: manifest" in text:
                 return NoSuchImage(text)

@@ -118,7 +118,7 @@ def container(spec: ContainerSpec, owner: str) -> dict[str, Any]:
         "OpenStdin": spec.stdin,
         "StdinOnce": spec.stdin and spec.stdin_once,
         "Labels": _labels(owner, spec.uid, spec.namespace, spec.pod, spec.name, spec.attempt, spec.spec_hash)
-        | {base.LABEL_GRACE: str(spec.grace)},
+        | {base.LABEL_GRACE: str(spec.grace), base.LABEL_SANDBOX: spec.sandbox},
         # Health is the pod's probes' business, not the image's.
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": host,

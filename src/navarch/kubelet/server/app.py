@@ -123,7 +123,8 @@ class NodeServer:
         spec = worker.pod.spec
         if spec is None or name not in {c.name for c in [*spec.containers, *(spec.init_containers or ())]}:
             raise bad_request(f"container {name} is not valid for pod {worker.pod.metadata.name}")
-        state = logs.choose(self._kubelet.containers.of(worker.uid), name, asked.previous)
+        pod = msgspec.structs.replace(worker.pod, status=worker.status())
+        state = logs.choose(self._kubelet.containers.of(worker.uid), pod, name, asked.previous)
         return await logs.answer(request, self._kubelet.runtime, state, asked)
 
     async def _exec(self, request: web.Request) -> web.StreamResponse:

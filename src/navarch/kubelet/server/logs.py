@@ -6,15 +6,21 @@ Options of the API's PodLogOptions, answered as plain text, followed as long as 
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 from aiohttp import web
 
 from navarch.api.errors import StatusError, bad_request
 from navarch.api.meta import parse_time
+from navarch.api.pod import Pod
+from navarch.api.podstatus import PodStatus
 from navarch.kubelet.runtime.base import ContainerState, LogOptions, Runtime, RuntimeFault
+
+#: Seconds after which it is noticed that who follows a silent log has left.
+_LOOK = 2.0
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -57,13 +63,19 @@ def parse(query: Mapping[str, str]) -> Asked:
     return Asked(options, flag("previous"), number("limitBytes"), stream)
 
 
-def choose(states: list[ContainerState], container: str, previous: bool) -> ContainerState:
-    """The container whose log is asked for. Raises StatusError 400."""
+def choose(states: list[ContainerState], pod: Pod, container: str, previous: bool) -> ContainerState:
+    """The container whose log is asked for, of a pod with its status now. Raises StatusError 400."""
     found = [s for s in states if s.name == container and (s.status != "created")]
     if previous:
-        found = found[:-1] if found and found[-1].status == "running" else found
+        of = pod.status or PodStatus()
+        status = [*(of.init_container_statuses or ()), *(of.container_statuses or ())]
+        last = next((s.last_state for s in status if s.name == container), None)
+        id = last.terminated.container_id if last is not None and last.terminated is not None else ""
+        found = [s for s in found if f"docker://{s.id}" == id]
         if not found:
-            raise bad_request(f'previous terminated container "{container}" not found')
+            raise bad_request(
+                f'previous terminated container "{container}" in pod "{pod.metadata.name}" not found'
+            )
     elif not found:
         raise bad_request(f'container "{container}" is waiting to start')
     return found[-1]
@@ -73,10 +85,32 @@ async def answer(
     request: web.Request, runtime: Runtime, state: ContainerState, asked: Asked
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/plain"})
-    left = asked.limit
-    begun = False
+    if not asked.options.follow:
+        await _write(request, response, runtime.logs(state, asked.options), asked)
+        return response
+    # Who follows hears at once that there is a log, and may leave before the container says anything.
+    await response.prepare(request)
+    writing = asyncio.ensure_future(_write(request, response, runtime.logs(state, asked.options), asked))
     try:
-        async for stream, data in runtime.logs(state, asked.options):
+        while not (await asyncio.wait({writing}, timeout=_LOOK))[0]:
+            if request.transport is None or request.transport.is_closing():
+                return response
+        await writing
+    finally:
+        writing.cancel()
+    return response
+
+
+async def _write(
+    request: web.Request,
+    response: web.StreamResponse,
+    log: AsyncIterator[tuple[int, bytes]],
+    asked: Asked,
+) -> None:
+    left = asked.limit
+    begun = response.prepared
+    try:
+        async for stream, data in log:
             if asked.stream and stream != asked.stream:
                 continue
             if left is not None:
@@ -94,4 +128,3 @@ async def answer(
     if not begun:
         await response.prepare(request)
     await response.write_eof()
-    return response

@@ -17,6 +17,7 @@ import msgspec
 
 from navarch.api.pod import Pod
 from navarch.api.volume import Volume
+from navarch.kubelet.modes import make_folder
 from navarch.kubelet.objects import PodObjects
 from navarch.kubelet.tokens import TokenSource
 
@@ -67,19 +68,19 @@ def write_files(folder: Path, files: Mapping[str, File], fs_group: int | None) -
     the link in one step, as the reference kubelet does, so that readers see the old files or the new ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
     link = folder / _DATA
     if _shows(link, files):
         return False
     fresh = folder / f"..{time.strftime('%Y_%m_%d_%H_%M_%S', time.gmtime())}.{time.monotonic_ns()}"
+    make_folder(fresh)
     for name, file in files.items():
         path = fresh / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         path.write_bytes(file.content)
         path.chmod(file.mode | (0o440 if fs_group is not None else 0))
         if fs_group is not None:
             os.chown(path, -1, fs_group)
-    fresh.mkdir(parents=True, exist_ok=True)
-    fresh.chmod(0o755)
     old = folder / os.readlink(link) if link.is_symlink() else None
     temporary = folder / "..data_new"
     temporary.unlink(missing_ok=True)
@@ -98,12 +99,19 @@ def write_files(folder: Path, files: Mapping[str, File], fs_group: int | None) -
     return True
 
 
+def was_set_up(folder: Path) -> bool:
+    """Whether `write_files` has filled it."""
+    return (folder / _DATA).is_symlink()
+
+
 def _shows(link: Path, files: Mapping[str, File]) -> bool:
     if not link.is_symlink():
         return False
     root = link.resolve()
-    present = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-    if present != set(files):
+    inside = list(root.rglob("*"))
+    if {str(path.relative_to(root)) for path in inside if path.is_file()} != set(files):
+        return False
+    if any(path.stat().st_mode & 0o777 != 0o755 for path in (root, *inside) if path.is_dir()):
         return False
     return all((root / name).read_bytes() == file.content for name, file in files.items())
 

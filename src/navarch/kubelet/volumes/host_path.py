@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from navarch.api.volume import Volume
+from navarch.kubelet.modes import make_file, make_folder
 from navarch.kubelet.volumes.base import Context, VolumeError
 
 _CHECKS: dict[str, Callable[[int], bool]] = {
@@ -27,20 +28,18 @@ class HostPath:
         assert source is not None
         path, kind = Path(source.path), source.type or ""
         if kind == "DirectoryOrCreate":
-            if not path.exists():
-                path.mkdir(parents=True, mode=0o755)
+            make_folder(path)
             kind = "Directory"
         elif kind == "FileOrCreate":
             if not path.exists():
                 try:
-                    path.touch(mode=0o644)
+                    make_file(path)
                 except OSError as error:
                     raise VolumeError(f"hostPath {path}: cannot create the file: {error.strerror}") from None
             kind = "File"
         if not kind:
             # As Docker does for a bind of a path that is missing: a folder.
-            if not path.exists():
-                path.mkdir(parents=True, mode=0o755)
+            make_folder(path)
             return path
         check = _CHECKS.get(kind)
         if check is None:

@@ -35,6 +35,8 @@ Run = Callable[[Callable[[], Any]], Coroutine[Any, Any, Any]]
 _GATHER = 0.1
 _LOOK_EVERY = 60.0
 _RETRY = (1.0, 30.0)
+# Between a failure and the next try, whatever happens: what was tried may itself make news.
+_REST = 1.0
 
 
 class _Meta(View):
@@ -177,16 +179,20 @@ class Follower:
         self._troubles = troubles
 
     async def run(self) -> None:
-        """Apply again whenever something changed, after `apply` was called once; until cancelled."""
+        """Apply again whenever something changed, after `apply` was called once; until cancelled.
+
+        After a failure also now and then, ever more seldom; news, such as the host's address being back, is
+        not kept waiting for that.
+        """
         sock = await self._run(changes.listen)
         delay = 0.0
         with netlink.heard(sock, changes.concerns(self._link), self._wake.set):
             while True:
                 # Not wait_for, which in Python 3.11 may lose a cancellation that comes with the wake-up.
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_EVERY):
+                    async with asyncio.timeout(delay or _LOOK_EVERY):
                         await self._wake.wait()
-                await asyncio.sleep(max(delay, _GATHER))
+                await asyncio.sleep(_REST if delay else _GATHER)
                 if not self._cidr:
                     self._wake.clear()
                     continue
@@ -198,7 +204,6 @@ class Follower:
                         log.warning("%s", error)
                         self._warn(str(error))
                     delay = min(max(delay * 2, _RETRY[0]), _RETRY[1])
-                    self._wake.set()
 
     async def remove(self) -> None:
         """Take off the host all that is ours, and leave it off until `apply`. Raises OverlayError."""
