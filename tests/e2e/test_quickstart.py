@@ -60,8 +60,6 @@ def test_check_mode_finds_nothing_to_change(cluster: Cluster) -> None:
         "navarch.cluster.quickstart",
         "--check",
         "--diff",
-        "--skip-tags",
-        "demo",
         seconds=300,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr

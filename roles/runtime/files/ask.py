@@ -7,6 +7,8 @@ Ansible costs a host many times as much, and each time that it asks again.
 
 Prints the status, 0 when nobody answers, and then what was answered or why not. With until it asks again
 until that matches what it would print, or the seconds are over.
+
+All that is between two marks: what ``raw`` brings back begins with whatever sudo and the login's shell say.
 """
 
 import http.client
@@ -56,7 +58,7 @@ def main():
         if time.monotonic() >= end or re.search(given.get("until", ""), told):
             break
         time.sleep(REST)
-    print(told)
+    print(f"<navarch>\n{told}\n</navarch>")
 
 
 main()

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A node more costs what one node costs: playbook scale_out asks no other node, however many there are."""
+"""A node more costs what one node costs: playbook scale_out asks no other node, however many there are. Other
+playbooks with --limit do so, too.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 from pathlib import Path
+
+import pytest
 
 from .conftest import BIN, NAME, ROOT, Hosts, run
 
@@ -33,3 +37,19 @@ def test_only_the_new_node_and_the_master_are_asked(hosts: Hosts, tmp_path: Path
     assert {name.partition(" -> ")[2].partition("(")[0] for name in asked} <= {"", "node1", "localhost"}
     assert re.search(r"^node3 +: ok=\d+ +changed=0 +unreachable=0 +failed=0", done.stdout, re.M)
     assert len(hosts.ready()) == 3
+
+
+@pytest.mark.parametrize("playbook", ["site", "upgrade"])
+def test_one_node_by_limit_learns_where_the_master_is(hosts: Hosts, tmp_path: Path, playbook: str) -> None:
+    """From the master itself, as the inventory does not say it."""
+    lines = (ROOT / "build/hosts" / NAME / "inventory.yml").read_text().splitlines()
+    plain = tmp_path / "plain.yml"
+    plain.write_text("\n".join(line for line in lines if "navarch_address" not in line))
+    done = run(
+        *(BIN / "ansible-playbook", "-i", plain, f"navarch.cluster.{playbook}", "--limit", "node3"),
+        seconds=300,
+        ANSIBLE_NOCOLOR="true",
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    recap = re.findall(r"^(\w+) +: ok=\d+ +changed=(\d+)", done.stdout, re.M)
+    assert [row for row in recap if row[0] != "localhost"] == [("node3", "0")]

@@ -27,6 +27,7 @@ WRONG: dict[str, Any] = {
 IMPOSSIBLE = [
     ("pki", "pki_renew_within", "soon"),
     ("registry", "registry_port", 70000),
+    ("images", "images_list", [{"name": "made:1", "state": "present"}]),
 ]
 
 
