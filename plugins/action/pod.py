@@ -62,7 +62,7 @@ class ActionModule(ActionBase):
                 self._remove_tmp_path(self._connection._shell.tmpdir)
         told = (result.get("invocation") or {}).get("module_args")
         if options is not given and isinstance(told, dict):
-            told.update(shown(given, told))
+            told.update(shown(given, options, told))
         return result
 
     def _runs_here(self, variables: dict[str, t.Any]) -> bool:

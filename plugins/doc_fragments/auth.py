@@ -11,10 +11,10 @@ class ModuleDocFragment:
 options:
   kubeconfig:
     description:
-      - Path of a kubeconfig file, or the content of one as a mapping.
+      - Path of a kubeconfig file, or the content of one as a mapping or as text. A text of several lines, or
+        that begins with V({), is content. Content is never shown.
       - Environment variable E(K8S_AUTH_KUBECONFIG) is used when this is not set, then E(KUBECONFIG), then
         C(~/.kube/config) where it exists.
-      - Better a path than content with secrets in it, because Ansible may log the options of a task.
       - Users that get their credentials from a helper program (C(exec)) are refused.
     type: raw
   context:

@@ -11,10 +11,10 @@ class ModuleDocFragment:
 options:
   labels:
     description:
-      - Labels that the object shall have. Its other labels are left alone.
+      - Labels that the object shall have. V(null) takes one away. Its other labels are left alone.
     type: dict
   annotations:
     description:
-      - Annotations that the object shall have. Its other annotations are left alone.
+      - Annotations that the object shall have. V(null) takes one away. The others are left alone.
     type: dict
 """

@@ -84,7 +84,10 @@ options:
         type: str
         default: https://cloudresourcemanager.googleapis.com
       projects:
-        description: For V(gce), the projects. By default the one of the service account.
+        description:
+          - For V(gce), the projects.
+          - Without any, and without O(sources[].folders), the one that environment variable E(GCP_PROJECT)
+            names, else the one of the credentials.
         type: list
         elements: str
         default: []

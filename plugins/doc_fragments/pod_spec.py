@@ -31,8 +31,9 @@ name:
   type: str
   required: true
 default_mode:
-  description: Permissions of the files in octal, such as V('0644').
-  type: str
+  description: Permissions of the files, such as V('0644'). Text is octal. A number is the permissions
+    themselves, so that V(0644) without quotes, which YAML reads as 420, is the same.
+  type: raw
 optional:
   description: Whether the pod starts when there is no such object.
   type: bool
@@ -50,8 +51,8 @@ items:
       type: str
       required: true
     mode:
-      description: Permissions of this file in octal.
-      type: str
+      description: Permissions of this file, written as those of all.
+      type: raw
 """
 
 _CONTAINER = r"""

@@ -14,7 +14,8 @@ author:
 description:
   - Lays manifests over others, by the rules of a strategic merge patch. Mappings are merged key by key. Lists
     whose members have a name, such as containers, variables and ports, are merged member by member. Other
-    lists are replaced. V(null) takes a key away, and so does C($patch) V(delete) a member.
+    lists are replaced. V(null) takes a key away. C($patch) V(delete) takes a member or an object away, and
+    empties a mapping; V(replace) does not merge. Other directives are refused.
   - Objects are the same when API group, kind, namespace and name are. What the input does not have is added.
   - For what one set of manifests and several surroundings need.
 options:

@@ -49,10 +49,13 @@ _value:
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.navarch.cluster.plugins.module_utils.quantity import parse_quantity
+from ansible_collections.navarch.cluster.plugins.module_utils.quantity import UNITS, parse_quantity
 
 
 def quantity(value: t.Any, unit: str = "") -> int | float:
+    if unit not in UNITS:
+        units = ", ".join(filter(None, UNITS))
+        raise AnsibleFilterError("navarch.cluster.quantity: unit: must be of %s, not %r" % (units, unit))
     try:
         amount = parse_quantity(value) / parse_quantity("1" + unit)
     except ValueError as problem:

@@ -12,7 +12,8 @@ version_added: 0.1.0
 author:
   - Navarch developers (@navarch)
 description:
-  - Writes a number as a quantity, with the greatest suffix that loses nothing.
+  - Writes a number as a quantity, with the greatest suffix that loses nothing. What is finer than C(n) is
+    rounded up, as the API does it.
 positional: binary
 options:
   _input:

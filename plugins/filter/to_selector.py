@@ -47,11 +47,19 @@ _BARE = {"Exists": "%s", "DoesNotExist": "!%s"}
 
 def to_selector(value: t.Any) -> list[str]:
     if not isinstance(value, t.Mapping):
-        raise AnsibleFilterError("navarch.cluster.to_selector: %r is no mapping" % (value,))
-    if set(value) & {"matchLabels", "matchExpressions"}:
-        labels = to_selector(value.get("matchLabels") or {})
-        return labels + [_expression(part) for part in value.get("matchExpressions") or []]
-    return [_one(str(label), wanted) for label, wanted in value.items()]
+        raise _error("%r is no mapping" % (value,))
+    if not set(value) & {"matchLabels", "matchExpressions"}:
+        return [_one(str(label), wanted) for label, wanted in value.items()]
+    labels, expressions = value.get("matchLabels") or {}, value.get("matchExpressions") or []
+    if stray := set(value) - {"matchLabels", "matchExpressions"}:
+        raise _error("%s beside matchLabels and matchExpressions" % ", ".join(sorted(map(str, stray))))
+    if not isinstance(labels, t.Mapping):
+        raise _error("matchLabels: %r is no mapping" % (labels,))
+    if not isinstance(expressions, (list, tuple)):
+        raise _error("matchExpressions: %r is no list" % (expressions,))
+    return [_one(str(label), wanted) for label, wanted in labels.items()] + list(
+        map(_expression, expressions)
+    )
 
 
 def _one(label: str, wanted: t.Any) -> str:
@@ -60,9 +68,9 @@ def _one(label: str, wanted: t.Any) -> str:
     if wanted is True:
         return label
     if isinstance(wanted, (list, tuple)):
-        return "%s in (%s)" % (label, ",".join(map(str, wanted)))
+        return "%s in (%s)" % (label, _listed(label, wanted))
     if isinstance(wanted, t.Mapping):
-        raise AnsibleFilterError("navarch.cluster.to_selector: the value of %s is a mapping" % label)
+        raise _error("the value of %s is a mapping" % label)
     return "%s=%s" % (label, wanted)
 
 
@@ -71,9 +79,19 @@ def _expression(part: t.Any) -> str:
         key, operator = part["key"], part["operator"]
         if operator in _BARE:
             return _BARE[operator] % key
-        return "%s %s (%s)" % (key, _LISTED[operator], ",".join(map(str, part["values"])))
+        return "%s %s (%s)" % (key, _LISTED[operator], _listed(key, part["values"]))
     except (KeyError, TypeError):
-        raise AnsibleFilterError("navarch.cluster.to_selector: %r is no match expression" % (part,)) from None
+        raise _error("%r is no match expression" % (part,)) from None
+
+
+def _listed(label: str, values: t.Any) -> str:
+    if not isinstance(values, (list, tuple)) or not values:
+        raise _error("the values of %s must be a list of one or more, not %r" % (label, values))
+    return ",".join(map(str, values))
+
+
+def _error(said: str) -> AnsibleFilterError:
+    return AnsibleFilterError("navarch.cluster.to_selector: %s" % said)
 
 
 class FilterModule:

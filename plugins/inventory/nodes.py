@@ -19,7 +19,9 @@ description:
     All of them become hosts of group C(nodes).
   - A machine that several sources know, by an instance id or an address, is one host with the variables of
     all of them. So what the cluster says of a node (C(ready), C(schedulable), C(pods)) stands beside what the
-    cloud says of the machine. Two machines of clouds are never taken for one because of a private address.
+    cloud says of the machine. Two machines of clouds are never taken for one because of a private address,
+    and neither are two nodes of clusters, nor a node whose C(providerID) names one cloud and a machine of
+    another. Host names count between a cluster and a list alone.
   - The file's name must end in C(navarch.yml) or C(navarch.yaml).
   - What comes from clouds and clusters is data. Templates in it, say in a label's value, are never evaluated.
     Values in the file itself may be templates, such as a lookup of a token.
@@ -46,7 +48,7 @@ options:
         as C(labels.role) or C(details.fqdn).
       - Without any, the machine's own name.
       - Of machines that would have the same name, the first in the file gets it, and the others get their
-        instance id behind it.
+        instance id behind it, else their address, else a number.
     type: list
     elements: str
     default: []
@@ -98,7 +100,8 @@ notes:
   - Conditions, and the templates of C(compose), C(groups) and C(keyed_groups), see the variables with their
     prefix, and C(ansible_host).
   - The cache keeps what clouds and clusters answered, and none of the credentials. An answer that lacked
-    something is not kept. Other options of a source make it ask anew.
+    something is not kept. Other options of a source make it ask anew, and so do other credentials and another
+    cluster, be they in a file that an option names or in the environment.
 requirements:
   - google-auth (for GCE, other than with O(sources[].access_token))
   - apache-libcloud (for all other clouds)
@@ -163,6 +166,7 @@ import gc
 import typing as t
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
@@ -190,7 +194,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             self._parse(path, cache)
 
     def _parse(self, path: str, cache: bool) -> None:
-        self.templar = Evaluator(self.templar)
+        self.templar = Evaluator(self.templar, self._vars if self.get_option("use_extra_vars") else None)
         self.inventory.add_group("nodes")
         merge = Merge(self.get_option("merge_by"))
         try:
@@ -201,21 +205,41 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 merge.add(source.name, [self._prefixed(source, record) for record in records])
         except ClusterError as problem:
             raise AnsibleParserError(str(problem)) from None
+        hosts = merge.hosts()
         for doubt in merge.doubts:
             self.display.warning(doubt)
-        self._add_all(merge.hosts())
+        self._add_all(hosts)
 
     def _sources(self) -> list[sources.Source]:
         options = self.get_options()
         given = options["sources"] or [{"type": "cluster"}]
-        static = [one if isinstance(one, dict) and one.get("type") == "static" else None for one in given]
-        evaluated = [one or self.templar.template(raw) for one, raw in zip(static, given, strict=True)]
+        evaluated = [self._evaluated(one) for one in given] if isinstance(given, list) else given
         inherited = {
-            name: self.templar.template(value)
-            for name, value in options.items()
-            if name not in ("sources", "compose")
+            name: self.templar.template(options[name]) for name in sources.INHERITED if name in options
         }
         return sources.checked(evaluated, inherited)
+
+    def _evaluated(self, source: t.Any) -> t.Any:
+        """A source without templates, other than in the variables of a list: those are the hosts' own."""
+        template = self.templar.template
+        if not isinstance(source, dict) or source.get("type") != "static":
+            return template(source)
+        known = {name: template(value) for name, value in source.items() if name != "hosts"}
+        if "hosts" not in source:
+            return known
+        hosts = source["hosts"] if isinstance(source["hosts"], list) else template(source["hosts"])
+        if not isinstance(hosts, list):
+            return dict(known, hosts=hosts)
+        return dict(known, hosts=[self._entry(entry) for entry in hosts])
+
+    def _entry(self, entry: t.Any) -> t.Any:
+        entry = entry if isinstance(entry, dict) else self.templar.template(entry)
+        if not isinstance(entry, dict):
+            return entry
+        return {
+            name: value if isinstance(value, dict) else self.templar.template(value)
+            for name, value in entry.items()
+        }
 
     def _records(self, wanted: list[sources.Source], key: str, cache: bool) -> list[list[NodeRecord]]:
         """Of each source from the cache where that is on and wanted, else from the source itself."""
@@ -226,24 +250,25 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 kept = self._cache[key]
             except KeyError:
                 pass  # not there, or too old
-        asked = [source for source in wanted if source.key not in kept]
-        found = {source.key: records for source, records in zip(asked, sources.fetch(asked), strict=True)}
+        keys = {source.name: source.key for source in wanted if caching and source.cached}
+        asked = [source for source in wanted if keys.get(source.name) not in kept]
+        found = {source.name: records for source, records in zip(asked, sources.fetch(asked), strict=True)}
         for source in asked:
             if source.problems and source.options["on_error"] == "fail":
                 raise ClusterError(source.told())
             if source.problems:
                 self.display.warning(source.told())
-        if caching and any(source.cached for source in asked):
-            fresh = {
-                source.key: [record.to_cache() for record in found[source.key]]
-                for source in asked
-                if source.cached and not source.problems
-            }
-            self._cache[key] = {**{one: kept[one] for one in kept if one in {s.key for s in wanted}}, **fresh}
+        fresh = {
+            keys[source.name]: [record.to_cache() for record in found[source.name]]
+            for source in asked
+            if source.name in keys and not source.problems
+        }
+        if any(source.name in keys for source in asked):
+            self._cache[key] = {**{one: kept[one] for one in kept if one in keys.values()}, **fresh}
         return [
-            found[source.key]
-            if source.key in found
-            else [NodeRecord.from_cache(one) for one in kept[source.key]]
+            found[source.name]
+            if source.name in found
+            else [NodeRecord.from_cache(one) for one in kept[keys[source.name]]]
             for source in wanted
         ]
 
@@ -260,23 +285,38 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         wanted, taken, doubled = self.get_option("hostnames"), set(), []
         for record in records:
             variables = dict(record.variables)
+            self.templar.templates = record.templates
             address = _first(variables, self.get_option("connect_by")) or record.address
             if address:
                 variables["ansible_host"] = address
-            name = str(_first(variables, wanted) or record.name)
+            name = str(self._name(record, variables, wanted) or record.name)
             if name in taken:
                 doubled.append(name)
-                name = "%s_%s" % (name, next(iter(record.ids), address))
-            if name in taken or not self._kept(name, variables):
+                name = next(one for one in _others(name, record) if one not in taken)
+            if not self._kept(name, variables):
                 continue
             taken.add(name)
             self._add(name, variables)
         if doubled:
             self.display.warning(
-                "%d machines share the name of another (%s), and got their instance id behind it: "
-                "the option hostnames can tell them apart"
+                "%d machines share the name of another (%s), and got their instance id, address or a number "
+                "behind it: the option hostnames can tell them apart"
                 % (len(doubled), ", ".join(sorted(set(doubled))[:3]))
             )
+
+    def _name(self, record: NodeRecord, variables: dict[str, t.Any], wanted: list[str]) -> t.Any:
+        if not record.templates:
+            return _first(variables, wanted)
+        self.templar.available_variables = variables
+        return _first(variables, wanted, self._seen)
+
+    def _seen(self, value: t.Any) -> t.Any:
+        try:
+            return self.templar.template(value) if isinstance(value, str) else value
+        except AnsibleError:
+            if self.get_option("strict"):
+                raise
+            return None
 
     def _kept(self, name: str, variables: dict[str, t.Any]) -> bool:
         """Whether the conditions of ``include`` and ``exclude`` let a host be."""
@@ -327,16 +367,25 @@ def _uncollected() -> t.Iterator[None]:
             gc.enable()
 
 
-def _first(variables: dict[str, t.Any], paths: list[str]) -> t.Any:
+def _others(name: str, record: NodeRecord) -> t.Iterator[str]:
+    """Names for a machine whose own is taken."""
+    short = [one for one in record.ids if "/" not in one]
+    yield from ("%s_%s" % (name, mark) for mark in (*short[:1], record.address) if mark)
+    yield from ("%s_%d" % (name, number) for number in count(2))
+
+
+def _first(
+    variables: dict[str, t.Any], paths: list[str], seen: t.Callable[[t.Any], t.Any] = lambda value: value
+) -> t.Any:
     """The first value that is there, by paths with dots, also where a key itself has dots, as labels do."""
     for path in paths:
         value: t.Any = variables
         while path and isinstance(value, dict):
             if path in value:
-                value, path = value[path], ""
+                value, path = seen(value[path]), ""
                 break
             head, _dot, path = path.partition(".")
-            value = value.get(head)
+            value = seen(value.get(head))
         if value and not path and isinstance(value, (str, int)):
             return value
     return None

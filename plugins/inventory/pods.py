@@ -46,7 +46,9 @@ options:
     elements: str
     default: []
   phases:
-    description: Only pods in these phases. An empty list is for all.
+    description:
+      - Only pods in these phases, of V(Pending), V(Running), V(Succeeded), V(Failed) and V(Unknown).
+      - An empty list is for all.
     type: list
     elements: str
     default: [Running]
@@ -86,6 +88,8 @@ notes:
   - Each host gets what the connection needs besides (C(ansible_connection), C(ansible_pod_namespace) and so
     on), but no secrets. Where the cluster is reached by O(api_key), or by keys that are given as text, set
     C(ansible_pod_api_key) or E(K8S_AUTH_API_KEY) for the connection.
+  - The cache answers only what was asked before, of the same cluster and with the same credentials, which it
+    does not hold.
 seealso:
   - plugin: navarch.cluster.pod
     plugin_type: connection
@@ -128,7 +132,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
-        self.templar = Evaluator(self.templar)
+        self.templar = Evaluator(self.templar, self._vars if self.get_option("use_extra_vars") else None)
         self.inventory.add_group("pods")
         options = {
             name: self.templar.template(value) if isinstance(value, str) else value
@@ -145,15 +149,18 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _records(self, options: t.Mapping[str, t.Any], key: str, cache: bool) -> list[pod_records.Record]:
         """From the cache where it is on and wanted, else from the cluster, which then fills the cache."""
-        caching = self.get_option("cache")
-        if caching and cache:
+        if not self.get_option("cache"):
+            return pod_records.records(options)
+        asked = pod_records.key(options)
+        if cache:
             try:
-                return list(self._cache[key])
+                kept = self._cache[key]
             except KeyError:
-                pass  # not there, or too old
+                kept = None  # not there, or too old
+            if isinstance(kept, dict) and kept.get("asked") == asked:
+                return list(kept["found"])
         found = pod_records.records(options)
-        if caching:
-            self._cache[key] = found
+        self._cache[key] = {"asked": asked, "found": found}
         return found
 
     def _add(self, record: pod_records.Record, connection: t.Mapping[str, t.Any]) -> None:

@@ -61,7 +61,7 @@ import typing as t
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.navarch.cluster.plugins.module_utils.args import auth_spec
+from ansible_collections.navarch.cluster.plugins.module_utils.args import auth_spec, hold_names
 from ansible_collections.navarch.cluster.plugins.module_utils.discovery import kind_of
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError, OptionError
 from ansible_collections.navarch.cluster.plugins.module_utils.finding import find
@@ -82,6 +82,9 @@ class LookupModule(LookupBase):
 
     @staticmethod
     def _found(names: list[str], options: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+        hold_names(options)
+        if not all(name.strip() for name in names):
+            raise OptionError("_terms", "a name must not be empty")
         client = connect(options, False)
         kind = kind_of(client, options["kind"], options["api_version"])
         if not names:

@@ -18,15 +18,43 @@ from . import lastapplied
 from .client import Client, Kind
 from .discovery import UnknownKind, forget, kind_of
 from .documents import in_order, rank, without_secrets
-from .errors import ClusterError, OptionError
+from .errors import ClusterError, OptionError, StatusError
 from .ready import Waited, until_gone, until_ready, wait_for_all
 from .resource import Outcome, absent, clean, definition, everything_mutable, present
-from .sets import KEPT, ObjectSet, Place
+from .sets import KEPT, ObjectSet, Place, identity
 
 Object = t.Dict[str, t.Any]
 THREADS = 8
 LIST_FROM = 10  # so many objects of a kind in a namespace are read by one list
+#: Metadata that is the cluster's own. A namespace is given back where the kind has one.
+_CLUSTERS = frozenset(
+    (
+        "creationTimestamp",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "generation",
+        "managedFields",
+        "namespace",
+        "resourceVersion",
+        "selfLink",
+        "uid",
+    )
+)
 NEW_KIND_SECONDS = 10  # how long a kind may take to appear after its definition was sent
+
+
+class StrictClient(Client):
+    """The same client, of which the API refuses fields that it does not know, as kubectl asks it to. Clusters
+    that are too old for that drop them as ever.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.__dict__.update(client.__dict__)
+
+    def _json(self, verb: str, path: str, **send: t.Any) -> Object:
+        if verb in ("POST", "PATCH"):
+            send["query"] = dict(send.get("query") or {}, fieldValidation="Strict")
+        return super()._json(verb, path, **send)
 
 
 @dataclass
@@ -43,6 +71,7 @@ class Item:
     action: str = "not tried"
     diff: Object = field(default_factory=dict)
     waited: Waited | None = None
+    refused: bool = False  # by the API or by us: it is surely as it was
     surplus: bool = False  # in the cluster's set, and not in the task
 
     @property
@@ -75,7 +104,7 @@ class Task:
     """Some objects, one wanted state."""
 
     def __init__(self, client: Client, params: t.Mapping[str, t.Any], objects: t.Sequence[Object]) -> None:
-        self.client = client
+        self.client = StrictClient(client)
         self.state: str = params["state"]
         self.namespace: str = params["namespace"]
         self.wait: bool = params["wait"] and not client.dry_run
@@ -83,7 +112,8 @@ class Task:
         self.condition: t.Mapping[str, t.Any] | None = params["wait_condition"]
         self.timeout: float = params["wait_timeout"]
         self.deadline = time.monotonic() + self.timeout
-        self.set = ObjectSet(client, params["set"], self.namespace) if params["set"] else None
+        self.set = ObjectSet(client, params["set"], self.namespace) if params["set"] is not None else None
+        self.places_before = set(self.set.before) if self.set else set()
         self.prune: bool = params["prune"]
         if self.prune and self.state == "present" and not objects:
             raise OptionError("prune", "no object is left, so all would be deleted: state=absent does that")
@@ -104,6 +134,8 @@ class Task:
         with ThreadPoolExecutor(max_workers=THREADS) as pool:
             try:
                 self._run(pool)
+                if self.recorded and self._failed():
+                    self._take_back(t.cast(ObjectSet, self.set))
             except ClusterError as problem:
                 self.trouble = problem
         return self._result()
@@ -135,8 +167,10 @@ class Task:
 
     def _places(self) -> set[Place]:
         """Where this task has members of its set."""
-        own = {(i.kind.api_version, i.kind.kind, i.namespace) for i in self.items if i.kind and not i.surplus}
-        return own | self.kept
+        return self._places_of(self.items) | self.kept
+
+    def _places_of(self, items: t.Sequence[Item]) -> set[Place]:
+        return {(i.kind.api_version, i.kind.kind, i.namespace) for i in items if i.kind and not i.surplus}
 
     def _record(self, members: ObjectSet, keep: bool) -> None:
         """Writes down where members are, before they are there: what is not known is never found again."""
@@ -144,6 +178,13 @@ class Task:
         if self.client.dry_run or (keep and self._places() <= before):
             return
         self.recorded = members.write(self._places() | before) or self.recorded
+
+    def _take_back(self, members: ObjectSet) -> None:
+        """The record as it was before, if all that is new in it was refused."""
+        tried = [item for item in self.items if not item.refused and item.action != "not tried"]
+        if self._places_of(tried) <= self.places_before:
+            members.write(self.places_before)
+            self.recorded = False
 
     def _settle(self, members: ObjectSet, pool: ThreadPoolExecutor) -> None:
         """The set without what it shall no longer have."""
@@ -153,6 +194,7 @@ class Task:
             return
         surplus = self._surplus(members)
         self.items += surplus
+        self.warnings.update(members.warnings)
         for rank_of in sorted({rank(item.asked) for item in surplus}, reverse=True):
             self._work([item for item in surplus if rank(item.asked) == rank_of], pool)
         if not self._failed() and not self.client.dry_run:
@@ -166,13 +208,11 @@ class Task:
             if item.kind is not None
         }
         found = []
-        for kind, live in members.members(self._places() | set(members.before)):
-            metadata = live["metadata"]
-            place = metadata.get("namespace")
-            identity = (kind.api_version.rpartition("/")[0], kind.kind, place, metadata["name"])
-            if identity in known or metadata.get("deletionTimestamp"):
+        for kind, live in members.surplus(self._places() | set(members.before), known):
+            if identity(kind, live) in known or live["metadata"].get("deletionTimestamp"):
                 continue
-            known.add(identity)
+            known.add(identity(kind, live))
+            place = live["metadata"].get("namespace")
             item = Item(live, kind, place, seen=(live,), surplus=True)
             if kind.kind in KEPT:
                 self.warnings.add(
@@ -203,7 +243,10 @@ class Task:
         deadline = time.monotonic() + NEW_KIND_SECONDS
         while True:
             try:
-                return kind_of(self.client, asked["kind"], asked["apiVersion"])
+                kind = kind_of(self.client, asked["kind"], asked["apiVersion"])
+                if kind.kind != asked["kind"]:  # what knows kinds by name, as of Secrets, would pass it over
+                    raise OptionError("kind", "%s is called %s" % (asked["kind"], kind.kind))
+                return kind
             except UnknownKind:
                 if self.state == "absent" or (announced and self.client.dry_run):
                     return None
@@ -237,8 +280,9 @@ class Task:
         try:
             self._bring(item)
         except ClusterError as problem:
-            item.action, item.error = "failed", str(problem)
+            item.action, item.error = "failed", _told(problem)
             item.changed = bool(problem.details.get("changed"))
+            item.refused = _is_refusal(problem)
 
     def _bring(self, item: Item) -> None:
         if item.kind is None:
@@ -253,6 +297,10 @@ class Task:
             )
         else:
             asked = self._complete(item, item.kind)
+            if not lastapplied.is_recorded(asked):
+                self.warnings.add(
+                    "%s is too large to be recorded: what its manifest names no more will stay" % item.title()
+                )
             outcome = present(
                 self.client,
                 item.kind,
@@ -269,8 +317,10 @@ class Task:
         item.diff = _diff(item, found["diff"]["before"], found["diff"]["after"])
 
     def _complete(self, item: Item, kind: Kind) -> Object:
+        """The object as it is sent: without what only the cluster writes, which exports have."""
         asked = {key: value for key, value in item.asked.items() if key != "status"}
-        asked.update(definition(kind, item.name, item.namespace, asked["metadata"], None))
+        metadata = {key: value for key, value in asked["metadata"].items() if key not in _CLUSTERS}
+        asked.update(definition(kind, item.name, item.namespace, metadata, None))
         return lastapplied.recorded(self.set.label(asked) if self.set else asked)
 
     def _wanted(self, item: Item, asked: Object, live: Object) -> Object:
@@ -323,6 +373,16 @@ class Task:
             )
             raise ClusterError(summary, result=result)
         return result
+
+
+def _is_refusal(problem: ClusterError) -> bool:
+    return isinstance(problem, OptionError) or (isinstance(problem, StatusError) and problem.code < 500)
+
+
+def _told(problem: ClusterError) -> str:
+    """Unknown fields make what is created a 400, and what is patched a 422."""
+    said = problem.said if isinstance(problem, StatusError) and problem.code in (400, 422) else ""
+    return said.partition("strict decoding error: ")[2] or str(problem)
 
 
 def _action(outcome: Outcome, changed: bool) -> str:

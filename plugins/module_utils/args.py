@@ -11,7 +11,21 @@ import typing as t
 
 from ansible.module_utils.basic import env_fallback
 
+from .errors import OptionError
+
 Spec = t.Dict[str, t.Any]
+#: Options that are names, or lists of names. An empty one is a variable that was not set, never "all".
+NAMES = (
+    "name",
+    "namespace",
+    "pod",
+    "pods",
+    "node",
+    "container",
+    "remove_nodes",
+    "cordon_nodes",
+    "uncordon_nodes",
+)
 
 
 def auth_spec() -> Spec:
@@ -85,3 +99,13 @@ def merge(*specs: Spec) -> Spec:
                 raise ValueError("option %s comes twice" % name)
             merged[name] = option
     return merged
+
+
+def hold_names(params: t.Mapping[str, t.Any]) -> None:
+    """Raises OptionError for an option that should be a name and is empty."""
+    for option in NAMES:
+        value = params.get(option)
+        many = isinstance(value, list)
+        for index, name in enumerate(value if isinstance(value, list) else [value]):
+            if isinstance(name, str) and not name.strip():
+                raise OptionError("%s[%d]" % (option, index) if many else option, "must not be empty")

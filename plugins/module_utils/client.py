@@ -16,7 +16,7 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from .errors import ClusterError, StatusError, TrustError, UnreachableError, status_error
+from .errors import ClusterError, OptionError, StatusError, TrustError, UnreachableError, status_error
 from .kubeconfig import Connection, connect_params
 from .transport import HAS_REQUESTS, Sender, innermost, make_session, refused_credentials
 
@@ -31,6 +31,11 @@ TRIES = 5
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 60
 LIST_CHUNK = 500
+_NO_NAMES = ("", ".", "..")
+
+
+def _said_of(name: str | None) -> str:
+    return "%r is no name of an object" % name if name else "must not be empty"
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,18 @@ class Kind:
     strategic: bool = True  # whether its lists are patched by key, which needs them to be known here
 
     def path(self, namespace: str | None = None, name: str | None = None, sub: str | None = None) -> str:
+        """The address of a collection, or with ``name`` of one object: never of a collection for a name that
+        is empty, or that the way there makes none of ("." and ".." are taken out of addresses).
+        """
+        if name in _NO_NAMES:
+            raise OptionError("name", _said_of(name))
+        if namespace in _NO_NAMES[1:]:
+            raise OptionError("namespace", _said_of(namespace))
         root = "/apis/" if "/" in self.api_version else "/api/"
         parts = [root + self.api_version]
         if self.namespaced and namespace:
             parts += ["namespaces", quote(namespace, safe=":")]
-        parts += [self.plural] + ([quote(name, safe=":")] if name else []) + ([sub] if sub else [])
+        parts += [self.plural] + ([] if name is None else [quote(name, safe=":")]) + ([sub] if sub else [])
         return "/".join(parts)
 
 
@@ -87,7 +99,7 @@ class Client:
     def get(self, kind: Kind, namespace: str | None, name: str) -> Object | None:
         """The object, or None when there is none of that name."""
         try:
-            return self._json("GET", kind.path(namespace, name))
+            return self._json("GET", _object(kind, namespace, name))
         except StatusError as problem:
             if problem.code == 404 and problem.reason == "NotFound":
                 return None
@@ -133,7 +145,7 @@ class Client:
     def patch(self, kind: Kind, namespace: str | None, name: str, body: Object) -> Object:
         form = STRATEGIC if kind.strategic else MERGE
         return self._json(
-            "PATCH", kind.path(namespace, name), query=self._write(), body=body, content_type=form
+            "PATCH", _object(kind, namespace, name), query=self._write(), body=body, content_type=form
         )
 
     def delete(
@@ -146,7 +158,7 @@ class Client:
         if uid:
             body["preconditions"] = {"uid": uid}
         try:
-            self._json("DELETE", kind.path(namespace, name), query=self._write(), body=body)
+            self._json("DELETE", _object(kind, namespace, name), query=self._write(), body=body)
         except StatusError as problem:
             if problem.code == 404:
                 return False
@@ -159,7 +171,7 @@ class Client:
 
     def text(self, kind: Kind, namespace: str, name: str, sub: str, query: t.Mapping[str, t.Any]) -> str:
         """A subresource that answers with text, such as a pod's log."""
-        with self._send("GET", kind.path(namespace, name, sub), query=query) as answer:
+        with self._send("GET", _object(kind, namespace, name, sub), query=query) as answer:
             content: bytes = answer.content
         return content.decode("utf-8", "replace")
 
@@ -307,6 +319,11 @@ class Client:
                 )
             return UnreachableError("cannot reach the cluster at %s (from %s): %s" % (server, origin, said))
         return UnreachableError("cannot ask the cluster at %s (from %s): %s" % (server, origin, said))
+
+
+def _object(kind: Kind, namespace: str | None, name: str | None, sub: str | None = None) -> str:
+    """The address of one object: whatever the name, never that of a collection."""
+    return kind.path(namespace, name or "", sub)
 
 
 def _selectors(labels: t.Sequence[str], fields: t.Sequence[str]) -> dict[str, t.Any]:

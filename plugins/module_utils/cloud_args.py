@@ -12,6 +12,7 @@ import typing as t
 from ansible.module_utils.basic import env_fallback
 
 from .args import Spec, merge
+from .errors import OptionError
 
 COMPUTE = "https://compute.googleapis.com/compute/v1"
 RESOURCE_MANAGER = "https://cloudresourcemanager.googleapis.com"
@@ -53,6 +54,15 @@ def libcloud_auth_spec() -> Spec:
 def project_spec() -> Spec:
     """Google's project, where it is one."""
     return {"project": {"type": "str", "fallback": (env_fallback, ["GCP_PROJECT"])}}
+
+
+def check_names(params: t.Mapping[str, t.Any], *options: str) -> None:
+    """Refuses empty names: a template that came to nothing must not stand for all, or the nameless."""
+    for option in options:
+        value = params[option]
+        for name in value if isinstance(value, list) else [value]:
+            if name is not None and not str(name).strip():
+                raise OptionError(option, "must not be empty")
 
 
 def cloud_spec() -> Spec:

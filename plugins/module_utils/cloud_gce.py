@@ -66,7 +66,7 @@ class Gce:
             raise ClusterError(
                 "requests is missing here", missing="requests", traceback=REQUESTS_IMPORT_ERROR
             )
-        self.api = _checked_url(options, "api_url")
+        self.api = checked_url(options, "api_url")
         self._credentials = cloud_gce_auth.credentials(options)
         self.project = self._credentials.project
         self._session = requests.Session()
@@ -183,10 +183,14 @@ def shortfall(part: Object) -> list[str]:
     return missing
 
 
-def _checked_url(options: t.Mapping[str, t.Any], name: str) -> str:
+def checked_url(options: t.Mapping[str, t.Any], name: str) -> str:
     url = str(options[name]).rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets without an end, a port that is no number
+        usable = False
+    if not usable:
         raise OptionError(name, "%s is no address such as https://compute.googleapis.com/compute/v1" % url)
     if parts.scheme == "http" and not is_loopback(url):
         raise OptionError(name, "must be https: the access token would travel in the clear")

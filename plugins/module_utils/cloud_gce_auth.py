@@ -9,6 +9,7 @@ Belongs here: the kinds of credentials, and getting and renewing a token. Not he
 from __future__ import annotations
 
 import json
+import os
 import threading
 import typing as t
 import warnings
@@ -17,6 +18,9 @@ from .cloud_machine import CloudError
 from .errors import OptionError
 
 Options = t.Mapping[str, t.Any]
+_NAMED = "GOOGLE_APPLICATION_CREDENTIALS"
+#: How the names of the environment variables begin that google-auth makes credentials and projects from.
+_SAYING = ("CLOUDSDK_", "GCE_", "GCLOUD_", "GOOGLE_")
 
 
 class Token:
@@ -55,6 +59,14 @@ class Renewing(Token):
                     self._credential.refresh(Request())
                 except exceptions.GoogleAuthError as problem:
                     raise CloudError("%s: no token to be had: %s" % (self._origin, _said(problem))) from None
+                except (
+                    KeyError,
+                    TypeError,
+                    ValueError,
+                ):  # a proxy's page, which google-auth takes for JSON
+                    raise CloudError(
+                        "%s: no token to be had: the answer is not one of Google's" % self._origin
+                    ) from None
             return str(self._credential.token)
 
 
@@ -62,7 +74,7 @@ def credentials(options: Options) -> Token:
     """The credentials that the options of ``gce_auth_spec`` tell of."""
     kind = options["auth_kind"] or _kind(options)
     if kind == "accesstoken":
-        return Token(_needed(options, "access_token", kind).strip())
+        return Token(_sendable(_needed(options, "access_token", kind).strip()))
     try:
         import google.auth  # optional, and slow to import: only where it is used
     except ImportError:
@@ -82,11 +94,13 @@ def credentials(options: Options) -> Token:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             credential, project = google.auth.default(scopes=options["scopes"])
-    except google.auth.exceptions.DefaultCredentialsError:
+    except google.auth.exceptions.DefaultCredentialsError as problem:
+        if os.environ.get(_NAMED):
+            raise OptionError(_NAMED, _said(problem)) from None
         raise OptionError(
             "auth_kind",
             "no application default credentials here: give service_account_file, service_account_contents or "
-            "access_token, or set GOOGLE_APPLICATION_CREDENTIALS",
+            "access_token, or set %s" % _NAMED,
         ) from None
     return Renewing(credential, project, "auth_kind application")
 
@@ -103,6 +117,28 @@ def secrets(options: Options) -> set[str]:
     return found
 
 
+def identity(options: Options) -> t.Any:
+    """What tells of the credentials besides the options: a key file's content, or what google-auth reads."""
+    kind = options["auth_kind"] or _kind(options)
+    if kind == "accesstoken":
+        return None
+    if kind == "serviceaccount":
+        path = options["service_account_file"]
+        return None if options["service_account_contents"] or not path else _content(path)
+    said = {key: value for key, value in os.environ.items() if key.startswith(_SAYING)}
+    folder = said.get("CLOUDSDK_CONFIG") or os.path.expanduser("~/.config/gcloud")
+    login = os.path.join(folder, "application_default_credentials.json")
+    return said, _content(said.get(_NAMED) or login)
+
+
+def _content(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return None  # which is told where it is needed
+
+
 def _kind(options: Options) -> str:
     if options["access_token"]:
         return "accesstoken"
@@ -115,6 +151,13 @@ def _needed(options: Options, name: str, kind: str) -> str:
     if not options[name]:
         raise OptionError(name, "is needed for auth_kind %s" % kind)
     return str(options[name])
+
+
+def _sendable(token: str) -> str:
+    """A token as it may stand in a header: what cannot be sent would be shown by whoever refuses it."""
+    if not (token.isascii() and token.isprintable()):
+        raise OptionError("access_token", "holds characters that no token has")
+    return token
 
 
 def _service_account(options: Options) -> Token:

@@ -33,6 +33,7 @@ def listed(
         scopes = {"": {"instances": page.get("items") or []}} if zone else page.get("items") or {}
         missing += ["%s: %s" % (about, lack) for lack in shortfall(page)]
         for scope, part in scopes.items():
+            part = part or {}
             found += [machine(instance, project) for instance in part.get("instances") or []]
             missing += ["%s, %s: %s" % (about, scope, lack) for lack in shortfall(part)]
     return found, missing
@@ -57,6 +58,13 @@ class GceNodes:
     def find(self, name: str) -> Machine | None:
         found = self._get(name)
         return machine(found, self.project) if found else None
+
+    def check(self, options: Options) -> None:
+        """Raises what can be told to be wrong before a machine is made."""
+        self.body(options)
+
+    def is_size(self, wanted: str, has: str) -> bool:
+        return wanted.rpartition("/")[2] == has
 
     def create(self, options: Options, deadline: float) -> None:
         about = "machine %s" % options["name"]
@@ -86,7 +94,8 @@ class GceNodes:
             self._act(name, "setTags", {"items": list(tags), "fingerprint": fingerprint}, deadline)
 
     def start(self, found: Machine, deadline: float) -> None:
-        self._act(found.instance_name, "start", None, deadline)
+        action = "resume" if found.status == "SUSPENDED" else "start"
+        self._act(found.instance_name, action, None, deadline)
 
     def delete(self, found: Machine, options: Options, deadline: float) -> None:
         about = "machine %s" % found.instance_name

@@ -12,7 +12,7 @@ import time
 import typing as t
 
 from .args import Spec, merge
-from .cloud_args import gce_auth_spec, project_spec
+from .cloud_args import check_names, gce_auth_spec, project_spec
 from .cloud_gce import Gce
 from .cloud_gce_nodes import project_of
 from .cloud_machine import CloudError
@@ -20,6 +20,14 @@ from .cloud_machine import CloudError
 Object = t.Dict[str, t.Any]
 #: Kinds whose objects cannot be changed: another one takes their place.
 _FIXED = ("routes", "addresses", "globalAddresses")
+#: Fields of these that the API fills in: one that is made anew is not told them ("[Output Only]" in the
+#: reference of compute v1, resources Route and Address).
+_FILLED_IN = frozenset(
+    ("asPaths", "creationTimestamp", "id", "kind", "labelFingerprint", "nextHopHub", "nextHopInterRegionCost")
+    + ("nextHopInterconnectAttachment", "nextHopMed", "nextHopOrigin", "nextHopPeering", "region")
+    + ("routeStatus", "routeType", "selfLink", "selfLinkWithId", "status", "users", "warnings")
+)
+_EXISTS = ("alreadyExists", "RESOURCE_ALREADY_EXISTS")
 
 
 def spec() -> Spec:
@@ -39,6 +47,7 @@ def spec() -> Spec:
 
 def run(params: t.Mapping[str, t.Any], check_mode: bool) -> Object:
     """Makes one object be, or not be, as the task says."""
+    check_names(params, "kind", "name", "region")
     gce = Gce(params)
     try:
         return _Resource(gce, params).run(check_mode)
@@ -53,7 +62,6 @@ class _Resource:
         self._list = "projects/%s/%s/%s" % (project_of(gce, params), scope, params["kind"])
         self._path = "%s/%s" % (self._list, params["name"])
         self._about = "%s %s" % (params["kind"], params["name"])
-        self._deadline = time.monotonic() + params["wait_timeout"]
 
     def run(self, check_mode: bool) -> Object:
         found, wanted = self._get(), self._params["definition"]
@@ -72,7 +80,7 @@ class _Resource:
         )
         if found is not None and not stale:
             return {"changed": False, "resource": found, "diff": {"before": found, "after": found}}
-        after = {**(found or {"name": self._params["name"]}), **wanted}
+        after = _laid_over(found or {"name": self._params["name"]}, wanted)
         if not check_mode:
             self._make(found, {key: wanted[key] for key in stale})
         resource = after if check_mode else self._get()
@@ -87,9 +95,46 @@ class _Resource:
             guard = {"fingerprint": found["fingerprint"]} if "fingerprint" in found else {}
             self._write("PATCH", self._path, {"name": self._params["name"], **fresh, **guard})
             return
-        if found is not None:
+        if found is None:
+            self._write("POST", self._list, {**self._params["definition"], "name": self._params["name"]})
+            return
+        fresh = _insertable(_laid_over(found, self._params["definition"]), self._params["definition"])
+        fresh["name"] = self._params["name"]
+        if self._acceptable(fresh):
+            self._replace(found, fresh)
+
+    def _acceptable(self, fresh: Object) -> bool:
+        """Whether the API would take this for what has its name. It has no dry run, but reads what it is told
+        before it says that the name is taken. False if that was not so any more: then it is made.
+        """
+        try:
+            self._write("POST", self._list, fresh)
+        except CloudError as problem:
+            if problem.code == 409 or problem.reason in _EXISTS:
+                return True
+            raise
+        return False
+
+    def _replace(self, found: Object, fresh: Object) -> None:
+        """Deletes and makes. When the second fails, what was there is made again, or handed to the user."""
+        try:
             self._write("DELETE", self._path)
-        self._write("POST", self._list, {**self._params["definition"], "name": self._params["name"]})
+        except CloudError as problem:  # perhaps it only takes longer than there is time
+            raise CloudError(str(problem), problem.code, problem.reason, object=found) from None
+        try:
+            self._write("POST", self._list, fresh)
+        except CloudError as problem:
+            before = _insertable(found, {})
+            try:
+                self._write("POST", self._list, before)
+            except CloudError as another:
+                raise CloudError(
+                    "%s; what was there is deleted and could not be put back (resource is what it was): %s"
+                    % (problem, another),
+                    object=found,
+                ) from None
+            how = "" if before.get("address") == found.get("address") else ", with another address"
+            raise CloudError("%s; what was there is put back%s" % (problem, how)) from None
 
     def _get(self) -> Object | None:
         try:
@@ -101,7 +146,25 @@ class _Resource:
 
     def _write(self, verb: str, path: str, body: Object | None = None) -> None:
         operation = self._gce.request(verb, path, self._about, body=body)
-        self._gce.finished(operation, self._about, self._deadline)
+        self._gce.finished(operation, self._about, time.monotonic() + self._params["wait_timeout"])
+
+
+def _laid_over(found: Object, wanted: Object) -> Object:
+    """Fields with others over them. A route has one next hop: one of another kind takes its place."""
+    hops = any(map(_is_hop, wanted))
+    return {**{key: value for key, value in found.items() if not (hops and _is_hop(key))}, **wanted}
+
+
+def _is_hop(field: str) -> bool:
+    return field.startswith("nextHop")
+
+
+def _insertable(thing: Object, told: Object) -> Object:
+    """What the API is told to make a thing of these fields. An address of the internet that was given back
+    cannot be asked for again, only one that is ``told``.
+    """
+    left = _FILLED_IN if thing.get("addressType") == "INTERNAL" else _FILLED_IN | {"address"}
+    return {key: value for key, value in thing.items() if key in told or key not in left}
 
 
 def same(wanted: t.Any, has: t.Any) -> bool:

@@ -51,13 +51,16 @@ class Libcloud:
             (found for found in (tags, extra.get("labels"), metadata) if isinstance(found, dict)), {}
         )
         zone = _first(extra, "availability_zone", "availability", "zone", "zone_name", "datacenter")
+        state = str(node.state)
+        if state == "unknown" and isinstance(extra.get("status"), str):
+            state = extra["status"]  # libcloud has no word for what stops or has stopped at EC2
         region = _first(extra, "region", "location") or getattr(self.driver, "region_name", None)
         return Machine(
             provider=self.provider,
             instance_name=str(node.name),
             instance_id=str(node.id),
-            status=str(node.state),
-            running=str(node.state) == "running",
+            status=state,
+            running=state == "running",
             region=self._region or (str(getattr(region, "name", region)) if region else None),
             zone=str(getattr(zone, "name", zone)) if zone else None,
             size=_name(node.size) or _first(extra, "instance_type", "size_slug", "flavorId", "plan", "size"),
@@ -166,11 +169,7 @@ def _arguments(cls: t.Any, provider: str, options: Options) -> dict[str, t.Any]:
                 )
             given[name] = options[name]
     if options["url"]:
-        parts = urlsplit(options["url"])
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-            raise OptionError("url", "must be like https://cloud.example.org:8774, without a path")
-        secure = parts.scheme == "https"
-        given.update(secure=secure, host=parts.hostname, port=parts.port or (443 if secure else 80))
+        given.update(_address(options["url"]))
     for name in given:
         if name in _OPTIONS:
             _check_option(cls, name, provider)
@@ -181,6 +180,19 @@ def _arguments(cls: t.Any, provider: str, options: Options) -> dict[str, t.Any]:
             option = one.name if one.name in _OPTIONS else "arguments.%s" % one.name
             raise OptionError(option, "is needed for provider %s" % provider)
     return given
+
+
+def _address(url: str) -> dict[str, t.Any]:
+    """What an address stands for. urlsplit raises for brackets at once, for a port when asked for it."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or port == 0 or parts.scheme not in ("http", "https") or parts.path.strip("/"):
+        raise OptionError("url", "must be like https://cloud.example.org:8774, without a path")
+    secure = parts.scheme == "https"
+    return {"secure": secure, "host": host, "port": port or (443 if secure else 80)}
 
 
 def _check_option(cls: t.Any, name: str, provider: str) -> None:

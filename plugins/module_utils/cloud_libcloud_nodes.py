@@ -32,6 +32,9 @@ _CALLED = {
 #: The same where one driver departs from it.
 _CALLED_AT = {("azure_arm", "labels"): ("ex_tags",), ("azure_arm", "tags"): ()}
 
+#: What drivers that can have machines rest call their waking, by status; others only start machines.
+_WAKE = {"suspended": "ex_resume_node", "paused": "ex_unpause_node"}
+
 
 class LibcloudNodes:
     """The machines of one cloud, for cloud_node."""
@@ -50,12 +53,29 @@ class LibcloudNodes:
         node = self._node(name)
         return self._cloud.machine(node) if node else None
 
-    def create(self, options: Options, deadline: float) -> None:
+    def check(self, options: Options) -> dict[str, t.Any]:
+        """What create_node is called with. Raises what can be told to be wrong before that."""
         for name in ("size", "image"):
             if not options[name]:
                 raise OptionError(name, "is needed to make machine %s" % options["name"])
         with telling(self.provider):
-            self._driver.create_node(**self._arguments(options))
+            return self._arguments(options)
+
+    def is_size(self, wanted: str, has: str) -> bool:
+        """Whether a size, by id or name, is the one that a machine has: its cloud tells either of them."""
+        if wanted == has:
+            return True
+        with telling(self.provider):
+            names = [(str(size.id), str(size.name)) for size in self._driver.list_sizes()]
+        return any(wanted in both and has in both for both in names)
+
+    def create(self, options: Options, deadline: float) -> None:
+        arguments = self.check(options)
+        with telling(self.provider):
+            for key in options["ssh_keys"]:
+                if arguments.get("ex_keyname") == _pair_name(key):
+                    self._import_key(key)
+            self._driver.create_node(**arguments)
 
     def change(self, name: str, options: Options, deadline: float) -> None:
         """Sets labels; nothing else of a machine can be changed at every cloud."""
@@ -81,8 +101,9 @@ class LibcloudNodes:
                 )
 
     def start(self, found: Machine, deadline: float) -> None:
+        start = getattr(self._driver, _WAKE.get(found.status, "start_node"), self._driver.start_node)
         with telling(self.provider):
-            self._driver.start_node(self._node(found.instance_name))
+            start(self._node(found.instance_name))
 
     def delete(self, found: Machine, options: Options, deadline: float) -> None:
         with telling(self.provider):
@@ -151,15 +172,15 @@ class LibcloudNodes:
         except (IndexError, ValueError):
             raise OptionError("ssh_keys", "is not like a line of authorized_keys: TYPE KEY COMMENT") from None
         if "ex_keyname" in taken:
-            given["ex_keyname"] = self._key_pair(keys[0])
+            given["ex_keyname"] = _pair_name(keys[0])
         else:
             given["auth"] = NodeAuthSSHKey(keys[0])
         return []
 
-    def _key_pair(self, key: str) -> str:
-        """The name under which the cloud has this key, from now on. libcloud's own way takes it for unknown
-        when it is no RSA key, and the second machine is refused."""
-        name = "navarch-%s" % hashlib.sha256(key.split()[1].encode()).hexdigest()[:16]
+    def _import_key(self, key: str) -> None:
+        """Lets the cloud have this key. libcloud's own way takes it for unknown when it is no RSA key, and
+        the second machine is refused."""
+        name = _pair_name(key)
 
         def there() -> bool:
             return any(pair.name == name for pair in self._driver.list_key_pairs())
@@ -170,7 +191,6 @@ class LibcloudNodes:
             except Exception:  # of the driver's own kind, also when another task was first
                 if not there():
                     raise
-        return name
 
     def _image(self, image: str) -> t.Any:
         try:
@@ -180,6 +200,11 @@ class LibcloudNodes:
         except Exception as problem:
             said = str(getattr(problem, "value", problem))
             raise OptionError("image", "%s has no %s: %s" % (self.provider, image, said[:300])) from None
+
+
+def _pair_name(key: str) -> str:
+    """What a key of authorized_keys is called at the cloud."""
+    return "navarch-%s" % hashlib.sha256("".join(key.split()[1:2]).encode()).hexdigest()[:16]
 
 
 def _pick(option: str, wanted: t.Any, things: t.Iterable[t.Any]) -> t.Any:

@@ -23,8 +23,8 @@ _SECRET = re.compile(
 class CloudError(ClusterError):
     """A cloud that refuses, fails or cannot be reached. ``code`` is the HTTP status where there is one."""
 
-    def __init__(self, message: str, code: int = 0, reason: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, message: str, code: int = 0, reason: str = "", **details: t.Any) -> None:
+        super().__init__(message, **details)
         self.code = code
         self.reason = reason
 

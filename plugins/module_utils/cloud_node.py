@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 """A machine as a task wants it, whatever the cloud: is it there, what differs, what is to be done.
 
-A cloud is a class with ``find``, ``create``, ``change``, ``start`` and ``delete``, of which this file knows
-two. Not here: how any of these is done.
+A cloud is a class with ``find``, ``check``, ``create``, ``is_size``, ``change``, ``start`` and ``delete``, of
+which this file knows two. Not here: how any of these is done.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from . import cloud_gce_auth, cloud_libcloud
 from .args import Spec, merge
-from .cloud_args import cloud_spec
+from .cloud_args import check_names, cloud_spec
 from .cloud_gce import Gce
 from .cloud_gce_nodes import GceNodes, listed, merged, project_of
 from .cloud_libcloud_nodes import LibcloudNodes
@@ -29,7 +29,9 @@ Result = t.Dict[str, t.Any]
 Run = t.Callable[[Params, bool], Result]
 #: Seconds between two looks at a machine that is starting.
 _LOOK = 1.0
-_STOPPED = ("TERMINATED", "STOPPED", "stopped")
+#: Statuses of machines that start when they are told, and of those that do once they have got there.
+_DOWN = ("TERMINATED", "STOPPED", "SUSPENDED", "stopped", "suspended", "paused")
+_GOING_DOWN = ("STOPPING", "SUSPENDING", "PENDING_STOP", "stopping")
 
 
 def node_spec() -> Spec:
@@ -86,6 +88,7 @@ def run_cloud_module(run: Run, spec: Spec) -> None:
 
 def cloud_node(params: Params, check_mode: bool) -> Result:
     """Makes one machine be, or not be, as the task says."""
+    check_names(params, "name", "provider")
     deadline = time.monotonic() + params["wait_timeout"]
     cloud: t.Any = GceNodes(params) if params["provider"] == "gce" else LibcloudNodes(params)
     try:
@@ -99,6 +102,7 @@ def cloud_node(params: Params, check_mode: bool) -> Result:
 
 def cloud_node_info(params: Params, _check_mode: bool) -> Result:
     """The machines that there are."""
+    check_names(params, "name", "provider", "zones")
     machines: list[Machine] = []
     if params["provider"] == "gce":
         gce = Gce(params)
@@ -132,30 +136,49 @@ def _absent(cloud: t.Any, found: Machine | None, params: Params, check_mode: boo
 def _present(
     cloud: t.Any, found: Machine | None, params: Params, check_mode: bool, deadline: float
 ) -> Result:
+    if found:
+        _check_size(cloud, found, params)
+        if found.status in _GOING_DOWN and not check_mode:
+            found = _down(cloud, found, params, deadline)
     wanted = _wanted(cloud, found, params)
     if found is None:
         if check_mode:
-            if isinstance(cloud, GceNodes):
-                cloud.body(params)  # which tells what is missing
+            cloud.check(params)
             return {"changed": True, "machine": wanted.facts(), "diff": _diff({}, _told(wanted))}
         cloud.create(params, deadline)
         now = _running(cloud, params, deadline)
         return {"changed": True, "machine": now.facts(), "diff": _diff({}, _told(now))}
-    if params["size"] and found.size and str(params["size"]).rpartition("/")[2] != found.size:
-        raise OptionError(
-            "size",
-            "machine %s has %s, not %s, and keeps it: delete it first"
-            % (params["name"], found.size, params["size"]),
-        )
     before, after = _told(found), _told(wanted)
     changed = before != after
     if changed and not check_mode:
         if any(before[part] != after[part] for part in ("labels", "instance_tags", "metadata")):
             cloud.change(params["name"], params, deadline)
-        if found.status in _STOPPED:
+        if found.status in _DOWN:
             cloud.start(found, deadline)
     now = wanted if check_mode else _running(cloud, params, deadline)
     return {"changed": changed, "machine": now.facts(), "diff": _diff(before, after)}
+
+
+def _check_size(cloud: t.Any, found: Machine, params: Params) -> None:
+    if params["size"] and found.size and not cloud.is_size(str(params["size"]), found.size):
+        raise OptionError(
+            "size",
+            "machine %s has %s, not %s, and keeps it: delete it first"
+            % (params["name"], found.size, params["size"]),
+        )
+
+
+def _down(cloud: t.Any, found: Machine | None, params: Params, deadline: float) -> Machine | None:
+    """The machine once it has stopped: no cloud starts one before. None if it was being deleted."""
+    while found and found.status in _GOING_DOWN:
+        if time.monotonic() >= deadline:
+            raise CloudError(
+                "wait_timeout: machine %s was still %s after %d s, and starts only when it has stopped"
+                % (params["name"], found.status, params["wait_timeout"])
+            )
+        time.sleep(_LOOK)
+        found = cloud.find(params["name"])
+    return found
 
 
 def _wanted(cloud: t.Any, found: Machine | None, params: Params) -> Machine:
@@ -167,7 +190,9 @@ def _wanted(cloud: t.Any, found: Machine | None, params: Params) -> Machine:
             {},
             dict(params, tags=None),
         )  # given at creation, and not to be had back from each cloud
-    starts = found is None or has.status in _STOPPED
+    # Of a machine that is there, what its cloud does not tell is not known: no reason to call it changed.
+    made = {} if found else {name: params[name] for name in ("zone", "size", "image")}
+    starts = found is None or has.status in _DOWN + _GOING_DOWN
     return Machine(
         **{
             **{name: getattr(has, name) for name in has.__dataclass_fields__},
@@ -176,9 +201,7 @@ def _wanted(cloud: t.Any, found: Machine | None, params: Params) -> Machine:
             "metadata": merged(has.metadata, metadata) if metadata else has.metadata,
             "running": has.running or starts,
             "project": has.project or cloud.project,
-            "zone": has.zone or params["zone"],
-            "size": has.size or params["size"],
-            "image": has.image or params["image"],
+            **made,
         }
     )
 
@@ -194,7 +217,8 @@ def _told(machine: Machine | None) -> Result:
         "labels": machine.labels,
         "instance_tags": sorted(machine.instance_tags),
         "metadata": machine.metadata,
-        "running": machine.running or (machine.status not in _STOPPED and bool(machine.instance_id)),
+        "running": machine.running
+        or (machine.status not in _DOWN + _GOING_DOWN and bool(machine.instance_id)),
     }
 
 

@@ -30,6 +30,9 @@ MERGE_KEYS: dict[str, tuple[str, ...]] = {
     "volumeMounts": ("mountPath",),
     "taints": ("key", "effect"),
 }
+_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+#: What the API takes where a probe says nothing, and an empty value says nothing to it.
+_PROBE_DEFAULTS = {"periodSeconds": 10, "timeoutSeconds": 1, "successThreshold": 1, "failureThreshold": 3}
 _KEY_DEFAULTS = {"protocol": "TCP"}
 _QUANTITY_PARENTS = frozenset(("limits", "requests", "hard", "capacity"))
 #: Objects of which only one of these keys may be set: what is not asked for must go when another is asked
@@ -161,10 +164,16 @@ def _whole_list(asked: list[t.Any], live: list[t.Any], path: Path) -> list[t.Any
 
 
 def _keyed(name: str, items: list[t.Any]) -> bool:
-    """Whether the members of this list can be told apart by their keys."""
-    return name in MERGE_KEYS and all(
-        isinstance(item, dict) and any(item.get(key) is not None for key in MERGE_KEYS[name])
-        for item in items
+    """Whether the members of this list can be told apart by their keys. The API itself takes two variables
+    of one name, and ports of one number on several addresses.
+    """
+    return (
+        name in MERGE_KEYS
+        and all(
+            isinstance(item, dict) and any(item.get(key) is not None for key in MERGE_KEYS[name])
+            for item in items
+        )
+        and len({_key(name, item) for item in items}) == len(items)
     )
 
 
@@ -190,7 +199,10 @@ def _list_differences(asked: list[t.Any], live: list[t.Any], path: Path) -> list
 def _list_patch(asked: list[t.Any], live: list[t.Any], path: Path) -> list[t.Any]:
     name = path[-1]
     merge_key = MERGE_KEYS[name][0]
-    live = [item for item in live if item in asked or not _server_added(name, item)]
+    added = [item for item in live if item not in asked and _server_added(name, item)]
+    live = [item for item in live if item not in added]
+    if not _keyed(name, asked) or not _keyed(name, live):
+        return [{"$patch": "replace"}] + asked + added
     there = {_key(name, item): item for item in live}
     plain = [item.get(merge_key) for item in asked + live]
     if name == "ports" and (
@@ -258,6 +270,11 @@ def _same(asked: t.Any, live: t.Any, path: Path) -> bool:
         return True
     if len(path) > 1 and (path[-2] in _QUANTITY_PARENTS or path[-1] == "sizeLimit"):
         return live is not None and same_quantity(asked, live)
+    if asked in ("", 0) and live is not None and len(path) > 1:
+        if path[-2] in _PROBES and live == _PROBE_DEFAULTS.get(path[-1]):
+            return True
+        if path[-2:] == ("httpGet", "path") and live == "/":
+            return True
     if live is None:
         if len(path) > 1 and path[-2] in _FREE:
             return False

@@ -49,6 +49,8 @@ class StatusError(ClusterError):
         self.said = said
 
 
+#: How an authorizer says no (the API reference). Admission answers 403 too.
+_PERMISSION = re.compile(r'\bUser ".*" cannot |^(Forbidden|no message)$')
 _NO_API = "could not find the requested resource"
 
 
@@ -70,6 +72,8 @@ def status_error(code: int, body: t.Any, verb: str, path: str) -> StatusError:
             "the cluster does not know these credentials (401 Unauthorized): "
             "check api_key, client_cert and client_key, or the user in kubeconfig"
         )
+    elif code == 403 and not _PERMISSION.search(said):  # a namespace that is going, one that is protected
+        message = "the cluster refuses this (403 Forbidden): %s" % said
     elif code == 403:
         message = "these credentials may not do this (403 Forbidden): %s" % said
     elif code == 404 and not reason:
@@ -103,6 +107,21 @@ def _invalid(said: str, details: dict[str, t.Any]) -> str:
     return "invalid (422): " + "; ".join(parts)
 
 
+#: Fields of the API whose options have other, shorter names.
+_SHORTER = (
+    (re.compile(r"\bterminationGracePeriodSeconds\b"), "terminationGracePeriod"),
+    (re.compile(r"\bnodeAffinity\b"), "node"),
+    (re.compile(r"\bpodAffinity\b"), "pod"),
+    (re.compile(r"\bpodAntiAffinity\b"), "podAnti"),
+    (re.compile(r"\brequiredDuringSchedulingIgnoredDuringExecution(\.nodeSelectorTerms)?\b"), "required"),
+    (re.compile(r"\bpreferredDuringSchedulingIgnoredDuringExecution\b"), "preferred"),
+    (re.compile(r"(?<=\.)(preference|podAffinityTerm)\b"), "term"),
+    (re.compile(r"\b(configMap|secret)KeyRef\b"), r"\1Key"),
+    (re.compile(r"\bfieldRef(\.fieldPath)?\b"), "field"),
+    (re.compile(r"(?<=\.secret\.)secretName\b"), "name"),
+)
+
+
 def option_path(field: str) -> str:
     """The module option behind a field of the API.
 
@@ -110,10 +129,10 @@ def option_path(field: str) -> str:
     'template.containers[0].image_pull_policy'
     """
     path = re.sub(r"^spec\.template\.(spec|metadata)\.", "template.", field)
-    path = re.sub(r"^(spec|metadata)\.", "", path).replace(
-        "terminationGracePeriodSeconds", "terminationGracePeriod"
-    )
+    path = re.sub(r"^(spec|metadata)\.", "", path)
     plain = re.split(r"(\[[^\]]*\])", path)  # keys in brackets are the user's own words
     for index in range(0, len(plain), 2):
+        for wire, option in _SHORTER:
+            plain[index] = wire.sub(option, plain[index])
         plain[index] = re.sub(r"(?<=[a-z0-9])([A-Z]+)", lambda m: "_" + m.group(1), plain[index]).lower()
     return "".join(plain)

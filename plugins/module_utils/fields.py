@@ -141,17 +141,27 @@ def strings(value: t.Mapping[str, t.Any], path: str) -> dict[str, str]:
     return made
 
 
+def removable(value: t.Mapping[str, t.Any], path: str) -> dict[str, str | None]:
+    """A mapping of strings of which null takes one away."""
+    made: dict[str, str | None] = dict(strings({k: v for k, v in value.items() if v is not None}, path))
+    return dict(made, **{str(key): None for key, item in value.items() if item is None})
+
+
 def port(value: str, path: str) -> int | str:
     """A port's number, or the name of a port of the container."""
-    return int(value) if str(value).isdigit() else value
+    return int(value) if str(value).isascii() and str(value).isdigit() else value
 
 
-def mode(value: str, path: str) -> int:
-    """File permissions, written in octal."""
-    try:
-        bits = int(str(value), 8)
-    except ValueError:
-        bits = -1
+def mode(value: t.Any, path: str) -> int:
+    """File permissions: a text is octal. A number is them already, as YAML reads 0644 as octal itself."""
+    bits = -1
+    if isinstance(value, str):
+        try:
+            bits = int(value, 8)
+        except ValueError:
+            pass
+    elif isinstance(value, int) and not isinstance(value, bool):
+        bits = value
     if not 0 <= bits <= 0o777:
         raise OptionError(path, "%r are no file permissions in octal (such as '0644')" % (value,))
     return bits

@@ -15,7 +15,7 @@ def find(
 ) -> list[dict[str, t.Any]]:
     """The objects that the options name, label_selectors and field_selectors select, in a lasting order."""
     fields = list(params["field_selectors"])
-    if params.get("name"):
+    if params.get("name") is not None:
         fields.append("metadata.name=%s" % params["name"])
     items, _version = client.list(kind, namespace, params["label_selectors"], fields)
     return sorted(items, key=lambda item: (item["metadata"].get("namespace") or "", item["metadata"]["name"]))

@@ -17,11 +17,15 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from . import yamltext
-from .errors import OptionError
+from .errors import ClusterError, OptionError
 
 _HOST = re.compile(r"^[\w.:%-]+$", re.ASCII)
 #: All but printable ASCII, said in the way that is compiled quickly: each task would wait for it.
 _UNSAFE = re.compile(r"[^!-~]|[?#\\]")
+_WORD = re.compile(r"[^\s\"',:{}\[\]]+")
+#: How the keys of a user end whose values are secret: token, id-token, password, client-key-data ...
+_SECRET = ("token", "password", "secret", "key-data")
+CONTENT = "(the content of a kubeconfig)"
 IN_POD = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
@@ -86,21 +90,43 @@ def connect_params(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str] |
 def secrets(params: t.Mapping[str, t.Any]) -> set[str]:
     """What is secret in a kubeconfig whose content is given instead of a path: it must not be shown."""
     given = params.get("kubeconfig")
-    users = given.get("users") if isinstance(given, dict) else None
-    found = [i.get("user") for i in users if isinstance(i, dict)] if isinstance(users, list) else []
-    return {
-        str(user[key])
-        for user in found
-        if isinstance(user, dict)
-        for key in ("token", "password", "client-key-data")
-        if user.get(key)
-    }
+    if not _is_text(given):
+        return _secrets_in(given.get("users")) if isinstance(given, dict) else set()
+    try:
+        return {given.strip()} | secrets({"kubeconfig": _parse(given, "kubeconfig")})
+    except ClusterError:  # nobody knows what in it is secret
+        return {given.strip()} | {word for word in _WORD.findall(given) if len(word) > 7}
+
+
+def shown(params: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+    """A task's options as they may be shown with its result."""
+    given = params.get("kubeconfig")
+    return dict(params, kubeconfig=CONTENT) if isinstance(given, dict) or _is_text(given) else params
+
+
+def _is_text(given: t.Any) -> bool:
+    """Whether an option is the content of a kubeconfig as YAML or JSON, and no path."""
+    return isinstance(given, str) and (given.lstrip().startswith("{") or "\n" in given.strip())
+
+
+def _secrets_in(value: t.Any) -> set[str]:
+    if isinstance(value, list):
+        return {text for part in value for text in _secrets_in(part)}
+    if not isinstance(value, dict):
+        return set()
+    found = set()
+    for key, item in value.items():
+        if isinstance(item, (dict, list)):
+            found |= _secrets_in(item)
+        elif item and str(key).lower().endswith(_SECRET):
+            found.add(str(item))
+    return found
 
 
 def _base(params: t.Mapping[str, t.Any], env: t.Mapping[str, str]) -> Connection:
     given = params.get("kubeconfig")
     context = params.get("context")
-    if isinstance(given, str) and given.lstrip().startswith("{"):
+    if _is_text(given):
         given = _parse(given, "kubeconfig")
     if isinstance(given, dict):
         return from_kubeconfig(given, context, "kubeconfig", os.getcwd())

@@ -17,19 +17,46 @@ from .compare import differences, members_by_key
 
 Object = t.Dict[str, t.Any]
 ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
+_OPEN = frozenset(("apiVersion", "kind", "metadata", "type", "immutable"))  # what is no secret of a Secret
+LONG = 1000
 LIMIT = 200_000  # all annotations of an object together may have 256 KiB
 
 
 def recorded(asked: Object) -> Object:
-    """``asked``, with an annotation that says what was asked. Of a Secret only the keys are kept."""
+    """``asked``, with an annotation that says what was asked. Of a Secret only the keys are kept, of what is
+    large no long texts, and of what is too large nothing.
+    """
+    metadata = asked["metadata"]
+    given = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != ANNOTATION}
+    if ANNOTATION in (metadata.get("annotations") or {}):  # the manifest is an export
+        metadata = {key: value for key, value in metadata.items() if key != "annotations"}
+        asked = dict(asked, metadata=dict(metadata, annotations=given) if given else metadata)
     kept = asked
     if asked["kind"] == "Secret":
-        kept = dict(asked, data=dict.fromkeys(asked.get("data") or {}, ""))
-    text = json.dumps(kept, separators=(",", ":"), sort_keys=True)
+        kept = {key: value if key in _OPEN else _emptied(value, 0) for key, value in asked.items()}
+    text = _packed(kept)
+    if len(text) > LIMIT:
+        text = _packed(_emptied(kept, LONG))
     if len(text) > LIMIT:
         return asked
-    annotations = dict(asked["metadata"].get("annotations") or {}, **{ANNOTATION: text})
-    return dict(asked, metadata=dict(asked["metadata"], annotations=annotations))
+    return dict(asked, metadata=dict(metadata, annotations=dict(given, **{ANNOTATION: text})))
+
+
+def is_recorded(asked: Object) -> bool:
+    return bool(_text(asked))
+
+
+def _packed(kept: Object) -> str:
+    return json.dumps(kept, separators=(",", ":"), sort_keys=True)
+
+
+def _emptied(value: t.Any, longest: int) -> t.Any:
+    """A value without what in it is longer than that: which fields there are is enough to merge."""
+    if isinstance(value, dict):
+        return {key: _emptied(item, longest) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_emptied(item, longest) for item in value]
+    return value if value is None or isinstance(value, bool) or len(str(value)) <= longest else ""
 
 
 def wanted(asked: Object, live: Object) -> Object:

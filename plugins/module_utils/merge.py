@@ -11,17 +11,23 @@ from __future__ import annotations
 import typing as t
 
 from .compare import members_by_key
+from .errors import OptionError
 
 Object = t.Dict[str, t.Any]
 DIRECTIVE = "$patch"
+_KNOWN = ("delete", "merge", "replace")
+#: What else a strategic merge patch may say beside the fields, and is not followed here.
+_UNFOLLOWED = ("$deleteFromPrimitiveList/", "$retainKeys", "$setElementOrder/")
 
 
 def merge_objects(layers: t.Sequence[t.Sequence[Object]]) -> list[Object]:
-    """The objects of all layers, those of later ones laid over the same ones of earlier ones."""
+    """The objects of all layers, those of later ones laid over the same ones of earlier ones. Raises
+    OptionError for what is not followed, lest it do nothing."""
     found: dict[tuple[str, ...], Object] = {}
     for layer in layers:
         for item in layer:
             key = _identity(item)
+            _check(item, "%s %s" % (item["kind"], key[-1]))
             if item.get(DIRECTIVE) == "delete":
                 found.pop(key, None)
             else:
@@ -32,14 +38,18 @@ def merge_objects(layers: t.Sequence[t.Sequence[Object]]) -> list[Object]:
 def merged(base: t.Any, over: t.Any, name: str = "") -> t.Any:
     """``base`` with ``over`` laid over it. Neither is changed."""
     if isinstance(base, dict) and isinstance(over, dict):
+        if over.get(DIRECTIVE) == "delete":
+            return {}  # as the API does: what takes the key away too is null
         if over.get(DIRECTIVE) == "replace":
             return without_directives(over)
         made = dict(base)
         for key, value in over.items():
             if value is None:
                 made.pop(key, None)
-            elif key != DIRECTIVE:
-                made[key] = merged(made[key], value, key) if key in made else without_directives(value)
+            elif key in made:
+                made[key] = merged(made[key], value, key)
+            elif key != DIRECTIVE and not _deletes(value):
+                made[key] = without_directives(value)
         return made
     if isinstance(base, list) and isinstance(over, list):
         return _merged_list(base, over, name)
@@ -52,10 +62,10 @@ def without_directives(value: t.Any) -> t.Any:
         return {
             key: without_directives(item)
             for key, item in value.items()
-            if key != DIRECTIVE and item is not None
+            if key != DIRECTIVE and item is not None and not _deletes(item)
         }
     if isinstance(value, list):
-        kept = [item for item in value if not (isinstance(item, dict) and item.get(DIRECTIVE) == "delete")]
+        kept = [item for item in value if not _deletes(item)]
         return [without_directives(item) for item in kept if not _only_directive(item)]
     return value
 
@@ -64,14 +74,34 @@ def _merged_list(base: list[t.Any], over: list[t.Any], name: str) -> list[t.Any]
     if any(_only_directive(item) and item[DIRECTIVE] == "replace" for item in over):
         return t.cast("list[t.Any]", without_directives(over))
     there, new = members_by_key(name, base), members_by_key(name, over)
+    if not new and any(map(_deletes, over)):
+        raise OptionError(name, "its members are not told apart by a key: none of them can be deleted")
     if not there or not new:
         return t.cast("list[t.Any]", without_directives(over))
     for key, item in new.items():
-        if item.get(DIRECTIVE) == "delete":
+        if _deletes(item):
             there.pop(key, None)
         else:
             there[key] = merged(there[key], item) if key in there else without_directives(item)
     return list(there.values())
+
+
+def _check(value: t.Any, where: str) -> None:
+    if isinstance(value, list):
+        for at, item in enumerate(value):
+            _check(item, "%s[%d]" % (where, at))
+    elif isinstance(value, dict):
+        if value.get(DIRECTIVE, "merge") not in _KNOWN:
+            told = "must be of %s, not %r" % (", ".join(_KNOWN), value[DIRECTIVE])
+            raise OptionError("%s.%s" % (where, DIRECTIVE), told)
+        for key, item in value.items():
+            if str(key).startswith(_UNFOLLOWED):
+                raise OptionError("%s.%s" % (where, key), "is not supported")
+            _check(item, "%s.%s" % (where, key))
+
+
+def _deletes(item: t.Any) -> bool:
+    return isinstance(item, dict) and item.get(DIRECTIVE) == "delete"
 
 
 def _only_directive(item: t.Any) -> bool:

@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from .args import Spec, merge, wait_spec
 from .client import NODE, POD, Client
 from .errors import ClusterError, OptionError, StatusError, WaitError
-from .fields import argument_spec, members, strings, text, to_api
+from .fields import argument_spec, members, text, to_api
+from .podspec import metadata_to_api
 from .podstate import Verdict
 from .resource import absent, definition, everything_mutable, present
 from .wait import Follower
@@ -46,6 +47,7 @@ def node_spec() -> Spec:
         annotations={"type": "dict"},
         schedulable={"type": "bool"},
         force={"type": "bool", "default": False},
+        delete_empty_dir_data={"type": "bool", "default": False},
         delete_grace_period={"type": "int"},
     )
     return merge(own, wait_spec())
@@ -63,7 +65,7 @@ def node(client: Client, params: t.Mapping[str, t.Any]) -> Object:
     drained = params["state"] == "drained"
     if drained and params["schedulable"]:
         raise OptionError("schedulable", "a node that is to be drained takes no pods")
-    pods = _evictable(client, name, params["force"]) if drained else []
+    pods = _evictable(client, name, params) if drained else []
     outcome = present(client, NODE, _asked(params, drained), everything_mutable, timeout=timeout, seen=[live])
     result = outcome.result("node")
     if drained:
@@ -80,21 +82,16 @@ def node(client: Client, params: t.Mapping[str, t.Any]) -> Object:
 
 
 def _asked(params: t.Mapping[str, t.Any], drained: bool) -> Object:
-    metadata = {}
-    for option in ("labels", "annotations"):
-        given = params[option] or {}
-        metadata[option] = strings({k: v for k, v in given.items() if v is not None}, option)
-        metadata[option].update({str(k): None for k, v in given.items() if v is None})
     spec = to_api(TAINTS, params)
     if drained or params["schedulable"] is not None:
         spec["unschedulable"] = drained or not params["schedulable"]
-    return definition(NODE, params["name"], None, {k: v for k, v in metadata.items() if v}, spec)
+    return definition(NODE, params["name"], None, metadata_to_api(params), spec)
 
 
-def _evictable(client: Client, name: str, force: bool) -> list[Object]:
+def _evictable(client: Client, name: str, params: t.Mapping[str, t.Any]) -> list[Object]:
     """The pods that have to leave. Not those that would be put back at once, nor those that go already."""
     pods, _version = client.list(POD, fields=["spec.nodeName=" + name])
-    found, alone = [], []
+    found, alone, keeping = [], [], []
     for pod in pods:
         metadata = pod["metadata"]
         owners = [owner for owner in metadata.get("ownerReferences") or [] if owner.get("controller")]
@@ -105,12 +102,22 @@ def _evictable(client: Client, name: str, force: bool) -> list[Object]:
         ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
         if not owners and not ended:
             alone.append(_title(pod))
+        if not ended and any(
+            v.get("emptyDir") is not None for v in (pod.get("spec") or {}).get("volumes") or []
+        ):
+            keeping.append(_title(pod))
         found.append(pod)
-    if alone and not force:
+    if alone and not params["force"]:
         raise OptionError(
             "force",
             "no controller would make these pods of node %s anew: %s (force: true evicts them too)"
             % (name, ", ".join(sorted(alone))),
+        )
+    if keeping and not params["delete_empty_dir_data"]:
+        raise OptionError(
+            "delete_empty_dir_data",
+            "these pods of node %s have emptyDir volumes, whose data goes with them: %s "
+            "(delete_empty_dir_data: true evicts them too)" % (name, ", ".join(sorted(keeping))),
         )
     return sorted(found, key=_title)
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import typing as t
 
-from .args import Spec, merge, name_spec, state_spec, wait_spec
+from .args import Spec, merge, state_spec, wait_spec
 from .client import CONFIG_MAP, NAMESPACE, SECRET, SERVICE, Client, Kind
 from .compare import Path, whole_at
+from .definition import definition_spec, identified, over
 from .documents import encoded_secret, without_secrets
 from .errors import OptionError, WaitError
 from .fields import argument_spec, flag, members, number, port, strings, text, texts, to_api
@@ -47,17 +48,18 @@ SERVICE_FIELDS = (
 
 def service_spec() -> Spec:
     own = dict(argument_spec(SERVICE_FIELDS), selector={"type": "dict"})
-    return merge(name_spec(), state_spec(), metadata_spec(), wait_spec(), own)
+    return merge(definition_spec(), state_spec(), metadata_spec(), wait_spec(), own)
 
 
 def service(client: Client, params: t.Mapping[str, t.Any]) -> Object:
+    params = identified(params, SERVICE)
     name, namespace, timeout = params["name"], params["namespace"], params["wait_timeout"]
     if params["state"] == "absent":
         return absent(client, SERVICE, namespace, name, None, params["wait"], timeout).result("service")
     spec = to_api(SERVICE_FIELDS, params)
     if params["selector"] is not None:
         spec["selector"] = strings(params["selector"], "selector")
-    asked = definition(SERVICE, name, namespace, metadata_to_api(params), spec)
+    asked = over(params["definition"], definition(SERVICE, name, namespace, metadata_to_api(params), spec))
     whole = whole_at(("spec", "selector"))
     outcome = present(client, SERVICE, asked, _service_fixed, timeout=timeout, wanted=whole)
     waiting = params["wait"] and not client.dry_run
@@ -89,7 +91,7 @@ def _served(client: Client, live: Object, timeout: float) -> Object:
 
 def data_spec(**own: t.Any) -> Spec:
     more = dict(own, immutable={"type": "bool"}, recreate={"type": "bool", "default": False})
-    return merge(name_spec(), state_spec(), metadata_spec(), wait_spec(), more)
+    return merge(definition_spec(), state_spec(), metadata_spec(), wait_spec(), more)
 
 
 def config_map(client: Client, params: t.Mapping[str, t.Any]) -> Object:
@@ -128,13 +130,16 @@ def _data(
     key: str,
     whole: t.Sequence[Path],
 ) -> Object:
+    params = identified(params, kind)
     name, namespace, timeout = params["name"], params["namespace"], params["wait_timeout"]
     if params["state"] == "absent":
         return absent(client, kind, namespace, name, None, params["wait"], timeout).result(key)
     if params["immutable"] is not None:
         body = dict(body, immutable=params["immutable"])
     body = {part: value for part, value in body.items() if part != "kind"}
-    asked = definition(kind, name, namespace, metadata_to_api(params), None, **body)
+    asked = over(
+        params["definition"], definition(kind, name, namespace, metadata_to_api(params), None, **body)
+    )
     wanted = whole_at(*whole)
     return present(client, kind, asked, _data_fixed, params["recreate"], timeout, wanted=wanted).result(key)
 
@@ -152,14 +157,14 @@ def _data_fixed(differing: t.List[Path], asked: Object, live: Object) -> t.List[
 
 
 def namespace_spec() -> Spec:
-    own: Spec = {"name": {"type": "str", "required": True}}
-    return merge(own, state_spec(), metadata_spec(), wait_spec())
+    return merge(definition_spec(namespaced=False), state_spec(), metadata_spec(), wait_spec())
 
 
 def namespace(client: Client, params: t.Mapping[str, t.Any]) -> Object:
+    params = identified(params, NAMESPACE)
     name, timeout = params["name"], params["wait_timeout"]
     if params["state"] == "absent":
         return absent(client, NAMESPACE, None, name, None, params["wait"], timeout).result("namespace")
-    asked = definition(NAMESPACE, name, None, metadata_to_api(params), None)
+    asked = over(params["definition"], definition(NAMESPACE, name, None, metadata_to_api(params), None))
     outcome: Outcome = present(client, NAMESPACE, asked, everything_mutable, timeout=timeout)
     return outcome.result("namespace")

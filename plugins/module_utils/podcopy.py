@@ -10,6 +10,7 @@ in the container (``podfiles``).
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tarfile
 import tempfile
@@ -58,6 +59,7 @@ class Local:
     mode: int
     size: int
     checksum: str | None = None
+    mtime: float = 0
 
 
 def copy_to(params: Params, client: Client) -> Result:
@@ -73,7 +75,8 @@ def copy_to(params: Params, client: Client) -> Result:
     if not params["dest"].startswith("/"):
         raise OptionError("dest", "a path in a container must begin with /")
     if params["content"] is not None:
-        data = params["content"].encode("utf-8", "surrogateescape")
+        text = params["content"]
+        data = (text if isinstance(text, str) else json.dumps(text)).encode("utf-8", "surrogateescape")
         here = Local("", False, 0o644, len(data), hashlib.sha256(data).hexdigest())
         if params["dest"].endswith("/"):
             raise OptionError("dest", "must be a file where content is given")
@@ -106,7 +109,7 @@ def local(path: str, name: str | None = None) -> Local:
         if not folder and not os.path.isfile(path):
             raise OptionError("src", "%s is neither a file nor a folder" % path)
         total = None if folder else checksum_of(path)
-        return Local(path, folder, status.st_mode & 0o7777, status.st_size, total)
+        return Local(path, folder, status.st_mode & 0o7777, status.st_size, total, status.st_mtime)
     except OSError as problem:
         raise OptionError("src", "cannot read %s: %s" % (path, problem.strerror)) from None
 
@@ -230,13 +233,14 @@ def tree(source: str) -> dict[str, Local]:
     def refuse(problem: OSError) -> None:
         raise OptionError("src", "cannot read %s: %s" % (problem.filename, problem.strerror))
 
-    seen: set[str] = set()
+    above: dict[str, set[str]] = {}  # a folder that was walked -> it and those it lies in, without links
     for folder, folders, names in os.walk(source, followlinks=True, onerror=refuse):
         real = os.path.realpath(folder)
-        if real in seen:
+        over = above.get(os.path.dirname(folder), set()) if found else set()
+        if real in over:  # a link to where it lies: a circle
             folders[:] = []
             continue
-        seen.add(real)
+        above[folder] = over | {real}
         for name in sorted(folders) + sorted(names):
             path = os.path.join(folder, name)
             relative = os.path.relpath(path, source)
@@ -254,6 +258,7 @@ def _archive(
         for name, mine in send.items():
             about = tarfile.TarInfo(name)
             about.mode = mine.mode
+            about.mtime = mine.mtime
             asked = wanted.directory_mode if mine.folder else wanted.mode
             if asked is not None:
                 about.mode = asked

@@ -105,7 +105,9 @@ class PodFiles:
         found: dict[str, Entry] = {}
         go = 'cd "$0" 2>/dev/null || exit 0; '
         script = (
-            _NEED % "xargs stat sha256sum" + go + "xargs -0 stat -L -c '%s|%%n' 2>/dev/null; exit 0" % _STAT
+            _NEED % "xargs stat sha256sum"
+            + go
+            + "xargs -0 stat -L -c '%s|%%n' -- 2>/dev/null; exit 0" % _STAT
         )
         for line in self._text(self._done(self._sh(script, folder, data=listed), folder)).splitlines():
             *about, name = line.split("|", 7)
@@ -113,7 +115,7 @@ class PodFiles:
         files = [name for name, entry in found.items() if entry.is_file]
         listed = "\0".join(files).encode("utf-8", "surrogateescape")
         if files:
-            outcome = self._sh(go + "xargs -0 sha256sum", folder, data=listed)
+            outcome = self._sh(go + "xargs -0 sha256sum --", folder, data=listed)
             for line in self._text(self._done(outcome, folder)).splitlines():
                 checksum, _space, name = line.partition("  ")
                 if checksum.startswith("\\"):  # GNU marks lines so in which it has escaped the name

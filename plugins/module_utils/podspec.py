@@ -25,6 +25,7 @@ from .fields import (
     port,
     quantities,
     quantity,
+    removable,
     strings,
     text,
     texts,
@@ -32,8 +33,8 @@ from .fields import (
 )
 
 METADATA = (
-    Field("labels", "labels", "dict", convert=strings),
-    Field("annotations", "annotations", "dict", convert=strings),
+    Field("labels", "labels", "dict", convert=removable),
+    Field("annotations", "annotations", "dict", convert=removable),
 )
 
 _KEY_OF = (
@@ -137,9 +138,9 @@ _ITEMS = members(
     "items",
     text("key", "key", required=True),
     text("path", "path", required=True),
-    text("mode", "mode", convert=mode),
+    Field("mode", "mode", "raw", convert=mode),
 )
-_FILES = (text("default_mode", "defaultMode", convert=mode), flag("optional", "optional"), _ITEMS)
+_FILES = (Field("default_mode", "defaultMode", "raw", convert=mode), flag("optional", "optional"), _ITEMS)
 
 VOLUMES = members(
     "volumes",

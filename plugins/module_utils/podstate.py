@@ -62,6 +62,8 @@ def judge(pod: Object, goal: str, patient: bool = True) -> Verdict:
         return Verdict(failed="it is being deleted")
     if phase == "Failed":
         return Verdict(failed=_ended(status) or "it has failed")
+    if goal == "Succeeded" and (pod.get("spec") or {}).get("restartPolicy") == "Always":
+        return Verdict(failed="its restart_policy is Always, by which its containers never end for good")
     if phase == "Succeeded":
         return Verdict(failed="it has run to its end")
     if goal != "Scheduled":

@@ -9,6 +9,7 @@ Source of the grammar: the API reference, "Quantity".
 
 from __future__ import annotations
 
+import math
 import re
 import typing as t
 from fractions import Fraction
@@ -16,15 +17,18 @@ from fractions import Fraction
 _FORM = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d+)|(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E))?$")
 _POWERS_OF_TEN = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _POWERS_OF_TWO = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
+UNITS = ("", *_POWERS_OF_TEN, *_POWERS_OF_TWO)
 
 
 def parse_quantity(value: t.Any) -> Fraction:
-    """The number a quantity stands for. ValueError when it is not one.
+    """The number a quantity stands for, as the API keeps it: what is finer than nano is rounded up. Of floats
+    the digits count that they hold for sure. ValueError when it is not one.
 
     >>> parse_quantity("100m") == parse_quantity(0.1)
     True
     """
-    found = _FORM.match(str(value).strip()) if not isinstance(value, bool) else None
+    text = "%.15g" % value if isinstance(value, float) and not value.is_integer() else str(value)
+    found = _FORM.match(text.strip()) if not isinstance(value, bool) else None
     if found is None:
         raise ValueError("%r is not a quantity (such as 100m, 0.5 or 1Gi)" % (value,))
     number, exponent, suffix = found.groups()
@@ -33,10 +37,18 @@ def parse_quantity(value: t.Any) -> Fraction:
         power = int(exponent[1:])
         if abs(power) > 100:
             raise ValueError("%r is out of range for a quantity" % (value,))
-        return amount * _ten(power)
+        return _rounded(amount * _ten(power))
     if suffix in _POWERS_OF_TWO:
-        return amount * (1 << _POWERS_OF_TWO[suffix])
-    return amount * _ten(_POWERS_OF_TEN.get(suffix, 0))
+        return _rounded(amount * (1 << _POWERS_OF_TWO[suffix]))
+    return _rounded(amount * _ten(_POWERS_OF_TEN.get(suffix, 0)))
+
+
+def _rounded(amount: Fraction) -> Fraction:
+    """To nano, away from zero."""
+    nanos = amount * 10**9
+    if nanos.denominator == 1:
+        return amount
+    return Fraction(math.ceil(nanos) if nanos > 0 else math.floor(nanos), 10**9)
 
 
 def _ten(power: int) -> Fraction:

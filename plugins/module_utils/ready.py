@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from .client import POD, Client, Kind
 from .errors import ClusterError, WaitError
 from .podstate import Verdict, judge
-from .wait import Follower, controller_ready
+from .wait import Follower, controller_ready, what_holds
 
 Object = t.Dict[str, t.Any]
 Judge = t.Callable[[Object], Verdict]
@@ -86,11 +86,7 @@ def until_gone(kind: Kind, namespace: str | None, live: Object) -> Waited:
     name, uid = str(live["metadata"]["name"]), live["metadata"].get("uid")
 
     def judged(item: Object) -> Verdict:
-        held = item["metadata"].get("finalizers")
-        return Verdict(
-            done=item["metadata"].get("uid") != uid,
-            reason="finalizers %s hold it" % ", ".join(held) if held else "still terminating",
-        )
+        return Verdict(done=item["metadata"].get("uid") != uid, reason=what_holds(item))
 
     return Waited(kind, namespace, name, "%s %s" % (kind.kind, name), "gone", judged, Verdict(done=True))
 

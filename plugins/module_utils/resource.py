@@ -107,6 +107,13 @@ def definition(
     return dict(made, **more) if spec is None else dict(made, spec=spec, **more)
 
 
+def without_nulls(value: t.Any) -> t.Any:
+    """What is sent to be created: null takes away what is there, and there is nothing yet."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
 def present(
     client: Client,
     kind: Kind,
@@ -185,6 +192,7 @@ def absent(
 def _create(client: Client, kind: Kind, asked: Object) -> Outcome:
     name, namespace = asked["metadata"]["name"], asked["metadata"].get("namespace")
     outcome = Outcome(kind, namespace, name, None, None)
+    asked = without_nulls(asked)
     try:
         outcome.live = client.create(kind, namespace, asked)
     except StatusError as problem:

@@ -13,10 +13,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from .args import Spec, auth_spec, merge
+from .args import Spec, auth_spec, hold_names, merge
 from .client import Client
 from .errors import ClusterError, OptionError, StatusError
-from .kubeconfig import secrets
+from .kubeconfig import secrets, shown
 
 Result = t.Dict[str, t.Any]
 Asked = t.TypeVar("Asked")  # what a task is asked of: a cluster's client, an Engine
@@ -24,19 +24,51 @@ Run = t.Callable[[t.Mapping[str, t.Any], Client], Result]
 
 
 Hidden = t.Callable[[t.Mapping[str, t.Any]], t.Set[str]]
+Told = t.Callable[[t.Mapping[str, t.Any]], t.Dict[str, t.Any]]
 
 
-def run_module(run: Run, spec: Spec, hidden: Hidden | None = None, **rules: t.Any) -> None:
+class _Module(AnsibleModule):
+    """One that knows what is secret before it says anything, of wrong options too, or to the system's log."""
+
+    def __init__(self, hidden: Hidden, told: Told, **asked: t.Any) -> None:
+        self._hidden, self._told = hidden, told
+        super().__init__(**asked)
+
+    def _log_invocation(self) -> None:
+        self._learn()
+        super()._log_invocation()
+
+    def exit_json(self, **result: t.Any) -> t.NoReturn:
+        self._hide()
+        super().exit_json(**result)
+
+    def fail_json(self, msg: str, **result: t.Any) -> t.NoReturn:
+        self._hide()
+        super().fail_json(msg, **result)
+
+    def _learn(self) -> None:
+        self.no_log_values.update(secrets(self.params), self._hidden(self.params))
+
+    def _hide(self) -> None:
+        self._learn()
+        self.params = dict(shown(self._told(self.params)))
+
+
+def run_module(
+    run: Run, spec: Spec, hidden: Hidden | None = None, told: Told | None = None, **rules: t.Any
+) -> None:
     """Runs one task: ``run`` with a client for the task's cluster, in check mode one that only tries its
-    writes. ``hidden`` finds in the parameters what is secret where no option as a whole is.
+    writes. ``hidden`` finds in the parameters what is secret where no option as a whole is, and ``told`` is
+    how they are shown with the result where they hold more than that.
     """
-    module = AnsibleModule(
+    module = _Module(
+        hidden or (lambda params: set()),
+        told or dict,
         argument_spec=merge(auth_spec(), spec),
         supports_check_mode=True,
         no_log=hidden is not None,  # the system's log gets no parameters then
         **rules,
     )
-    module.no_log_values.update(secrets(module.params), hidden(module.params) if hidden else ())
     _end(module, execute(run, module.params, module.check_mode, Client.from_params))
 
 
@@ -67,6 +99,7 @@ def execute(
 ) -> Result:
     """The result of one task, failed or not, whoever runs it."""
     try:
+        hold_names(params)
         return run(params, connect(params, check_mode))
     except ClusterError as problem:
         return failure(problem)

@@ -13,7 +13,7 @@ from .errors import ClusterError, OptionError, StatusError
 from .fields import quantities, strings, to_api
 from .nodes import TAINTS
 from .podspec import metadata_to_api, spec_to_api
-from .resource import Outcome, definition
+from .resource import Outcome, definition, without_nulls
 
 #: Several pods of one template are spread as those of a controller are.
 _REPLICATED = {
@@ -66,13 +66,18 @@ def bind(client: Client, namespace: str, name: str, node: str) -> dict[str, t.An
 def _supposed(client: Client, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The nodes as the plan shall reckon with them, where that is other than they are."""
     made: dict[str, t.Any] = {}
+    seen: dict[str, str] = {}
     for option, wire in (
         ("remove_nodes", "removeNodes"),
         ("cordon_nodes", "cordonNodes"),
         ("uncordon_nodes", "uncordonNodes"),
     ):
         if params[option]:
-            made[wire] = params[option]
+            made[wire] = list(dict.fromkeys(params[option]))
+            both = sorted(set(made[wire]) & set(seen))
+            if both:
+                raise OptionError(option, "%s comes in %s too" % (both[0], seen[both[0]]))
+            seen.update(dict.fromkeys(made[wire], option))
     if params["add_nodes"]:
         made["addNodes"] = [
             node
@@ -83,6 +88,9 @@ def _supposed(client: Client, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]
 
 
 def _new_nodes(client: Client, asked: t.Mapping[str, t.Any], where: str) -> list[dict[str, t.Any]]:
+    for option in ("name", "like"):
+        if asked[option] is not None and not asked[option].strip():
+            raise OptionError("%s.%s" % (where, option), "must not be empty")
     labels: dict[str, str] = {}
     spec: dict[str, t.Any] = {}
     capacity: dict[str, str] = {"pods": "110"}
@@ -127,6 +135,9 @@ def plan(client: Client, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     namespace = params["namespace"]
     asked: dict[str, t.Any]
     names = [params["pod"]] if params["pod"] else params["pods"]
+    supposed = _supposed(client, params)
+    if names == []:
+        return {"changed": False, "placements": []}
     if names:
         asked = {"podNames": names}
     else:
@@ -135,7 +146,7 @@ def plan(client: Client, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         if not params["template"].get("containers"):
             raise OptionError("template.containers", "a pod needs at least one container")
         metadata, spec = (
-            metadata_to_api(params["template"], "template"),
+            without_nulls(metadata_to_api(params["template"], "template")),
             spec_to_api(params["template"], "template"),
         )
         if params["replicas"] > 1:
@@ -146,7 +157,7 @@ def plan(client: Client, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
                 for n in range(1, params["replicas"] + 1)
             ]
         }
-    asked.update(_supposed(client, params))
+    asked.update(supposed)
     kind = SCHEDULING_REVIEW
     review = {
         "apiVersion": kind.api_version,

@@ -74,6 +74,16 @@ class Follower:
         return name
 
 
+def what_holds(item: Object) -> str:
+    """Why an object that is being deleted is still there, as far as it says: a namespace does."""
+    held = item["metadata"].get("finalizers")
+    said = ["finalizers %s hold it" % ", ".join(held)] if held else []
+    for condition in (item.get("status") or {}).get("conditions") or []:
+        if item.get("kind") == "Namespace" and condition.get("status") == "True":
+            said.append("%s: %s" % (condition.get("type"), condition.get("message") or "no message"))
+    return "; ".join(said) or "still terminating"
+
+
 def gone(client: Client, kind: Kind, live: Object, deadline: float) -> None:
     """Waits until this very object (its uid) is no more."""
     name, uid = live["metadata"]["name"], live["metadata"].get("uid")
@@ -82,8 +92,7 @@ def gone(client: Client, kind: Kind, live: Object, deadline: float) -> None:
         found = objects.get(name)
         if found is None or found["metadata"].get("uid") != uid:
             return Verdict(done=True)
-        held = found["metadata"].get("finalizers")
-        return Verdict(reason="finalizers %s hold it" % ", ".join(held) if held else "still terminating")
+        return Verdict(reason=what_holds(found))
 
     follower = Follower(client, kind, live["metadata"].get("namespace"), fields=("metadata.name=" + name,))
     last, _objects = follower.until(verdict, deadline)

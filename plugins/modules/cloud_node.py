@@ -16,8 +16,8 @@ description:
   - A machine is known by its name, at Google within a project and a zone, elsewhere within a region or
     account.
   - Of a machine that is there, O(labels) are set as told, at Google O(tags), O(metadata), O(ssh_keys) and
-    O(startup_script) too, and one that has stopped is started. Its other options stand from when it was made.
-    Another O(size) is refused.
+    O(startup_script) too. One that has stopped is started, one that is stopping as soon as it has. Its other
+    options stand from when it was made. Another O(size) is refused.
   - One task is one machine. Let plays for hosts that are to be made run this by C(connection=local), and they
     are made at the same time.
 extends_documentation_fragment:
@@ -102,6 +102,7 @@ options:
     description:
       - Whether to wait until the machine runs and has an address, or is gone.
       - Without, a cloud that accepts and then fails (for lack of quota, say) is not noticed.
+      - A machine that is stopping is waited for even so, since it cannot be started before.
     type: bool
     default: true
   wait_timeout:

@@ -19,7 +19,8 @@ extends_documentation_fragment:
   - navarch.cluster.attributes
   - navarch.cluster.attributes.writes
   - navarch.cluster.auth
-  - navarch.cluster.name
+  - navarch.cluster.definition
+  - navarch.cluster.definition.namespaced
   - navarch.cluster.metadata
   - navarch.cluster.state
   - navarch.cluster.data
@@ -44,6 +45,18 @@ EXAMPLES = r"""
       level: info
       page.html: |
         <h1>Hello</h1>
+
+- name: Settings in the API's own words
+  navarch.cluster.config_map:
+    definition: "{{ settings }}"
+  vars:
+    settings:
+      apiVersion: v1
+      kind: ConfigMap
+      metadata:
+        name: web
+      data:
+        level: debug
 
 - name: They are gone
   navarch.cluster.config_map:
@@ -73,6 +86,7 @@ import typing as t
 from ansible_collections.navarch.cluster.plugins.module_utils import objects
 from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
 from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils.definition import RULES
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 
 
@@ -85,7 +99,7 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    run_module(run, spec())
+    run_module(run, spec(), **RULES)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ options:
   state:
     description:
       - V(present) makes sure that it is there as told. Routes and addresses cannot be changed, and are
-        replaced.
+        replaced, with their other fields. An address of the internet is another one then, where none is told.
       - V(absent) makes sure that it is not there.
     type: str
     choices: [present, absent]
@@ -77,9 +77,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 resource:
-  description: The thing as the API has it. In check mode, as far as that can be told. V(null) after its
-    deletion.
-  returned: success
+  description:
+    - The thing as the API has it. In check mode, as far as that can be told. V(null) after its deletion.
+    - When it was to be replaced and is lost, or may be, what it was before.
+  returned: success, or when a replacement has failed
   type: dict
   sample:
     name: navarch-inside

@@ -74,9 +74,11 @@ options:
     default: default
   set:
     description:
-      - Name of the set that these objects make up. They get it as the label C(navarch.io/set), and the
-        config map C(navarch-set-NAME) in O(namespace) keeps in which kinds and namespaces the set has
-        members.
+      - Name of the set that these objects make up. Sets of one name in different O(namespace) are different
+        sets.
+      - The objects get the label C(navarch.io/set) with C(NAMESPACE_NAME), shortened where that is longer
+        than 63 characters, and the config map C(navarch-set-NAME) in O(namespace) keeps in which kinds and
+        namespaces the set has members.
       - An object that belongs to another set is refused.
     type: str
   prune:
@@ -115,6 +117,8 @@ notes:
     O(state=absent) for all objects to be gone. One watch follows all objects of a kind in a namespace. When
     one has failed for good the task fails at once.
   - What Secrets hold is never shown, neither in the result nor in a diff.
+  - An object whose manifest has more than 200 kB without the texts in it that are longer than 1000 characters
+    is not recorded, with a warning. Fields that its manifest names no more stay then.
 seealso:
   - module: navarch.cluster.object_info
 """
@@ -240,7 +244,11 @@ import typing as t
 from ansible_collections.navarch.cluster.plugins.module_utils import args
 from ansible_collections.navarch.cluster.plugins.module_utils.apply import Task
 from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
-from ansible_collections.navarch.cluster.plugins.module_utils.documents import gather, secret_values
+from ansible_collections.navarch.cluster.plugins.module_utils.documents import (
+    gather,
+    secret_values,
+    shown_definition,
+)
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 
 RULES: args.Spec = {
@@ -278,8 +286,16 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
     return Task(client, params, gather(params)).run()
 
 
+def told(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The options as they are told with the result."""
+    return {
+        key: shown_definition(value) if key in ("definition", "definitions") else value
+        for key, value in params.items()
+    }
+
+
 def main() -> None:
-    run_module(run, spec(), hidden, **RULES)
+    run_module(run, spec(), hidden, told, **RULES)
 
 
 if __name__ == "__main__":

@@ -18,13 +18,10 @@ extends_documentation_fragment:
   - navarch.cluster.attributes
   - navarch.cluster.attributes.writes
   - navarch.cluster.auth
+  - navarch.cluster.definition
   - navarch.cluster.metadata
   - navarch.cluster.wait
 options:
-  name:
-    description: Name of the namespace.
-    type: str
-    required: true
   state:
     description:
       - V(present) makes sure that it exists and is as described.
@@ -42,6 +39,14 @@ EXAMPLES = r"""
     name: shop
     labels:
       team: sales
+
+- name: The same in the API's own words
+  navarch.cluster.namespace:
+    definition:
+      metadata:
+        name: shop
+        labels:
+          team: sales
 
 - name: It is gone, and all that was in it
   navarch.cluster.namespace:
@@ -71,6 +76,7 @@ import typing as t
 from ansible_collections.navarch.cluster.plugins.module_utils import objects
 from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
 from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils.definition import RULES
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 
 
@@ -83,7 +89,7 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    run_module(run, spec())
+    run_module(run, spec(), **RULES)
 
 
 if __name__ == "__main__":

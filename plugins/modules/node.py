@@ -67,6 +67,12 @@ options:
     description: For O(state=drained), evict also pods that no controller makes anew elsewhere.
     type: bool
     default: false
+  delete_empty_dir_data:
+    description:
+      - For O(state=drained), evict also pods with volumes of type C(emptyDir), whose data is lost by that.
+      - Pods that have run to their end do not count.
+    type: bool
+    default: false
   delete_grace_period:
     description: Seconds that evicted pods get to end by themselves. By default what each pod says.
     type: int

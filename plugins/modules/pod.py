@@ -23,7 +23,8 @@ extends_documentation_fragment:
   - navarch.cluster.attributes
   - navarch.cluster.attributes.writes
   - navarch.cluster.auth
-  - navarch.cluster.name
+  - navarch.cluster.definition
+  - navarch.cluster.definition.namespaced
   - navarch.cluster.metadata
   - navarch.cluster.pod_spec
   - navarch.cluster.wait
@@ -104,6 +105,27 @@ EXAMPLES = r"""
     wait_for: Succeeded
     wait_timeout: 600
 
+- name: A pod in the API's own words, with another image
+  navarch.cluster.pod:
+    definition:
+      metadata:
+        name: raw
+      spec:
+        terminationGracePeriodSeconds: 0
+        containers:
+          - name: c
+            image: busybox:1.36
+            securityContext:
+              readOnlyRootFilesystem: true
+    labels:
+      app: raw
+
+- name: It is gone
+  navarch.cluster.pod:
+    name: raw
+    state: absent
+    wait: true
+
 - name: The web server is gone
   navarch.cluster.pod:
     name: web
@@ -135,12 +157,20 @@ import typing as t
 
 from ansible_collections.navarch.cluster.plugins.module_utils import args, podspec
 from ansible_collections.navarch.cluster.plugins.module_utils.client import POD, Client
+from ansible_collections.navarch.cluster.plugins.module_utils.definition import (
+    definition_spec,
+    identified,
+    over,
+)
 from ansible_collections.navarch.cluster.plugins.module_utils.podstate import GOALS, immutable_options
 from ansible_collections.navarch.cluster.plugins.module_utils.resource import absent, definition, present
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 from ansible_collections.navarch.cluster.plugins.module_utils.wait import pod_reaches
 
-RULES: args.Spec = {"required_if": [("state", "present", ["containers"])]}
+RULES: args.Spec = {
+    "required_if": [("state", "present", ["containers", "definition"], True)],
+    "required_one_of": [["name", "definition"]],
+}
 
 
 def spec() -> args.Spec:
@@ -150,7 +180,7 @@ def spec() -> args.Spec:
         "wait_for": {"type": "str", "choices": list(GOALS), "default": "Ready"},
     }
     return args.merge(
-        args.name_spec(),
+        definition_spec(),
         args.state_spec(),
         podspec.metadata_spec(),
         podspec.pod_spec(),
@@ -161,12 +191,14 @@ def spec() -> args.Spec:
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
+    params = identified(params, POD)
     name, namespace, timeout = params["name"], params["namespace"], params["wait_timeout"]
     if params["state"] == "absent":
         return absent(
             client, POD, namespace, name, params["delete_grace_period"], params["wait"], timeout
         ).result("pod")
-    asked = definition(POD, name, namespace, podspec.metadata_to_api(params), podspec.spec_to_api(params))
+    typed = definition(POD, name, namespace, podspec.metadata_to_api(params), podspec.spec_to_api(params))
+    asked = over(params["definition"], typed)
     outcome = present(client, POD, asked, immutable_options, params["recreate"], timeout)
 
     def wait(live: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -50,8 +50,10 @@ options:
       - Either this or O(content) is required.
     type: str
   content:
-    description: What the file O(dest) in the container shall contain, instead of O(src).
-    type: str
+    description:
+      - What the file O(dest) in the container shall contain, instead of O(src).
+      - What is no text, such as a dictionary, is written as JSON.
+    type: raw
   dest:
     description:
       - Where to. With O(direction=to_pod) an absolute path in the container.
@@ -155,7 +157,7 @@ def spec() -> args.Spec:
         "container": {"type": "str"},
         "direction": {"type": "str", "choices": ["to_pod", "from_pod"], "default": "to_pod"},
         "src": {"type": "str"},
-        "content": {"type": "str", "no_log": True},
+        "content": {"type": "raw", "no_log": True},
         "dest": {"type": "str", "required": True},
         "mode": {"type": "str"},
         "directory_mode": {"type": "str"},

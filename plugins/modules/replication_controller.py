@@ -21,7 +21,8 @@ extends_documentation_fragment:
   - navarch.cluster.attributes
   - navarch.cluster.attributes.writes
   - navarch.cluster.auth
-  - navarch.cluster.name
+  - navarch.cluster.definition
+  - navarch.cluster.definition.namespaced
   - navarch.cluster.metadata
   - navarch.cluster.pod_spec.template
   - navarch.cluster.wait
@@ -94,6 +95,17 @@ EXAMPLES = r"""
     name: web
     replicas: 2
 
+- name: As many again, in the API's own words
+  navarch.cluster.replication_controller:
+    replicas: 3
+    definition: |
+      metadata:
+        name: web
+      spec:
+        template:
+          spec:
+            enableServiceLinks: false
+
 - name: None are needed
   navarch.cluster.replication_controller:
     name: web
@@ -124,6 +136,12 @@ import typing as t
 
 from ansible_collections.navarch.cluster.plugins.module_utils import args, podspec
 from ansible_collections.navarch.cluster.plugins.module_utils.client import REPLICATION_CONTROLLER, Client
+from ansible_collections.navarch.cluster.plugins.module_utils.definition import (
+    RULES,
+    definition_spec,
+    identified,
+    over,
+)
 from ansible_collections.navarch.cluster.plugins.module_utils.resource import (
     absent,
     definition,
@@ -139,7 +157,7 @@ KEY = "replication_controller"
 def spec() -> args.Spec:
     own = {"replicas": {"type": "int"}, "selector": {"type": "dict"}}
     return args.merge(
-        args.name_spec(),
+        definition_spec(),
         args.state_spec(),
         podspec.metadata_spec(),
         podspec.template_spec(),
@@ -150,6 +168,7 @@ def spec() -> args.Spec:
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
+    params = identified(params, REPLICATION_CONTROLLER)
     kind, name, namespace, timeout = (
         REPLICATION_CONTROLLER,
         params["name"],
@@ -161,9 +180,10 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
         if params["wait"] and outcome.before and not client.dry_run:
             controller_gone(client, outcome.before, timeout)
         return outcome.result(KEY)
-    asked = definition(
+    typed = definition(
         kind, name, namespace, podspec.metadata_to_api(params), podspec.controller_to_api(params)
     )
+    asked = over(params["definition"], typed)
     outcome = present(client, kind, asked, everything_mutable, timeout=timeout)
 
     def wait(live: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -173,7 +193,7 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    run_module(run, spec())
+    run_module(run, spec(), **RULES)
 
 
 if __name__ == "__main__":

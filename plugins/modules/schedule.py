@@ -185,13 +185,15 @@ placements:
       type: str
       sample: ""
     nodes:
-      description: Each node, whether the pod could run there, its score, and what speaks against it.
+      description: Each node, whether the pod could run there, and its score if so, or what speaks against it.
       type: list
       elements: dict
       sample:
+        - name: node-2
+          feasible: true
+          score: 87.5
         - name: node-1
           feasible: false
-          score: 0
           reasons:
             - Insufficient cpu
 """

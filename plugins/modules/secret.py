@@ -20,7 +20,8 @@ extends_documentation_fragment:
   - navarch.cluster.attributes
   - navarch.cluster.attributes.writes
   - navarch.cluster.auth
-  - navarch.cluster.name
+  - navarch.cluster.definition
+  - navarch.cluster.definition.namespaced
   - navarch.cluster.metadata
   - navarch.cluster.state
   - navarch.cluster.data
@@ -48,6 +49,14 @@ EXAMPLES = r"""
     name: database
     string_data:
       password: "{{ vault_database_password }}"
+
+- name: The same in the API's own words
+  navarch.cluster.secret:
+    definition:
+      metadata:
+        name: database
+      stringData:
+        password: "{{ vault_database_password }}"
 
 - name: It is gone
   navarch.cluster.secret:
@@ -78,6 +87,7 @@ import typing as t
 from ansible_collections.navarch.cluster.plugins.module_utils import objects
 from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
 from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils.definition import RULES, secret_values
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 
 
@@ -93,8 +103,11 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
     return objects.secret(client, params)
 
 
+hidden = secret_values
+
+
 def main() -> None:
-    run_module(run, spec())
+    run_module(run, spec(), hidden, **RULES)
 
 
 if __name__ == "__main__":

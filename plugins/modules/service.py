@@ -21,7 +21,8 @@ extends_documentation_fragment:
   - navarch.cluster.attributes
   - navarch.cluster.attributes.writes
   - navarch.cluster.auth
-  - navarch.cluster.name
+  - navarch.cluster.definition
+  - navarch.cluster.definition.namespaced
   - navarch.cluster.metadata
   - navarch.cluster.state
   - navarch.cluster.wait
@@ -106,6 +107,16 @@ EXAMPLES = r"""
     name: web
     type: NodePort
 
+- name: Clients stay with a pod for an hour
+  navarch.cluster.service:
+    name: web
+    session_affinity: ClientIP
+    definition:
+      spec:
+        sessionAffinityConfig:
+          clientIP:
+            timeoutSeconds: 3600
+
 - name: The address is gone
   navarch.cluster.service:
     name: web
@@ -134,6 +145,7 @@ import typing as t
 from ansible_collections.navarch.cluster.plugins.module_utils import objects
 from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
 from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils.definition import RULES
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 
 
@@ -146,7 +158,7 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    run_module(run, spec())
+    run_module(run, spec(), **RULES)
 
 
 if __name__ == "__main__":

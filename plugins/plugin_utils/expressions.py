@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import typing as t
 
+from ansible.template import is_trusted_as_template
 from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
@@ -22,6 +23,8 @@ _NODES = (
 _FILTERS = {"d", "default", "join", "length", "lower", "replace", "trim", "upper"}
 _TESTS = {"defined", "none", "undefined"}
 _VALUES = (str, int, float, list, dict, type(None))
+
+_MARKS = ("{{", "{%", "{#")
 
 _environment = SandboxedEnvironment(undefined=StrictUndefined)
 _environment.globals.clear()
@@ -37,10 +40,16 @@ _environment.tests["none"] = _is_none
 
 
 class Evaluator:
-    """Stands for Ansible's templar in an inventory plugin, with what Constructable asks it."""
+    """Stands for Ansible's templar in an inventory plugin, with what Constructable asks it.
 
-    def __init__(self, ansible: t.Any) -> None:
+    ``templates``: whether variables may be templates, which only Ansible evaluates; ``extra``: variables that
+    stand beside each host's.
+    """
+
+    def __init__(self, ansible: t.Any, extra: t.Any = None) -> None:
         self._ansible = ansible
+        self._extra = are_templates(extra)
+        self.templates = False
         self.available_variables: t.Mapping[str, t.Any] = {}
 
     def template(self, value: t.Any) -> t.Any:
@@ -56,7 +65,9 @@ class Evaluator:
         return value if isinstance(value, bool) else self._asked().evaluate_conditional(conditional)
 
     def _plain(self, expression: t.Any) -> t.Any:
-        followed = _compiled(expression) if isinstance(expression, str) else None
+        if self.templates or self._extra or not isinstance(expression, str):
+            return _NONE
+        followed = _compiled(expression)
         try:
             return _NONE if followed is None else followed(self.available_variables)
         except Exception:  # whatever a value's own method raises: Ansible meets it again, and tells
@@ -65,6 +76,18 @@ class Evaluator:
     def _asked(self) -> t.Any:
         self._ansible.available_variables = self.available_variables
         return self._ansible
+
+
+def are_templates(value: t.Any) -> bool:
+    """Whether there is something in a value that Ansible evaluates when it is used: a template, a vaulted
+    text."""
+    if isinstance(value, t.Mapping):
+        return any(map(are_templates, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(are_templates, value))
+    if isinstance(value, str):
+        return any(mark in value for mark in _MARKS) and is_trusted_as_template(value)
+    return not isinstance(value, (int, float, type(None)))
 
 
 #: Of no type that a value can have.
@@ -104,4 +127,6 @@ def _looks(node: nodes.Expr) -> bool:
     if isinstance(node, nodes.Getattr):
         # A dictionary's own methods stand before its keys.
         return not hasattr(dict, node.attr)
+    if isinstance(node, nodes.Const) and isinstance(node.value, str):
+        return not any(mark in node.value for mark in _MARKS)
     return isinstance(node, _NODES)

@@ -18,6 +18,7 @@ import traceback
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.validation import check_type_dict
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 from ansible_collections.navarch.cluster.plugins.module_utils.args import auth_spec, merge
@@ -26,6 +27,7 @@ from ansible_collections.navarch.cluster.plugins.module_utils.kubeconfig import 
     Connection,
     connect_params,
     secrets,
+    shown,
 )
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import execute
 
@@ -65,7 +67,8 @@ def run_task(name: str, given: t.Mapping[str, t.Any], check_mode: bool) -> Resul
     warnings += result.pop("warnings", [])
     if warnings:
         result["warnings"] = warnings
-    result["invocation"] = {"module_args": params}
+    told = module.told(params) if hasattr(module, "told") else params
+    result["invocation"] = {"module_args": dict(shown(told))}
     return censored(result, hidden)
 
 
@@ -118,9 +121,18 @@ def _stray(spec: t.Mapping[str, t.Any], given: t.Mapping[str, t.Any], where: str
                 found = _stray(inner, part, path)
                 if found:
                     return found
-            elif not isinstance(part, str):
+            elif not isinstance(part, str) or not _is_mapping(part):
                 return "%s: must be a mapping, not %s" % (path, json.dumps(part))
     return None
+
+
+def _is_mapping(text: str) -> bool:
+    """Whether ansible-core makes a mapping of a text; where it does not, it names no option."""
+    try:
+        check_type_dict(text)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _refused(name: str, error: Exception) -> Result:

@@ -20,6 +20,7 @@ from ansible_collections.navarch.cluster.plugins.module_utils.documents import (
     from_definition,
     from_source,
     from_text,
+    shown_definition,
 )
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
 from ansible_collections.navarch.cluster.plugins.plugin_utils.in_process import plain
@@ -57,14 +58,18 @@ def prepared(action: t.Any, given: t.Mapping[str, t.Any], variables: t.Mapping[s
     return dict(kept, definition=found)
 
 
-def shown(given: t.Mapping[str, t.Any], asked: t.Mapping[str, t.Any]) -> Options:
-    """How the options of a task are shown with its result: by their names, not by all that was in them."""
+def shown(given: t.Mapping[str, t.Any], asked: Options, told: t.Mapping[str, t.Any]) -> Options:
+    """How the options of a task, ``asked`` for in place of the ``given`` ones, are told with its result: by
+    their names, not by all that was in them. A module that refuses its options tells all of them.
+    """
     options = plain(given)
-    objects = asked.get("definition")
+    objects = asked.get("definition", asked.get("definitions"))
     known = {key: options[key] for key in ("src", "template") if key in options}
-    if isinstance(objects, list):
-        known["definition"] = known["definitions"] = "%d objects" % len(objects)
-    return {key: value for key, value in known.items() if key in asked}
+    if objects is not None:
+        known["definition"] = known["definitions"] = (
+            "%d objects" % len(objects) if isinstance(objects, list) else shown_definition(objects)
+        )
+    return {key: value for key, value in known.items() if key in told}
 
 
 def _is_true(value: t.Any) -> bool:

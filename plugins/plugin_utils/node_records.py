@@ -12,6 +12,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
+from ansible_collections.navarch.cluster.plugins.plugin_utils.provider_ids import TOLD_BY_ID
+
 #: What two records of the same machine may have in common.
 MERGE_BY = ("instance_id", "address")
 
@@ -21,8 +23,10 @@ class NodeRecord:
     """A machine as one source sees it.
 
     ``name``: its own name; ``address``: where to connect to; ``variables``: plain JSON values. ``ids`` and
-    ``addresses``: by which other sources may know the same machine. ``provider``: the cloud, where the source
-    is one; two machines of one cloud with different ids are never the same.
+    ``addresses``: by which other sources may know the same machine; ``host_names``: the same between a
+    cluster and a list, as clouds give theirs again and again. ``provider``: the cloud that the machine is of,
+    where that is known. ``node``: a cluster says so; the first of its ``ids`` is the providerID.
+    ``templates``: variables are to be evaluated when they are used.
     """
 
     name: str
@@ -30,15 +34,37 @@ class NodeRecord:
     variables: dict[str, t.Any] = field(default_factory=dict)
     ids: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
+    host_names: tuple[str, ...] = ()
     provider: str = ""
+    node: bool = False
+    templates: bool = False
 
     def to_cache(self) -> dict[str, t.Any]:
         return asdict(self)
 
     @classmethod
     def from_cache(cls, cached: t.Mapping[str, t.Any]) -> NodeRecord:
-        lists = {name: tuple(cached[name]) for name in ("ids", "addresses")}
+        lists = {name: tuple(cached[name]) for name in ("ids", "addresses", "host_names")}
         return cls(**dict(cached, variables=dict(cached["variables"]), **lists))
+
+
+@dataclass(eq=False)
+class _Host:
+    """What several sources say of one machine: the place of each in the file, its name and its record."""
+
+    parts: list[tuple[int, str, NodeRecord]]
+
+    @property
+    def name(self) -> str:
+        return self.parts[0][2].name
+
+    def other_than(self, host: _Host) -> bool:
+        """Whether a source has both, or what is known of them says that they are two."""
+        return any(
+            place == other_place or _differ(record, other)
+            for place, _source, record in self.parts
+            for other_place, _other_source, other in host.parts
+        )
 
 
 class Merge:
@@ -46,67 +72,76 @@ class Merge:
 
     def __init__(self, by: t.Sequence[str] = MERGE_BY) -> None:
         self._by = by
-        self._hosts: list[NodeRecord] = []
-        self._sources: list[list[str]] = []
-        self._known: dict[tuple[str, str], list[int]] = {}
+        self._hosts: list[_Host] = []
+        self._sources = 0
         self.doubts: list[str] = []
 
     def add(self, source: str, records: t.Iterable[NodeRecord]) -> None:
         """The records of one source, which are different machines among themselves."""
-        alone = not self._hosts
-        for record in records:
-            at = None if alone else self._same(source, record)
-            if at is None:
-                at = len(self._hosts)
-                self._hosts.append(record)
-                self._sources.append([source])
-            else:
-                self._hosts[at] = _together(self._hosts[at], record)
-                self._sources[at].append(source)
-            for mark in self._marks(record):
-                places = self._known.setdefault(mark, [])
-                if at not in places:
-                    places.append(at)
+        self._hosts += [_Host([(self._sources, source, record)]) for record in records]
+        self._sources += 1
 
     def hosts(self) -> list[NodeRecord]:
         """The machines, each with the variable ``sources``: the names of the sources that know it."""
-        return [
-            replace(host, variables={**host.variables, "sources": sources})
-            for host, sources in zip(self._hosts, self._sources, strict=True)
-        ]
+        hosts = self._hosts
+        if self._sources > 1:
+            # Ids of all sources first: an address, which may come again elsewhere, only says what no id does.
+            for kind in MERGE_BY:
+                if kind in self._by:
+                    hosts = self._merged(hosts, kind)
+        made = []
+        for host in hosts:
+            record = host.parts[0][2]
+            for _place, _source, other in host.parts[1:]:
+                record = _together(record, other)
+            sources = [source for _place, source, _record in host.parts]
+            made.append(replace(record, variables={**record.variables, "sources": sources}))
+        return made
 
-    def _marks(self, record: NodeRecord) -> t.Iterator[tuple[str, str]]:
-        if "instance_id" in self._by:
-            yield from (("instance_id", one) for one in record.ids)
-        if "address" in self._by:
-            yield from (("address", one) for one in record.addresses)
-
-    def _same(self, source: str, record: NodeRecord) -> int | None:
-        """The place of the host that this record is of too: by id, else by an address that only one has."""
-        for kind in self._by:
-            found = {
-                at
-                for mark in self._marks(record)
-                if mark[0] == kind
-                for at in self._known.get(mark, ())
-                if source not in self._sources[at] and not _differ(self._hosts[at], record)
-            }
-            if len(found) == 1:
-                return found.pop()
-            if found:
-                names = ", ".join(sorted(self._hosts[at].name for at in found))
+    def _merged(self, hosts: t.Sequence[_Host], kind: str) -> list[_Host]:
+        """The hosts, those of which one mark of this kind says that they are the same put together."""
+        made: list[_Host] = []
+        known: dict[tuple[str, str], list[_Host]] = {}
+        for host in hosts:
+            marks = {mark for _place, _source, record in host.parts for mark in _marks(record, kind)}
+            found: list[_Host] = []
+            for mark in marks:
+                found += [one for one in known.get(mark, ()) if one not in found and not one.other_than(host)]
+            same = found[0] if len(found) == 1 else host
+            if same is host:
+                made.append(host)
+            else:
+                same.parts = sorted(same.parts + host.parts, key=lambda part: part[0])
+            if len(found) > 1:
                 self.doubts.append(
                     "%s of source %s could be any of %s by its %s, and stays apart"
-                    % (record.name, source, names, kind)
+                    % (host.name, host.parts[0][1], ", ".join(sorted(one.name for one in found)), kind)
                 )
-        return None
+            for mark in marks:
+                places = known.setdefault(mark, [])
+                if same not in places:
+                    places.append(same)
+        return made
+
+
+def _marks(record: NodeRecord, kind: str) -> t.Iterator[tuple[str, str]]:
+    if kind == "instance_id":
+        yield from ((kind, one) for one in record.ids)
+    else:
+        yield from ((kind, one) for one in record.addresses)
+        yield from (("host_name", one) for one in record.host_names)
 
 
 def _differ(one: NodeRecord, other: NodeRecord) -> bool:
-    """Whether clouds say that these are two machines, whatever their addresses: private ones come often."""
+    """Whether it is known that these are two machines, whatever their addresses: private ones come often."""
+    if one.node and other.node:  # clusters are built alike, with the same names and networks
+        return one.ids[:1] != other.ids[:1] or not one.ids
     if not one.provider or not other.provider:
         return False
-    return one.provider != other.provider or not set(one.ids) & set(other.ids)
+    if one.provider != other.provider:
+        return True
+    told = not (one.node or other.node) or one.provider in TOLD_BY_ID
+    return told and not set(one.ids) & set(other.ids)
 
 
 def _together(first: NodeRecord, second: NodeRecord) -> NodeRecord:
@@ -124,5 +159,8 @@ def _together(first: NodeRecord, second: NodeRecord) -> NodeRecord:
         variables=variables,
         ids=tuple(dict.fromkeys(first.ids + second.ids)),
         addresses=tuple(dict.fromkeys(first.addresses + second.addresses)),
+        host_names=first.host_names + second.host_names,
         provider=first.provider or second.provider,
+        node=first.node or second.node,
+        templates=first.templates or second.templates,
     )

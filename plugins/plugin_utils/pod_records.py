@@ -10,13 +10,19 @@ inventory.
 from __future__ import annotations
 
 import typing as t
+from dataclasses import astuple
 
 from ansible_collections.navarch.cluster.plugins.module_utils.args import auth_spec
 from ansible_collections.navarch.cluster.plugins.module_utils.client import POD, Client
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
+from ansible_collections.navarch.cluster.plugins.module_utils.kubeconfig import connect_params
+from ansible_collections.navarch.cluster.plugins.plugin_utils.cache_key import digest
 
 Record = t.Dict[str, t.Any]
+#: The options that say which containers are hosts.
+_ASKED = ("namespaces", "label_selectors", "field_selectors", "phases", "containers")
 _DEFAULT = "kubectl.kubernetes.io/default-container"
+PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 #: Group of a record's host, by what ``group_by`` says. None: in no group of the kind.
 GROUPS: dict[str, t.Callable[[Record], t.List[str]]] = {
     "namespace": lambda r: ["namespace_" + r["namespace"]],
@@ -48,6 +54,11 @@ def records(options: t.Mapping[str, t.Any]) -> list[Record]:
         if not phases or (pod.get("status") or {}).get("phase") in phases
         for record in of_pod(pod, options["containers"] == "all")
     ]
+
+
+def key(options: t.Mapping[str, t.Any]) -> str:
+    """Changes with what is asked, of which cluster, and by whom."""
+    return digest([[options[name] for name in _ASKED], astuple(connect_params(options))])
 
 
 def of_pod(pod: t.Mapping[str, t.Any], every: bool) -> list[Record]:
@@ -115,5 +126,8 @@ def check(options: t.Mapping[str, t.Any]) -> None:
     for name in options["group_by"]:
         if name not in GROUPS:
             raise OptionError("group_by", "must be of %s, not %r" % (", ".join(GROUPS), name))
+    for name in options["phases"]:
+        if name not in PHASES:  # the API says nothing of a phase that there is not, and has no pods in it
+            raise OptionError("phases", "must be of %s, not %r" % (", ".join(PHASES), name))
     if not options["hostnames"]:
         raise OptionError("hostnames", "must have an expression")

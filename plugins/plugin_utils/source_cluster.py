@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import astuple
 
 from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec, auth_spec
 from ansible_collections.navarch.cluster.plugins.module_utils.client import NODE, POD, Client
+from ansible_collections.navarch.cluster.plugins.module_utils.kubeconfig import connect_params
 from ansible_collections.navarch.cluster.plugins.module_utils.kubeconfig import secrets as kubeconfig_secrets
 from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import NodeRecord
+from ansible_collections.navarch.cluster.plugins.plugin_utils.provider_ids import of_node
 
 #: Where a connection is best made to, first to last.
 _REACHABLE = ("InternalIP", "ExternalIP", "InternalDNS", "Hostname", "ExternalDNS")
+_NUMBERED = ("InternalIP", "ExternalIP")
 _ZONES = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 _FINISHED = ("Succeeded", "Failed")
 
@@ -28,6 +32,11 @@ def spec() -> Spec:
 
 def secrets(options: t.Mapping[str, t.Any]) -> set[str]:
     return set(kubeconfig_secrets(options))
+
+
+def identity(options: t.Mapping[str, t.Any]) -> t.Any:
+    """The cluster's address and the credentials, which the environment and kubeconfigs tell of too."""
+    return astuple(connect_params(options))
 
 
 def records(options: t.Mapping[str, t.Any], problem: t.Callable[[str], None]) -> list[NodeRecord]:
@@ -72,19 +81,14 @@ def record(node: t.Mapping[str, t.Any], pods: t.Mapping[str, list[str]]) -> Node
         "zone": next((labels[name] for name in _ZONES if labels.get(name)), None),
     }
     reachable = (a["address"] for kind in _REACHABLE for a in addresses if a["type"] == kind)
+    provider, ids = of_node(str(spec.get("providerID") or ""), metadata["name"])
     return NodeRecord(
         name=metadata["name"],
         address=next(reachable, None),
         variables=variables,
-        ids=_identities(str(spec.get("providerID") or "")),
-        addresses=tuple(dict.fromkeys(a["address"] for a in addresses)),
+        ids=ids,
+        addresses=tuple(dict.fromkeys(a["address"] for a in addresses if a["type"] in _NUMBERED)),
+        host_names=tuple(dict.fromkeys(a["address"] for a in addresses if a["type"] not in _NUMBERED)),
+        provider=provider,
+        node=True,
     )
-
-
-def _identities(provider_id: str) -> tuple[str, ...]:
-    """By which a cloud may know the node. An instance's id ends a providerID, except for Google, where its
-    name does."""
-    if not provider_id:
-        return ()
-    ending = () if provider_id.startswith("gce://") else (provider_id.rpartition("/")[2],)
-    return (provider_id, *ending)

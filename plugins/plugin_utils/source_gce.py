@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +15,7 @@ from ansible_collections.navarch.cluster.plugins.module_utils.cloud_args import 
     RESOURCE_MANAGER,
     gce_auth_spec,
 )
-from ansible_collections.navarch.cluster.plugins.module_utils.cloud_gce import API_OFF, Gce
+from ansible_collections.navarch.cluster.plugins.module_utils.cloud_gce import API_OFF, Gce, checked_url
 from ansible_collections.navarch.cluster.plugins.module_utils.cloud_gce_machine import provider_id
 from ansible_collections.navarch.cluster.plugins.module_utils.cloud_gce_nodes import listed
 from ansible_collections.navarch.cluster.plugins.module_utils.cloud_machine import CloudError, Machine
@@ -24,6 +25,8 @@ from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records impor
 _AT_ONCE = 8
 Options = t.Mapping[str, t.Any]
 secrets = cloud_gce_auth.secrets
+#: The project, as for modules, where neither projects nor folders are named.
+_PROJECT = "GCP_PROJECT"
 
 
 def spec() -> Spec:
@@ -37,11 +40,17 @@ def spec() -> Spec:
     )
 
 
+def identity(options: Options) -> t.Any:
+    """Whose credentials these are, and which project they are for."""
+    return cloud_gce_auth.identity(options), os.environ.get(_PROJECT)
+
+
 def records(options: Options, problem: t.Callable[[str], None]) -> list[NodeRecord]:
     """All instances, by project, zone and name. ``problem`` is told of parts that are missing."""
+    manager = checked_url(options, "resource_manager_url")
     gce = Gce(options)
     try:
-        projects = _projects(gce, options)
+        projects = _projects(gce, manager, options)
         places = [(project, zone) for project in projects for zone in options["zones"] or [None]]
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="gce") as pool:
             parts = list(pool.map(lambda place: _instances(gce, options, *place), places))
@@ -55,28 +64,28 @@ def records(options: Options, problem: t.Callable[[str], None]) -> list[NodeReco
     return sorted(found, key=lambda one: (one.variables["project"], one.variables["zone"] or "", one.name))
 
 
-def _projects(gce: Gce, options: Options) -> list[str]:
+def _projects(gce: Gce, manager: str, options: Options) -> list[str]:
     """The projects that are named, and those within the folders."""
     projects = list(options["projects"])
-    base = str(options["resource_manager_url"]).rstrip("/")
     folders = [str(folder).rpartition("/")[2] for folder in options["folders"]]
     for folder in folders:  # which grows by the folders within
         query = {"parent": "folders/%s" % folder}
         about = "folder %s" % folder
-        for page in gce.pages(base + "/v3/projects", about, query):
+        for page in gce.pages(manager + "/v3/projects", about, query):
             for project in page.get("projects") or []:
                 if project.get("state") == "ACTIVE":
                     projects.append(project["projectId"])
-        for page in gce.pages(base + "/v3/folders", about, query):
+        for page in gce.pages(manager + "/v3/folders", about, query):
             folders += [
                 one["name"].rpartition("/")[2]
                 for one in page.get("folders") or []
                 if one.get("state") == "ACTIVE"
             ]
     if not projects and not options["folders"]:
-        if not gce.project:
+        project = os.environ.get(_PROJECT) or gce.project
+        if not project:
             raise OptionError("projects", "name some, or folders: the credentials belong to no project")
-        projects.append(gce.project)
+        projects.append(project)
     return list(dict.fromkeys(projects))
 
 

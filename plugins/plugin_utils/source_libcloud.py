@@ -11,6 +11,7 @@ from ansible_collections.navarch.cluster.plugins.module_utils import cloud_libcl
 from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
 from ansible_collections.navarch.cluster.plugins.module_utils.cloud_args import libcloud_auth_spec
 from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import NodeRecord
+from ansible_collections.navarch.cluster.plugins.plugin_utils.provider_ids import cloud, of_machine
 
 secrets = cloud_libcloud.secrets
 
@@ -25,16 +26,16 @@ def spec() -> Spec:
 
 def records(options: t.Mapping[str, t.Any], problem: t.Callable[[str], None]) -> list[NodeRecord]:
     """All machines that are not gone for good, by name."""
-    cloud = cloud_libcloud.Libcloud(options["provider"], options)
+    driver = cloud_libcloud.Libcloud(options["provider"], options)
     found = [
         NodeRecord(
             name=one.instance_name,
             address=one.address,
             variables=one.facts(),
-            ids=(one.instance_id,),
+            ids=of_machine(one.provider, one.instance_id, str(one.details.get("selfLink") or "")),
             addresses=tuple(one.public_ips + one.private_ips),
-            provider=one.provider,
+            provider=cloud(one.provider),
         )
-        for one in cloud.machines(options["list_arguments"])
+        for one in driver.machines(options["list_arguments"])
     ]
     return sorted(found, key=lambda one: (one.name, one.ids))

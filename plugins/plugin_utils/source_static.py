@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
+from ansible_collections.navarch.cluster.plugins.plugin_utils.expressions import are_templates
 from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import NodeRecord
 
 #: Nothing is fetched, so there is nothing to keep; and what the user's own file says may hold templates,
 #: which a cache would make mere text.
 CACHED = False
+#: What a text has that is no list of addresses, such as that of a file which was not parsed.
+_NO_NAME = re.compile(r"[\s{}'\"]")
 _KEYS = {"name", "address", "instance_id", "variables"}
 
 
@@ -32,6 +36,9 @@ def records(options: t.Mapping[str, t.Any], problem: t.Callable[[str], None]) ->
 
 def _record(entry: t.Any, where: str) -> NodeRecord:
     if isinstance(entry, str):
+        entry = entry.strip()
+        if _NO_NAME.search(entry):
+            raise OptionError(where, "%r is no address" % entry)
         entry = {"name": entry, "address": entry}
     if not isinstance(entry, t.Mapping):
         raise OptionError(where, "must be an address, or a mapping with name or address")
@@ -53,4 +60,6 @@ def _record(entry: t.Any, where: str) -> NodeRecord:
         variables=known,
         ids=(str(identity),) if identity else (),
         addresses=(str(address),) if address else (),
+        host_names=(str(address),) if address else (),
+        templates=are_templates(variables),
     )

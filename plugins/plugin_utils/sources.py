@@ -5,18 +5,19 @@
 
 A source is a module with ``spec()`` (its options), ``secrets(options)`` (what must not be shown) and
 ``records(options, problem)``, which calls ``problem`` for each part that is missing from what it returns.
+Where files or the environment say who is asked, or who asks, ``identity(options)`` tells of them.
 Adding one is adding its file, and its name below. Not here: what a source does, and what Ansible makes of it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain, count
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError, OptionError
 from ansible_collections.navarch.cluster.plugins.plugin_utils import (
     source_cluster,
@@ -24,6 +25,7 @@ from ansible_collections.navarch.cluster.plugins.plugin_utils import (
     source_libcloud,
     source_static,
 )
+from ansible_collections.navarch.cluster.plugins.plugin_utils.cache_key import digest
 from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import NodeRecord
 
 TYPES: dict[str, t.Any] = {
@@ -38,6 +40,8 @@ COMMON: dict[str, t.Any] = {
     "on_error": {"type": "str", "choices": ["fail", "warn"], "default": "fail"},
     "hostvars_prefix": {"type": "str"},
 }
+#: Options of a cluster that may stand at the top of the file.
+INHERITED = set(source_cluster.spec()) | {"hostvars_prefix"}
 #: More sources than this wait for one another.
 _AT_ONCE = 16
 
@@ -59,16 +63,15 @@ class Source:
 
     @property
     def key(self) -> str:
-        """Changes with the options: a changed file is not answered from the cache. Holds no secret."""
-        told = {name: value for name, value in self.options.items() if not self._is_secret(value)}
-        return "%s-%s" % (
-            self.name,
-            hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16],
-        )
-
-    def _is_secret(self, value: t.Any) -> bool:
-        text = json.dumps(value)
-        return any(json.dumps(secret)[1:-1] in text for secret in self.hidden)
+        """Changes with the options, and with who is asked and who asks: what another cluster or account has
+        is not answered from the cache."""
+        identity: t.Any = None
+        if hasattr(self.module, "identity"):
+            try:
+                identity = self.module.identity(self.options)
+            except Exception as failure:  # which asking will end in too, and tell
+                identity = str(failure)
+        return "%s-%s" % (self.name, digest([self.options, identity]))
 
     def fetch(self) -> list[NodeRecord]:
         """The records, also when some or all of them are missing: ``problems`` tells."""
@@ -78,13 +81,17 @@ class Source:
         except ClusterError as failure:
             self.failed = True
             self.problems.append(_missing_library(failure) or str(failure))
-            return []
+        except Exception as failure:  # of answers that nobody thought of: no reason to end the other sources
+            self.failed = True
+            self.problems.append("%s: %s" % (type(failure).__name__, failure))
+        return []
 
     def told(self) -> str:
         """The problems as one line without secrets."""
         text = "; ".join(" ".join(problem.split()) for problem in self.problems)
         for secret in sorted(self.hidden, key=len, reverse=True):
-            text = text.replace(" ".join(secret.split()), "********")
+            for form in (secret, repr(secret)[1:-1]):  # as it is, and as Python's own errors write it
+                text = text.replace(" ".join(form.split()), "********")
         return "source %s: %s%s" % (self.name, "" if self.failed else "incomplete: ", text)
 
 
@@ -93,15 +100,20 @@ def checked(given: t.Any, inherited: t.Mapping[str, t.Any]) -> list[Source]:
     if not isinstance(given, list) or not given:
         raise OptionError("sources", "must be a list of one source or more")
     sources: list[Source] = []
+    given_names = {str(one["name"]) for one in given if isinstance(one, t.Mapping) and one.get("name")}
     for at, options in enumerate(given):
         where = "sources[%d]" % at
         if not isinstance(options, t.Mapping):
             raise OptionError(where, "must be a mapping with type")
         source = _checked(where, dict(options), inherited)
-        if any(source.name == other.name for other in sources):
-            if options.get("name"):
+        taken = {other.name for other in sources}
+        if options.get("name"):
+            if source.name in taken:
                 raise OptionError(where + ".name", "another source is called %s too" % source.name)
-            source.name = "%s-%d" % (source.name, at + 1)
+        else:
+            taken |= given_names
+            numbered = map((source.name + "-%d").__mod__, count(at + 1))
+            source.name = next(one for one in chain((source.name,), numbered) if one not in taken)
         sources.append(source)
     return sources
 
@@ -116,15 +128,21 @@ def fetch(sources: t.Sequence[Source]) -> list[list[NodeRecord]]:
 
 def _checked(where: str, options: dict[str, t.Any], inherited: t.Mapping[str, t.Any]) -> Source:
     kind = options.get("type")
-    if kind not in TYPES:
+    if not isinstance(kind, str) or kind not in TYPES:
         raise OptionError(where + ".type", "must be one of %s, not %s" % (", ".join(sorted(TYPES)), kind))
     module = TYPES[kind]
     spec = dict(COMMON, **module.spec())
     if kind == "cluster":
-        options = {**{name: inherited[name] for name in spec if inherited.get(name) is not None}, **options}
+        above = {name: inherited[name] for name in INHERITED if inherited.get(name) is not None}
+        options = {**above, **options}
     result = ArgumentSpecValidator(spec).validate(options)
     if result.error_messages:
-        raise OptionError("%s (%s)" % (where, options.get("name") or kind), "; ".join(result.error_messages))
+        told = "; ".join(
+            ("unsupported: " if isinstance(error, UnsupportedError) else "")
+            + str(getattr(error, "msg", error))
+            for error in result.errors
+        )
+        raise OptionError("%s (%s)" % (where, options.get("name") or kind), told)
     params = dict(result.validated_parameters)
     return Source(params["name"] or kind, module, params, {one for one in module.secrets(params) if one})
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import time
@@ -50,6 +51,18 @@ def test_content_once(play: Play, live: Live) -> None:
     assert results[5]["diff"]["after"]["/tmp/c"]["size"] == 15
 
 
+def test_content_that_is_no_text_is_json(play: Play, live: Live) -> None:
+    write = task(content={"a": [1, True, None, "ü"]}, dest="/tmp/json")
+    assert [r["changed"] for r in play(write, write, task(content=7, dest="/tmp/number"))] == [
+        True,
+        False,
+        True,
+    ]
+    assert json.loads(live.inside("copy-box", "cat", "/tmp/json")) == {"a": [1, True, None, "ü"]}
+    assert live.inside("copy-box", "cat", "/tmp/number") == "7"
+    live.inside("copy-box", "rm", "/tmp/json", "/tmp/number")
+
+
 def test_a_large_file_goes_and_comes(play: Play, live: Live, tmp_path: Path) -> None:
     sent, back = tmp_path / "sent", tmp_path / "in" / "sent"
     sent.write_bytes(os.urandom(30_000_000))
@@ -72,12 +85,13 @@ def test_folders_go_and_come(play: Play, live: Live, tmp_path: Path) -> None:
     (site / "a b" / "deep").mkdir(parents=True)
     (site / "empty").mkdir()
     (site / "index").write_text("hello")
+    (site / "-n").write_text("no option")
     (site / "a b" / "deep" / "x|y\\z").write_bytes(bytes(range(256)))
     (site / "link").symlink_to("index")
     send = task(src=f"{site}/", dest="/home/www", directory_mode="0750", owner="sailor", group="1000")
     first, again, checked = play(send, send, check(send))
     assert [r["changed"] for r in (first, again, checked)] == [True, False, False]
-    assert first["files"] == [".", "a b", "a b/deep", "a b/deep/x|y\\z", "empty", "index", "link"]
+    assert first["files"] == ["-n", ".", "a b", "a b/deep", "a b/deep/x|y\\z", "empty", "index", "link"]
     assert live.inside("copy-box", "cat", "/home/www/link") == "hello"
     owned = live.inside("copy-box", "stat", "-c", "%a %U:%G", "/home/www/empty", "/home/www/index")
     assert owned == "750 sailor:sailor\n644 sailor:sailor\n"

@@ -65,6 +65,12 @@ async def test_what_comes_changes_and_goes(direct: Direct, kubeconfig: str) -> N
         assert changed["resource"]["data"] == {"a": "2"}
         await task("config_map", name="new", state="absent")
         assert told(await event()) == ("DELETED", "new")
+    for selectors in ("app=eda", {"app": "eda"}):  # which other does not match
+        async with watching(**options, label_selectors=selectors) as event:
+            assert told(await event()) == ("ADDED", "there")
+            await task("config_map", name="other", data={"a": str(selectors)})
+            await task("config_map", name="there", data={"a": str(selectors)})
+            assert told(await event()) == ("MODIFIED", "there")
     for name in ("there", "other"):
         await task("config_map", name=name, state="absent")
 
@@ -72,11 +78,32 @@ async def test_what_comes_changes_and_goes(direct: Direct, kubeconfig: str) -> N
 async def test_secrets_are_not_shown(direct: Direct, kubeconfig: str) -> None:
     await asyncio.to_thread(direct, "secret", name="eda", string_data={"k": "hush"})
     options = {"kubeconfig": kubeconfig, "kind": "Secret", "field_selectors": ["metadata.name=eda"]}
-    async with watching(**options, initial=True) as event:
-        assert (await event())["resource"]["data"] == {"k": "hidden"}
+    for hidden in ({}, {"reveal": "false"}, {"reveal": "no"}):  # texts, as templates make them
+        async with watching(**options, initial="true", **hidden) as event:
+            assert (await event())["resource"]["data"] == {"k": "hidden"}
     async with watching(**options, initial=True, reveal=True) as event:
         assert (await event())["resource"]["data"] == {"k": base64.b64encode(b"hush").decode()}
     await asyncio.to_thread(direct, "secret", name="eda", state="absent")
+
+
+async def test_the_environment_says_where_the_cluster_is(
+    direct: Direct, kubeconfig: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asyncio.to_thread(direct, "config_map", name="eda-env", data={"a": "1"})
+    cluster = yaml.safe_load(Path(kubeconfig).read_text())
+    token, server = cluster["users"][0]["user"]["token"], cluster["clusters"][0]["cluster"]["server"]
+    ca = base64.b64decode(cluster["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
+    options = {"kind": "cm", "field_selectors": ["metadata.name=eda-env"], "initial": True}
+    for environment in (
+        {"KUBECONFIG": kubeconfig},
+        {"HOST": server, "API_KEY": token, "SSL_CA_CERT": ca},
+    ):
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(f"K8S_AUTH_{name}", value)
+            async with watching(**options) as event:
+                assert told(await event()) == ("ADDED", "eda-env")
+    await asyncio.to_thread(direct, "config_map", name="eda-env", state="absent")
 
 
 async def test_what_is_wrong_is_one_line(kubeconfig: str, tmp_path: Any) -> None:
@@ -86,6 +113,12 @@ async def test_what_is_wrong_is_one_line(kubeconfig: str, tmp_path: Any) -> None
         ({"kubeconfig": kubeconfig, "kind": "Nothing"}, "kind: the cluster has no kind Nothing"),
         ({"kubeconfig": config, "kind": "Pod"}, "the cluster answered 401"),
         ({"kubeconfig": str(tmp_path / "none"), "kind": "Pod"}, "kubeconfig: "),
+        ({"kubeconfig": kubeconfig}, "kind: this option is missing"),
+        ({"kubeconfig": kubeconfig, "kind": 5}, "kind: must be a string, not int"),
+        ({"kubeconfig": kubeconfig, "kind": "Pod", "ca_cert": 5}, "ca_cert: must be a string, not int"),
+        ({"kubeconfig": kubeconfig, "kind": "Pod", "lable_selectors": []}, "lable_selectors: there is no"),
+        ({"kubeconfig": kubeconfig, "kind": "Pod", "namespace": ["default"]}, "namespace: must be a string"),
+        ({"kubeconfig": kubeconfig, "kind": "Pod", "reveal": "perhaps"}, "reveal: must be true or false"),
     ):
         async with watching(**options) as event:
             with pytest.raises(RuntimeError) as caught:

@@ -24,6 +24,8 @@ def test_the_lookup(play: Play, direct: Direct, kubeconfig: str) -> None:
         said(LOOKUP.format("'looked', 'none', kind='Secret'")),
         said(LOOKUP.format("'x', kind='Nothing'")),
         said(LOOKUP.format("'x'")),
+        said(LOOKUP.format("'', kind='Secret'")),
+        said(LOOKUP.format("'looked', kind='Secret', namespace=''")),
         config=kubeconfig,
     )
     direct("secret", name="looked", state="absent")
@@ -32,6 +34,8 @@ def test_the_lookup(play: Play, direct: Direct, kubeconfig: str) -> None:
     assert "there is no Secret none in namespace default" in results[2]["msg"]
     assert "kind: the cluster has no kind Nothing" in results[3]["msg"]
     assert "kind" in results[4]["msg"]
+    assert "_terms: a name must not be empty" in results[5]["msg"]
+    assert "namespace: must not be empty" in results[6]["msg"]
 
 
 def test_the_filters(play: Play) -> None:

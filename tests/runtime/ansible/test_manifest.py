@@ -207,7 +207,9 @@ def test_a_set_is_pruned_of_what_its_task_names_no_more(direct: Direct) -> None:
     assert done(foreseen) == done(pruned) == [("b", "deleted"), ("s", "deleted")]
     assert [part["before_header"] for part in pruned["diff"]] == ["ConfigMap pruned/b", "Secret pruned/s"]
     assert "Namespace pruned is left" in kept["warnings"][0]
-    assert foreign["objects"][0]["error"] == "set: ConfigMap pruned/a belongs to the set shop"
+    assert foreign["objects"][0]["error"] == (
+        "set: ConfigMap pruned/a belongs to the set shop of namespace pruned"
+    )
     assert nothing["msg"].startswith("prune: no object is left")
     assert done(ended) == [("a", "deleted")]
     names = [item["metadata"]["name"] for item in left["objects"]]
@@ -333,6 +335,86 @@ def test_waiting_for_pods(play: Play) -> None:
     assert failed["failed"]
     assert failed["changed"]
     assert "wait_timeout: Pod never is not Ready after" in failed["msg"]
+
+
+def test_kinds_are_spelt_as_the_api_does(direct: Direct) -> None:
+    named = {"apiVersion": "v1", "metadata": {"name": "spelt"}, "stringData": {"k": "hush-hush"}}
+    for kind in ("secret", "secrets", "SECRET"):
+        result = direct("manifest", definition=named | {"kind": kind})
+        assert result["objects"][0]["error"] == f"kind: {kind} is called Secret"
+        assert "hush-hush" not in json.dumps(result)
+
+
+def test_fields_that_the_api_does_not_know_are_refused(direct: Direct) -> None:
+    containers = [{"name": "c", "image": "i", "imagePolicy": "Always"}]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "strict"},
+        "spec": {"containers": containers},
+    }
+    stray = config_map("strict", a="1") | {"dta": {"b": "2"}}
+    nothing = direct("manifest", definition=stray)
+    direct("manifest", definition=config_map("strict", a="1"))
+    results = [direct("manifest", definition=stray, check=check) for check in (True, False)]
+    inner = direct("manifest", definition=pod)
+    direct("manifest", definition=config_map("strict"), state="absent")
+    for result in (nothing, *results):
+        assert result["objects"][0]["error"] == 'unknown field "dta"'
+        assert not result["changed"]
+    assert inner["msg"] == (
+        '1 of 1 objects failed: Pod default/strict: unknown field "spec.containers[0].imagePolicy"'
+    )
+
+
+def test_what_was_exported_can_be_applied(direct: Direct) -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kept"}}
+    service["spec"] = {"selector": {"app": "x"}, "ports": [{"port": 80}]}
+    made = direct("manifest", definition=[config_map("kept", a="1"), service])
+    exported = [item["object"] for item in made["objects"]]
+    assert all(item["metadata"]["resourceVersion"] for item in exported)
+    same = direct("manifest", definition=exported)  # of the service it names more, which is recorded
+    direct("manifest", definition=config_map("kept", a="2"))
+    back = direct("manifest", definition=exported)
+    direct("manifest", definition=exported, state="absent", wait=True, wait_timeout=20)
+    restored = direct("manifest", definition=exported)
+    again = direct("manifest", definition=exported)
+    copied = config_map("copied") | {"metadata": dict(exported[0]["metadata"], name="copied")}
+    copy = direct("manifest", definition=copied)
+    direct("manifest", definition=[*exported, copied], state="absent")
+    assert same["counts"] == {"unchanged": 1, "changed": 1}
+    assert again["counts"] == {"unchanged": 2}
+    assert back["counts"] == {"changed": 1, "unchanged": 1}
+    assert restored["counts"] == {"created": 2}, restored
+    assert copy["counts"] == {"created": 1}
+    assert restored["objects"][0]["object"]["metadata"]["uid"] != exported[0]["metadata"]["uid"]
+
+
+def test_a_namespace_on_what_has_none_is_passed_over(direct: Direct) -> None:
+    home = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "homed", "namespace": "default"}}
+    results = [direct("manifest", definition=home) for _ in range(2)]
+    direct("manifest", definition=home, state="absent")
+    assert [result["counts"] for result in results] == [{"created": 1}, {"unchanged": 1}]
+
+
+def test_null_is_no_key_of_a_secret(direct: Direct) -> None:
+    given = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "void"}}
+    given |= {"stringData": {"a": "x", "b": None}, "data": {"c": None}}
+    made, again = direct("manifest", definition=given), direct("manifest", definition=given)
+    direct("manifest", definition=given, state="absent")
+    assert list(made["objects"][0]["object"]["data"]) == ["a"]
+    assert not again["changed"]
+
+
+def test_keys_of_large_objects_go_or_are_warned_of(direct: Direct) -> None:
+    made = direct("manifest", definition=config_map("large", a="x" * 300_000, b="1"))
+    less = direct("manifest", definition=config_map("large", a="x" * 300_000))
+    many = {f"k{n}": "x" * 900 for n in range(300)}
+    warned = direct("manifest", definition=config_map("large", **many))
+    direct("manifest", definition=config_map("large"), state="absent")
+    assert "warnings" not in made
+    assert list(less["objects"][0]["object"]["data"]) == ["a"]
+    assert warned["warnings"][0].startswith("ConfigMap default/large is too large to be recorded")
 
 
 def test_mistakes_in_manifests(play: Play) -> None:

@@ -167,6 +167,32 @@ def test_a_node(play: Play) -> None:
     assert not last["spec"].get("taints")
 
 
+def test_what_pods_keep_in_empty_dirs_is_lost_only_when_asked(direct: Callable[..., Result]) -> None:
+    template = {
+        "labels": {"app": "keeps"},
+        "containers": [{"name": "c", "image": "i"}],
+        "termination_grace_period": 0,
+        "node_name": "sim-2",
+        "volumes": [{"name": "data", "empty_dir": {}}],
+    }
+    controller = {"name": "keeps", "replicas": 1, "template": template, "wait": True}
+    try:
+        made = direct("replication_controller", **controller)
+        assert not made.get("failed"), made["msg"]
+        refused = direct("node", name="sim-2", state="drained")
+        assert refused["failed"]
+        assert refused["msg"].startswith(
+            "delete_empty_dir_data: these pods of node sim-2 have emptyDir volumes, whose data goes with "
+            "them: default/keeps-"
+        )
+        assert not direct("node_info", name="sim-2")["nodes"][0]["spec"].get("unschedulable")
+        done = direct("node", name="sim-2", state="drained", delete_empty_dir_data=True)
+        assert len(done["evicted"]) == 1
+    finally:
+        direct("replication_controller", name="keeps", state="absent", wait=True)
+        direct("node", name="sim-2", schedulable=True)
+
+
 def test_draining_a_node(play: Play) -> None:
     (looked,) = play(task("node_info", {}))
     name = looked["nodes"][1]["metadata"]["name"]

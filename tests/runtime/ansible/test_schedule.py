@@ -65,6 +65,20 @@ def test_pods_that_exist(direct: Direct) -> None:
     assert missing["msg"] == "pods: there is no pod three in namespace default"
 
 
+def test_plans_of_nothing_and_of_the_same_node_twice(direct: Direct) -> None:
+    assert places(direct("schedule", state="planned", pods=[])) == []
+    twice = {"remove_nodes": ["sim-0", "sim-0"], "cordon_nodes": ["sim-1", "sim-1"]}
+    result = direct("schedule", state="planned", template=TEMPLATE, **twice)
+    assert places(result) == ["sim-2"]
+    assert [("score" in node, "reasons" in node) for node in result["placements"][0]["nodes"]] == [
+        (node["feasible"], not node["feasible"]) for node in result["placements"][0]["nodes"]
+    ]
+    both = {"cordon_nodes": ["sim-1"], "uncordon_nodes": ["sim-1"]}
+    said = direct("schedule", state="planned", template=TEMPLATE, **both)["msg"]
+    assert said == "uncordon_nodes: sim-1 comes in cordon_nodes too"
+    assert direct("schedule", state="planned", pods=[""])["msg"] == "pods[0]: must not be empty"
+
+
 def test_wrong_nodes(direct: Direct) -> None:
     for options, said in (
         ({"cordon_nodes": ["x"]}, "cordon_nodes: there is no node x"),

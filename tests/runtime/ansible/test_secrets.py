@@ -41,13 +41,24 @@ def test_nothing_secret_is_said(
     # What kubectl would leave in a Secret's annotations.
     annotation = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(secret("applied", first))}
     kept = secret("applied", first) | {"metadata": {"name": "applied", "annotations": annotation}}
+    head = "apiVersion: v1\nkind: Secret\nmetadata: {name: m}\nstringData:\n"
+    block = f"{head}  k: |\n    {first}\n    {other}\n"
+    quoted = block.replace("|\n", "'it''s\n\n").replace(f"{other}\n", f"{other}'\n")
+    escaped = json.dumps(secret("m", "\N{SNOWMAN} " + first))
+    texts = [block, quoted, escaped, block.replace("Secret", "secrets"), block.replace("string", "String")]
+    wrong_kinds = [secret("m", first) | {"kind": "secret"}, secret("m", first) | {"stringdata": {"k": other}}]
     tasks: list[Task] = [
+        *({"navarch.cluster.manifest": {"definition": given}} for given in [*texts, *wrong_kinds]),
+        {"navarch.cluster.manifest": {"definition": block, "wait": first.partition("-")[0]}},
+        {"navarch.cluster.manifest": {"definition": [block, secret("m", first)], "wait": "perhaps"}},
         {"navarch.cluster.secret": {"name": "s", "string_data": {"k": first}}},
         {"navarch.cluster.secret": {"name": "s", "data": {"k": forms(other)[1]}}},
         {"navarch.cluster.secret": {"name": "s", "data": {"k": first + "!"}}},
         {"navarch.cluster.secret": {"name": "s", "string_data": {"k": [first]}}},
         {"navarch.cluster.secret": {"name": "s", "string_data": first}},
         {"navarch.cluster.secret": {"name": "s", "data": {"k": third}, "nmae": 1}},
+        {"navarch.cluster.secret": {"definition": secret("s", first)}},
+        {"navarch.cluster.secret": {"definition": json.dumps(secret("s", third)), "nmae": 1}},
         {"navarch.cluster.manifest": {"definition": secret("m", first)}},
         {"navarch.cluster.manifest": {"definition": json.dumps(secret("m", other))}},
         {"navarch.cluster.manifest": {"definition": [secret("m", first), {"kind": "Broken"}]}},
@@ -59,6 +70,10 @@ def test_nothing_secret_is_said(
         {"navarch.cluster.secret_info": {}},
         {"navarch.cluster.object_info": {"kind": "Secret"}},
         {"navarch.cluster.pod_info": {"kubeconfig": content}},
+        {"navarch.cluster.pod_info": {"kubeconfig": json.dumps(content) + "\n"}},
+        {"navarch.cluster.pod_info": {"kubeconfig": yaml.safe_dump(content)}},
+        {"navarch.cluster.pod_info": {"kubeconfig": yaml.safe_dump(content), "nmae": "x"}},
+        {"navarch.cluster.pod_info": {"kubeconfig": yaml.safe_dump(content).replace("users:", "users: [")}},
         {"navarch.cluster.pod_info": {"kubeconfig": kubeconfig, "api_key": wrong}},
         {"navarch.cluster.pod_info": {"host": "https://127.0.0.1:1", "api_key": wrong, "nmae": wrong}},
         {"navarch.cluster.secret": {"name": "s", "state": "absent"}},
@@ -89,6 +104,9 @@ def test_nothing_secret_is_said(
     )
     said = "\n".join(_of_results(done.stdout)) + done.stderr
     assert said.count("TASK [Task ") == len(tasks), done.stdout[-2000:]
+    assert said.count("(the content of a kubeconfig)") >= 4
+    for number in [n for n, t in enumerate(tasks) if t.get("navarch.cluster.pod_info")][:3]:
+        assert "\nok: " in said.split(f"TASK [Task {number}]")[1].split("TASK [")[0]
     for word in (token, *WORDS):
         for form in forms(word):
             found = next((line for line in said.splitlines() if form in line), "")

@@ -113,3 +113,74 @@ def test_what_a_namespace_or_an_object_lacks(direct: Direct) -> None:
     assert said.startswith("invalid (422): name: "), said
     said = line(direct("pod", node_name="x", **pod | {"containers": [{"name": "c c", "image": "i"}]}))
     assert said.startswith("invalid (422): containers[0].name: "), said
+
+
+@pytest.mark.parametrize("module", ["config_map", "secret", "service", "pod", "replication_controller"])
+def test_an_empty_name_deletes_nothing(direct: Direct, call: Call, module: str) -> None:
+    plural = module.replace("_", "") + "s"
+    path = f"/api/v1/namespaces/default/{plural}"
+    spec: dict[str, Any] = {
+        "pod": {"containers": [{"name": "c", "image": "i"}]},
+        "service": {"ports": [{"port": 80}]},
+        "replication_controller": {"replicas": 0, "template": {"labels": {"a": "b"}}},
+    }.get(module, {})
+    spec = {"data": {}} if module in ("config_map", "secret") else spec
+    if module == "replication_controller":
+        spec["template"]["containers"] = [{"name": "c", "image": "i"}]
+    assert direct(module, name="kept", **spec)["changed"]
+    for name in ("", "..", "."):
+        for check in (True, False):
+            said = line(direct(module, check, name=name, state="absent"))
+            assert said.startswith("name: "), said
+        line(direct(module + "_info", name=""))
+    assert line(direct(module, name="kept", namespace="", state="absent")) == "namespace: must not be empty"
+    assert "kept" in [item["metadata"]["name"] for item in call("GET", path)["items"]]
+    assert direct(module, name="kept", state="absent")["changed"]
+
+
+def test_an_empty_name_deletes_no_node(direct: Direct, call: Call) -> None:
+    assert line(direct("node", name="", state="absent")) == "name: must not be empty"
+    assert line(direct("schedule", pod="", node="sim-0")) == "pod: must not be empty"
+    assert line(direct("schedule", pod="x", node="")) == "node: must not be empty"
+    assert len(call("GET", "/api/v1/nodes")["items"]) == 3
+
+
+def test_what_the_cluster_forbids_to_everybody(direct: Direct) -> None:
+    said = line(direct("namespace", name="default", state="absent"))
+    assert said.startswith("the cluster refuses this (403 Forbidden): "), said
+
+
+def test_null_takes_labels_away(direct: Direct) -> None:
+    labelled = {"name": "labelled", "labels": {"a": "1", "b": "", "c": None}}
+    made = direct("config_map", **labelled)["config_map"]
+    assert made["metadata"]["labels"] == {"a": "1", "b": ""}
+    assert not direct("config_map", **labelled)["changed"]
+    less = direct("config_map", name="labelled", labels={"a": None})
+    assert less["config_map"]["metadata"]["labels"] == {"b": ""}
+    assert not direct("config_map", name="labelled", labels={"a": None})["changed"]
+    direct("config_map", name="labelled", state="absent")
+
+
+def test_what_is_asked_twice_of_one_key_and_what_the_server_takes_for_nothing(direct: Direct) -> None:
+    container = {
+        "name": "c",
+        "image": "i",
+        "env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}],
+        "ports": [{"container_port": 80, "host_port": 8080}, {"container_port": 80, "host_port": 8081}],
+        "liveness_probe": {"http_get": {"path": "", "port": 80}, "failure_threshold": 0, "period_seconds": 0},
+    }
+    pod = {"name": "twice", "scheduler_name": "nobody", "containers": [container]}
+    template = {"labels": {"a": "twice"}, "containers": [container]}
+    controller = {"name": "twice", "replicas": 0, "template": template}
+    try:
+        for module, options in (("pod", pod), ("replication_controller", controller)):
+            first, second = direct(module, **options), direct(module, **options)
+            assert first["changed"], first
+            assert not second.get("failed"), second["msg"]
+            assert not second["changed"]
+        container["env"] = [{"name": "A", "value": "2"}]
+        assert direct("replication_controller", **controller)["changed"]
+        assert not direct("replication_controller", **controller)["changed"]
+    finally:
+        direct("pod", name="twice", state="absent", delete_grace_period=0)
+        direct("replication_controller", name="twice", state="absent")

@@ -93,12 +93,20 @@ def server(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture
 def inventory(server: subprocess.Popen[str], tmp_path: Path) -> Inventory:
-    """inventory(*sources, **options): what ansible-inventory prints, with ``warned``; or ``failed``."""
+    """inventory(*sources, **options): what ansible-inventory prints, with ``warned``; or ``failed``.
 
-    def run(*sources: dict[str, Any], env: dict[str, str] | None = None, **options: Any) -> dict[str, Any]:
+    ``more``: YAML at the end of the file, for what JSON has no words for.
+    """
+
+    def run(
+        *sources: dict[str, Any], env: dict[str, str] | None = None, more: str = "", **options: Any
+    ) -> dict[str, Any]:
         path, out, err = tmp_path / "test.navarch.yml", tmp_path / "out", tmp_path / "err"
-        content = {"plugin": "navarch.cluster.nodes", "strict": True, "sources": list(sources)} | options
-        path.write_text(json.dumps(content))
+        content = {"plugin": "navarch.cluster.nodes", "strict": True} | options
+        if not more.startswith("sources:"):
+            content["sources"] = list(sources)
+        lines = [f"{json.dumps(name)}: {json.dumps(value)}\n" for name, value in content.items()]
+        path.write_text("".join(lines) + more)
         words = ["ansible-inventory", "-i", str(path), "--list", "-vvv"]
         asked = {"words": words, "env": env or {}, "out": str(out), "err": str(err)}
         assert server.stdin is not None
@@ -137,6 +145,7 @@ def task(collection: None) -> Task:
     errors = importlib.import_module(base + "module_utils.errors")
     nodes = importlib.import_module(base + "module_utils.cloud_node")
     resources = importlib.import_module(base + "module_utils.cloud_gce_resource")
+    failure = importlib.import_module(base + "module_utils.runner").failure
     runs = {
         "cloud_node": nodes.cloud_node,
         "cloud_node_info": nodes.cloud_node_info,
@@ -150,7 +159,7 @@ def task(collection: None) -> Task:
         try:
             return runs[module](checked.validated_parameters, check)
         except errors.ClusterError as problem:
-            return {"failed": True, "msg": str(problem)}
+            return failure(problem)
 
     return run
 

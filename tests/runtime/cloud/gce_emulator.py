@@ -306,6 +306,8 @@ class Gce:
 
             def make() -> None:
                 own = {"id": str(self._number()), "selfLink": f"{self.url}{COMPUTE}{key}"}
+                if path.endswith("/routes"):
+                    own |= {"kind": "compute#route", "routeType": "STATIC"}
                 self.things[key] = {**body, **own}
 
         return self._begun(key, "insert", make)
@@ -340,9 +342,10 @@ class Gce:
 
     def _change(self, key: str, action: str, body: Any) -> Answer:
         thing = self.things[key]
-        if action in ("start", "stop"):
-            status = {"start": "RUNNING", "stop": "TERMINATED"}[action]
-            return self._begun(key, action, lambda: thing.update(status=status))
+        if action in ("start", "resume"):
+            if thing["status"] != {"start": "TERMINATED", "resume": "SUSPENDED"}[action]:
+                return error(400, f"Instance is {thing['status']}, invalid for {action}", "resourceNotReady")
+            return self._begun(key, action, lambda: thing.update(status="RUNNING"))
         wanted = {"setLabels": "labelFingerprint", "setTags": "tags", "setMetadata": "metadata"}[action]
         given = body.get("labelFingerprint") if action == "setLabels" else body.get("fingerprint")
         has = thing.get(wanted) if action == "setLabels" else (thing.get(wanted) or {}).get("fingerprint")
@@ -360,7 +363,7 @@ class Gce:
     def _begun(self, key: str, action: str, act: Any) -> Answer:
         """An operation that has begun; what it does is done when it is waited for, or after a moment."""
         number = self._number()
-        scope = "/".join(key.split("/")[:4] if "/zones/" in key else key.split("/")[:3])
+        scope = "/".join(key.split("/")[: 3 if "/global/" in key else 4])
         path = f"{scope}/operations/operation-{number}"
         operation = {
             "kind": "compute#operation",

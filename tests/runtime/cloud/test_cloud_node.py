@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 from ansible_support import tool
 from gce_emulator import Gce, error
+from libcloud.compute.providers import get_driver
+from libcloud.compute.types import Provider
 
 Task = Callable[..., dict[str, Any]]
 ZONE = "us-central1-a"
@@ -105,6 +108,44 @@ def test_a_stopped_machine_is_started(gce: Gce, node: Task) -> None:
     assert not node(size=None)["changed"]
 
 
+@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize(
+    ("status", "then", "action"),
+    [
+        ("STOPPING", "TERMINATED", "start"),
+        ("SUSPENDED", None, "resume"),
+        ("PENDING_STOP", "SUSPENDED", "resume"),
+    ],
+)
+def test_a_machine_that_stops_is_started_then(
+    gce: Gce, node: Task, status: str, then: str | None, action: str, wait: bool
+) -> None:
+    machine = gce.add_instance("ship", ZONE, "web-1", status=status)
+    predicted = node(check=True, size=None)
+    assert predicted["changed"] and machine["status"] == status
+    timer = threading.Timer(0.5, lambda: machine.update(status=then))
+    if then:
+        timer.start()
+    done = node(size=None, wait=wait)
+    assert done["changed"] and done["machine"]["running"]
+    assert done["diff"] == predicted["diff"]
+    assert f"projects/ship/zones/{ZONE}/instances/web-1/{action}" in asked(gce)
+
+
+def test_a_machine_that_does_not_stop_or_goes_for_good(gce: Gce, node: Task) -> None:
+    machine = gce.add_instance("ship", ZONE, "web-1", status="STOPPING")
+    said = node(size=None, wait_timeout=0)["msg"]
+    assert said == (
+        "wait_timeout: machine web-1 was still STOPPING after 0 s, and starts only when it has stopped"
+    )
+    assert "keeps it" in node(size="e2-large")["msg"], "what is wrong is told before anything is waited for"
+    timer = threading.Timer(0.5, gce.things.clear)  # a machine that is being deleted is STOPPING too
+    timer.start()
+    made = node(size="e2-medium")
+    timer.join()
+    assert made["changed"] and made["machine"]["instance_id"] != machine["id"]
+
+
 def test_a_machine_is_deleted_once(gce: Gce, node: Task) -> None:
     node()
     assert node(check=True, state="absent")["changed"] and len(gce.things) == 1
@@ -126,6 +167,29 @@ def test_failures_of_google_are_one_line(gce: Gce, node: Task) -> None:
     gce.fail("instances$", 503, None, times=1)
     assert node()["changed"], "a write that failed for a moment is tried again"
     assert len(gce.things) == 2
+
+
+def test_empty_names_are_refused(gce: Gce, moto: str, task: Task) -> None:
+    """The machine without a name at a cloud must not be what a template that came to nothing means."""
+    gce.projects["ship"] = ""
+    google = {"api_url": gce.url + "/compute/v1", "access_token": "token-1", "project": "ship"}
+    amazon = {"provider": "ec2", "url": moto, "region": "us-east-1", "key": "AKIASHIP", "secret": "empty"}
+    machine = {"size": "t3.micro", "image": "ami-03cf127a"}
+    before = len(task("cloud_node_info", **amazon)["machines"])
+    for module, options, wrong in (
+        ("cloud_node", amazon | machine | {"name": ""}, "name"),
+        ("cloud_node", amazon | {"name": "", "state": "absent"}, "name"),
+        ("cloud_node", google | {"name": " ", "zone": ZONE, "state": "absent"}, "name"),
+        ("cloud_node", {"name": "web-1", "provider": ""}, "provider"),
+        ("cloud_node_info", google | {"name": ""}, "name"),
+        ("cloud_node_info", google | {"zones": [ZONE, ""]}, "zones"),
+        ("gce_resource", google | {"kind": "routes", "name": "", "state": "absent"}, "name"),
+        ("gce_resource", google | {"kind": "", "name": "r1"}, "kind"),
+        ("gce_resource", google | {"kind": "routes", "name": "r1", "region": ""}, "region"),
+    ):
+        assert task(module, **options)["msg"] == f"{wrong}: must not be empty"
+    assert len(task("cloud_node_info", **amazon)["machines"]) == before
+    assert not gce.asked
 
 
 def test_what_is_there_is_listed(gce: Gce, task: Task) -> None:
@@ -177,6 +241,102 @@ def test_rules_and_routes(gce: Gce, task: Task) -> None:
         assert not resource(**thing, state="absent")["changed"]
 
 
+ROUTE = "projects/ship/global/routes/r1"
+
+
+@pytest.fixture
+def route(gce: Gce, task: Task) -> Task:
+    """route(definition): one task of gce_resource about route r1, which is there."""
+    gce.projects["ship"] = ""
+    network = "https://compute.googleapis.com/compute/v1/projects/ship/global/networks/default"
+    gce.things[ROUTE] = {
+        "kind": "compute#route", "id": "7", "name": "r1", "creationTimestamp": "2026-01-02T03:04:05Z",
+        "network": network, "destRange": "10.244.1.0/24", "priority": 900, "nextHopIp": "10.128.0.2",
+        "tags": ["navarch"], "description": "of pods", "routeType": "STATIC", "routeStatus": "ACTIVE",
+    }  # fmt: skip
+    base = {"api_url": gce.url + "/compute/v1", "access_token": "token-1", "project": "ship"}
+
+    def run(definition: dict[str, Any], check: bool = False) -> dict[str, Any]:
+        return task("gce_resource", check, **base, kind="routes", name="r1", definition=definition)
+
+    return run
+
+
+def test_what_is_replaced_keeps_its_other_fields(gce: Gce, route: Task) -> None:
+    before = dict(gce.things[ROUTE])
+    predicted = route({"priority": 500}, check=True)["resource"]
+    assert route({"priority": 500})["changed"]
+    after = gce.things[ROUTE]
+    told = ("name", "network", "destRange", "priority", "nextHopIp", "tags", "description")
+    assert {key: after[key] for key in told} == {key: (before | {"priority": 500})[key] for key in told}
+    assert {key: predicted[key] for key in told} == {key: after[key] for key in told}
+    assert "routeStatus" not in after and after["id"] != before["id"], "what the API fills in is not told it"
+    assert not route({"priority": 500})["changed"]
+    assert route({"nextHopInstance": "zones/us-central1-a/instances/web-1"})["changed"]
+    assert "nextHopIp" not in gce.things[ROUTE], "a route has one next hop"
+
+
+def test_what_cannot_be_made_anew_stays(gce: Gce, route: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = dict(gce.things[ROUTE])
+    assert "answered 400" in route({"priority": "high"})["msg"]
+    assert gce.things[ROUTE] == before and gce.wrong
+    assert not [one for one in gce.asked if one.startswith("DELETE")]
+    gce.wrong.clear()
+    insert, answers = gce._insert, ["taken", "fails", "works"]
+
+    def failing(path: str, project: str, body: Any) -> Any:
+        if answers.pop(0) == "fails":
+            return error(400, "Quota 'ROUTES' exceeded.", "quotaExceeded")
+        return insert(path, project, body)
+
+    monkeypatch.setattr(gce, "_insert", failing)
+    said = route({"priority": 500})["msg"]
+    assert said.endswith("Quota 'ROUTES' exceeded.; what was there is put back")
+    own = ("id", "creationTimestamp", "selfLink", "routeStatus")
+    assert {key: value for key, value in gce.things[ROUTE].items() if key not in own} == {
+        key: value for key, value in before.items() if key not in own
+    }
+    before, answers = dict(gce.things[ROUTE]), ["taken", "fails", "fails"]
+    lost = route({"priority": 500})
+    assert "what was there is deleted and could not be put back (resource is what it was): " in lost["msg"]
+    assert lost["resource"] == before
+    gce.things[ROUTE], answers = dict(before), ["taken"]
+    monkeypatch.setattr(
+        gce, "_begun", lambda *_: error(400, "It is in use.", "resourceInUseByAnotherResource")
+    )
+    kept = route({"priority": 500})
+    assert kept["msg"].endswith("It is in use.") and kept["resource"] == before == gce.things[ROUTE]
+
+
+def test_what_is_replaced_keeps_its_name(gce: Gce, route: Task) -> None:
+    route({"priority": 500, "name": "r2"})
+    assert list(gce.things) == [ROUTE], "the name of the task is its name, whatever the definition says"
+
+
+def test_an_address_that_is_replaced(gce: Gce, task: Task) -> None:
+    gce.projects["ship"] = ""
+    base = {"api_url": gce.url + "/compute/v1", "access_token": "token-1", "project": "ship"}
+    for kind, keeps in (("INTERNAL", True), ("EXTERNAL", False)):
+        key = f"projects/ship/regions/us-central1/addresses/{kind.lower()}"
+        gce.things[key] = {
+            "name": kind.lower(), "address": "10.128.0.9", "addressType": kind, "status": "RESERVED",
+            "region": "us-central1", "networkTier": "PREMIUM",
+        }  # fmt: skip
+        wanted = {"description": "of the master"}
+        done = task(
+            "gce_resource",
+            **base,
+            kind="addresses",
+            name=kind.lower(),
+            region="us-central1",
+            definition=wanted,
+        )
+        assert done["changed"]
+        made = gce.things[key]
+        assert (made["description"], made["networkTier"]) == ("of the master", "PREMIUM")
+        assert ("address" in made) is keeps, "one of the internet that was given back is not to be had again"
+
+
 def test_ec2_by_libcloud(moto: str, task: Task) -> None:
     base = {"provider": "ec2", "url": moto, "region": "us-east-1", "key": "AKIASHIP", "secret": "of-the-test"}
     wanted = {
@@ -201,6 +361,14 @@ def test_ec2_by_libcloud(moto: str, task: Task) -> None:
     assert changed["machine"]["labels"]["tier"] == "1"
     found = task("cloud_node_info", **base, name="web-1")["machines"]
     assert [one["instance_id"] for one in found] == [machine["instance_id"]]
+    driver = get_driver(Provider.EC2)(
+        "AKIASHIP", "of-the-test", False, "127.0.0.1", int(moto.rpartition(":")[2]),
+        region="us-east-1", signature_version="4",
+    )  # fmt: skip
+    driver.ex_stop_node(next(one for one in driver.list_nodes() if one.id == machine["instance_id"]))
+    assert node(True, **wanted)["changed"]
+    started = node(**wanted)
+    assert started["changed"] and started["machine"]["running"], "libcloud says of this one only: unknown"
     for name, options in {
         "size": {**wanted, "name": "new", "size": "huge"},
         "image": {**wanted, "name": "new", "image": "ami-none"},
@@ -212,11 +380,50 @@ def test_ec2_by_libcloud(moto: str, task: Task) -> None:
         "region": {**wanted, "region": "moon"},
         "arguments.key": {**wanted, "arguments": {"key": "x"}},
         "provider": {"provider": "moonbase"},
-        "url": {"url": moto + "/path"},
     }.items():
         assert node(**options)["msg"].startswith(name + ": "), (name, node(**options))
+        assert node(True, **options)["msg"] == node(**options)["msg"], "check mode fails the same way"
+    for url in (moto + "/path", "https://h:abc", "https://h:99999", "https://h:0", "http://[::1", "h:1"):
+        assert node(url=url)["msg"] == "url: must be like https://cloud.example.org:8774, without a path"
+    for name in ("size", "image"):
+        said = node(True, **wanted | {"name": "new", name: None})["msg"]
+        assert said == f"{name}: is needed to make machine new"
+    keyed = wanted | {
+        "name": "keyed",
+        "ssh_keys": [
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJfSbfYhNjNx1gBQ9qr5xlEQ0aG2mBz6dXT3fAIsq4XO sailor"
+        ],
+    }
+    keys = len(driver.list_key_pairs())
+    assert node(True, **keyed)["changed"] and len(driver.list_key_pairs()) == keys, "check mode makes no key"
+    assert node(**keyed)["changed"] and len(driver.list_key_pairs()) == keys + 1
+    assert node(state="absent", name="keyed")["changed"]
     assert node(state="absent")["changed"]
     assert not node(state="absent")["changed"]
+
+
+def test_what_a_cloud_does_not_tell_of_its_machines(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libcloud's own example of a driver has machines without size and zone."""
+    machine = {"provider": "dummy", "arguments": {"creds": 0}, "name": "dummy-1"}
+    for check in (True, False):
+        done = task("cloud_node", check, **machine, size="XXL", zone="z1")
+        assert done.get("changed") is False, done
+        assert done["diff"]["before"] == done["diff"]["after"]
+    driver = get_driver(Provider.DUMMY)
+    listed = driver.list_nodes
+
+    def with_ids(self: Any) -> Any:
+        nodes = listed(self)
+        for node in nodes:
+            node.extra = {"flavorId": "2"}
+        return nodes
+
+    monkeypatch.setattr(driver, "list_nodes", with_ids)
+    for size in ("2", "Medium"):
+        assert task("cloud_node", **machine, size=size)["changed"] is False
+    for size in ("3", "Big", "none"):
+        said = task("cloud_node", **machine, size=size)["msg"]
+        assert said == f"size: machine dummy-1 has 2, not {size}, and keeps it: delete it first"
 
 
 def test_modules_keep_secrets(

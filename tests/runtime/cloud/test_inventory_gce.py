@@ -135,6 +135,7 @@ def test_a_service_account_and_the_metadata_server(
     gce: Gce, inventory: Inventory, private_key: str, tmp_path: Path
 ) -> None:
     gce.add_instance("ship", A, "web-1")
+    gce.add_instance("boat", A, "in-boat")
     key = tmp_path / "key.json"
     account = gce.service_account(private_key)
     key.write_text(json.dumps(account))
@@ -148,9 +149,22 @@ def test_a_service_account_and_the_metadata_server(
     }
     adc = {"GOOGLE_APPLICATION_CREDENTIALS": str(key)}
     assert set(inventory(source(gce, **plain), env=adc)["hosts"]) == {"web-1"}
+    assert "in-boat" in inventory(source(gce, **plain), env=adc | {"GCP_PROJECT": "boat"})["hosts"]
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    for path, said in (("/not/there", "was not found"), (str(broken), "is not a valid json file")):
+        told = failure(inventory, source(gce, **plain), env={"GOOGLE_APPLICATION_CREDENTIALS": path})
+        assert f"source gce: GOOGLE_APPLICATION_CREDENTIALS: File {path} {said}" in told
     machine = {"GCE_METADATA_HOST": gce.url.removeprefix("http://")}
     own = source(gce, access_token=None, auth_kind="machineaccount")
     assert set(inventory(own, env=machine)["hosts"]) == {"web-1"}
+
+
+def test_no_token_for_an_account(gce: Gce, inventory: Inventory, private_key: str) -> None:
+    account = source(gce, access_token=None, service_account_contents=gce.service_account(private_key))
+    gce.fail("token", 200, "<html>sign in</html>")
+    line = "source gce: service_account_contents: no token to be had: the answer is not one of Google's"
+    assert line in failure(inventory, account)
 
 
 def test_an_expired_token_is_renewed_once(gce: Gce, inventory: Inventory, private_key: str) -> None:
@@ -175,6 +189,11 @@ def test_one_line_for_each_failure(gce: Gce, inventory: Inventory) -> None:
     assert "source fleet: project ship: these credentials may not do this (403 forbidden): Required" in told
     gce.fail("ship", 200, "<html>sign in</html>")
     assert "project ship: the answer of 127.0.0.1" in failure(inventory, source(gce))
+    gce.fail("ship", 200, {"items": {"zones/z": {"instances": [{"id": "1"}]}}})
+    assert "source fleet: KeyError: 'name'" in failure(inventory, source(gce, name="fleet"))
+    gce.fail("ship", 200, {"items": {"zones/z": None}})
+    assert inventory(source(gce))["hosts"] == {}
+    gce.wrong.clear()  # it is those answers that are
     closed = source(gce, api_url="http://127.0.0.1:1/compute/v1")
     assert "project ship: nobody listens at 127.0.0.1:1 (connection refused)" in failure(inventory, closed)
     bad = source(gce, filters=["status = RUNNING"])

@@ -133,6 +133,86 @@ def test_only_what_is_missing_is_asked_again(gce: Gce, inventory: Inventory, tmp
     )
 
 
+def test_static_variables_may_be_whatever_yaml_has(inventory: Inventory, tmp_path: Path) -> None:
+    more = """sources:
+  - type: static
+    hosts:
+      - name: cellar
+        variables:
+          since: 2024-01-01
+          word: !vault |
+            $ANSIBLE_VAULT;1.1;AES256
+            6162
+"""
+    folder = tmp_path / "cache"
+    cached = {"cache": True, "cache_plugin": "ansible.builtin.jsonfile", "cache_connection": str(folder)}
+    for options in ({}, cached):
+        listed = inventory(more=more, **options)
+        assert listed["hosts"]["cellar"]["since"] == "2024-01-01", listed
+
+
+def test_templates_in_the_file_are_evaluated(inventory: Inventory, tmp_path: Path) -> None:
+    more = [{"name": "shed", "variables": {"trap": "{{ 1 + 1 }}"}}, "192.0.2.8"]
+    listed_elsewhere = tmp_path / "hosts.yml"
+    listed_elsewhere.write_text(yaml.safe_dump(more))
+    cellar = {
+        "name": "{{ 'cel' ~ 'lar' }}",
+        "address": "{{ lookup('ansible.builtin.env', 'CELLAR') }}",
+        "instance_id": "{{ 7 }}",
+        "variables": {"twice": "{{ 1 + 1 }}"},
+    }
+    read = "{{ lookup('ansible.builtin.file', '" + str(listed_elsewhere) + "') | from_yaml }}"
+    groups = {"key": "instance_name", "prefix": "", "separator": "", "parent_group": "{{ sources[0] }}"}
+    listed = inventory(
+        {"type": "static", "hosts": [cellar, "{{ '192.0.2.' ~ 9 }}"]},
+        {"type": "static", "name": "elsewhere", "hosts": read},
+        keyed_groups=[groups],
+        env={"CELLAR": "192.0.2.7"},
+    )
+    hosts = listed["hosts"]
+    assert set(hosts) == {"cellar", "192.0.2.9", "shed", "192.0.2.8"}, listed
+    assert (hosts["cellar"]["ansible_host"], hosts["cellar"]["instance_id"]) == ("192.0.2.7", "7")
+    assert listed["_meta"]["hostvars"]["cellar"]["twice"] == "{{ 1 + 1 }}", "a template of our own"
+    assert listed["_meta"]["hostvars"]["shed"]["trap"] == {"__ansible_unsafe": "{{ 1 + 1 }}"}
+    assert "shed" in listed["elsewhere"]["children"]
+    unread = read.replace(" | from_yaml", "")
+    assert "is no address" in inventory({"type": "static", "hosts": unread})["failed"]
+
+
+def test_templates_in_static_variables_are_evaluated_in_conditions(inventory: Inventory) -> None:
+    web = {"role": "{{ 'w' ~ 'eb' }}", "labels": {"short": "{{ role }}-1"}, "data": "{{ role }}"}
+    listed = inventory(
+        {"type": "static", "hosts": [{"name": "a", "variables": web}]},
+        groups={"w": "role == 'web'", "d": "data == 'web'"},
+        keyed_groups=[{"key": "role", "prefix": "", "separator": ""}],
+        compose={"place": "role"},
+        exclude=["role == 'db'"],
+        include=["role == 'web'"],
+        hostnames=["labels.short"],
+    )
+    assert listed["w"]["hosts"] == listed["d"]["hosts"] == listed["web"]["hosts"] == ["web-1"], listed
+    assert listed["hosts"]["web-1"]["place"] == "web"
+    nothing = inventory(
+        {"type": "static", "hosts": [{"name": "a", "variables": web}]}, exclude=["role == 'web'"]
+    )
+    assert nothing["hosts"] == {}
+
+
+def test_no_host_is_lost_for_its_name(inventory: Inventory) -> None:
+    hosts: list[Any] = [{"name": "a"}, {"name": "a"}, {"name": "a"}, {"name": "a", "address": "192.0.2.1"}]
+    listed = inventory({"type": "static", "hosts": hosts})
+    assert set(listed["hosts"]) == {"a", "a_2", "a_3", "a_192.0.2.1"}
+    assert "3 machines share the name of another (a)" in " ".join(listed["warned"].split())
+    machine = {"name": "m", "address": "192.0.2.1", "instance_id": "7"}
+    lists = [{"type": "static", "name": name, "hosts": [machine]} for name in ("x", "y", "z")]
+    apart = inventory(*lists, merge_by=[])["hosts"]
+    assert {name: host["sources"] for name, host in apart.items()} == {
+        "m": ["x"],
+        "m_7": ["y"],
+        "m_192.0.2.1": ["z"],
+    }
+
+
 def test_the_guide_and_the_examples(
     gce: Gce, moto: str, inventory: Inventory, kubeconfig: str, private_key: str, tmp_path: Path
 ) -> None:

@@ -44,13 +44,12 @@ options:
     description: Namespace to watch. By default all of them.
     type: str
   label_selectors:
-    description: Only objects whose labels match all of these.
-    type: list
-    elements: str
+    description: Only objects whose labels match all of these selectors. One may stand alone, and a mapping
+      asks for labels that are equal.
+    type: raw
   field_selectors:
-    description: Only objects whose fields match all of these.
-    type: list
-    elements: str
+    description: Only objects whose fields match all of these selectors, written in the same ways.
+    type: raw
   initial:
     description: Whether the objects that are there at the start are events of type C(ADDED) too.
     type: bool
@@ -60,32 +59,49 @@ options:
     type: bool
     default: false
   kubeconfig:
-    description: Path of a kubeconfig file, or its content as a mapping. By default what the environment
-      says, as for the modules.
+    description:
+      - Path of a kubeconfig file, or its content as a mapping. By default it is looked for as by modules.
+      - Environment variable E(K8S_AUTH_KUBECONFIG) is used when this is not set.
     type: raw
   context:
-    description: The context of the kubeconfig to use instead of its current one.
+    description:
+      - The context of the kubeconfig to use instead of its current one.
+      - Environment variable E(K8S_AUTH_CONTEXT) is used when this is not set.
     type: str
   host:
-    description: Address of the cluster. It wins over the kubeconfig.
+    description:
+      - Address of the cluster. It wins over the kubeconfig.
+      - Environment variable E(K8S_AUTH_HOST) is used when this is not set.
     type: str
   api_key:
-    description: Bearer token.
+    description:
+      - Bearer token.
+      - Environment variable E(K8S_AUTH_API_KEY) is used when this is not set.
     type: str
   ca_cert:
-    description: Certificate of the authority that signed the cluster's certificate, as a path or as PEM text.
+    description:
+      - Certificate of the authority that signed the cluster's certificate, as a path or as PEM text.
+      - Environment variable E(K8S_AUTH_SSL_CA_CERT) is used when this is not set.
     type: str
   client_cert:
-    description: Client certificate, as a path or as PEM text.
+    description:
+      - Client certificate, as a path or as PEM text.
+      - Environment variable E(K8S_AUTH_CERT_FILE) is used when this is not set.
     type: str
   client_key:
-    description: Private key of the client certificate, as a path or as PEM text.
+    description:
+      - Private key of the client certificate, as a path or as PEM text.
+      - Environment variable E(K8S_AUTH_KEY_FILE) is used when this is not set.
     type: str
   validate_certs:
-    description: Whether the cluster must prove who it is.
+    description:
+      - Whether the cluster must prove who it is.
+      - Environment variable E(K8S_AUTH_VERIFY_SSL) is used when this is not set.
     type: bool
   proxy:
-    description: Address of an HTTP proxy to reach the cluster through.
+    description:
+      - Address of an HTTP proxy to reach the cluster through.
+      - Environment variable E(K8S_AUTH_PROXY) is used when this is not set.
     type: str
 """
 
@@ -137,9 +153,9 @@ class Watch:
         self, queue: asyncio.Queue[Any], args: dict[str, Any], session: aiohttp.ClientSession
     ) -> None:
         self.queue = queue
-        self.args = args
+        self.args = _shared("eda_args").checked(args)
         self.session = session
-        self.connection = _shared("kubeconfig").connect_params(args)
+        self.connection = _shared("kubeconfig").connect_params(self.args)
         self.tls = _shared("transport").ssl_context(self.connection)
         self.known: dict[str, dict[str, Any]] = {}
         self.version = ""
@@ -147,7 +163,7 @@ class Watch:
 
     async def run(self) -> None:
         """Until it is cancelled, or the cluster refuses."""
-        announce, pause = bool(self.args.get("initial")), 0.0
+        announce, pause = self.args.get("initial", False), 0.0
         while True:
             try:
                 if not self.path:
@@ -314,8 +330,6 @@ def _stub(item: dict[str, Any]) -> dict[str, Any]:
 
 async def main(queue: asyncio.Queue[Any], args: dict[str, Any]) -> None:
     """What ansible-rulebook runs."""
-    if not args.get("kind"):
-        raise ValueError("navarch.cluster.watch: kind: this option is missing")
     async with aiohttp.ClientSession() as session:
         try:
             await Watch(queue, args, session).run()

@@ -16,6 +16,7 @@ from ansible_collections.navarch.cluster.plugins.module_utils import transport
 from ansible_collections.navarch.cluster.plugins.module_utils.client import NODE, POD, Client
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import (
     ClusterError,
+    OptionError,
     StatusError,
     TrustError,
     UnreachableError,
@@ -97,6 +98,22 @@ def test_a_list_that_grows_too_old_between_its_pieces_is_read_anew(make, serve):
     assert "limit" not in serve.asked[-1][1]
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", None])
+def test_no_name_becomes_a_collection(make, serve, name):
+    client = make((200, {"items": []}))
+    for verb in (
+        lambda: client.get(NODE, None, name),
+        lambda: client.delete(POD, "default", name),
+        lambda: client.patch(POD, "default", name, {}),
+        lambda: client.text(POD, "default", name, "log", {}),
+    ):
+        with pytest.raises(OptionError, match=r"^name: "):
+            verb()
+    with pytest.raises(OptionError, match=r"^namespace: .* is no name"):
+        client.delete(POD, "..", "web")
+    assert serve.asked == []
+
+
 @pytest.mark.parametrize(
     "trouble", [status(503, "ServiceUnavailable"), status(429, "TooManyRequests"), "break"]
 )
@@ -140,8 +157,12 @@ def test_check_mode_only_tries_its_writes(make, serve):
             "the cluster does not know these credentials (401 Unauthorized): check api_key",
         ),
         (
-            status(403, "Forbidden", 'pods "web" is forbidden'),
+            status(403, "Forbidden", 'pods "web" is forbidden: User "x" cannot create resource "pods"'),
             'these credentials may not do this (403 Forbidden): pods "web"',
+        ),
+        (
+            status(403, "Forbidden", 'pods "web" is forbidden: namespace x is being terminated'),
+            'the cluster refuses this (403 Forbidden): pods "web" is forbidden: namespace x is being',
         ),
         (status(409, "AlreadyExists", "exists"), "conflict (409 AlreadyExists): exists"),
         (

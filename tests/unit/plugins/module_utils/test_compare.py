@@ -127,6 +127,23 @@ def test_a_difference_in_a_container(live, asked, path, patch):
     assert merge_patch(asked, live) == {"spec": {"containers": [dict(patch, name="web")]}}
 
 
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [
+        ("env", [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]),
+        ("ports", [{"containerPort": 80, "hostPort": 80}, {"containerPort": 80, "hostPort": 81}]),
+    ],
+)
+def test_members_of_one_key(live, name, members):
+    asked = {"spec": {"containers": [{"name": "web", name: members}]}}
+    whole = [{"$patch": "replace"}, *members]
+    assert merge_patch(asked, live) == {"spec": {"containers": [{name: whole, "name": "web"}]}}
+    live["spec"]["containers"][0][name] = [dict(one, more="by the server") for one in members]
+    assert differences(asked, live) == []
+    back = merge_patch(ASKED, live)["spec"]["containers"][0][name]
+    assert back == [{"$patch": "replace"}, *ASKED["spec"]["containers"][0][name]]
+
+
 def test_another_sort_of_volume_takes_the_old_one_away(live):
     asked = copy.deepcopy(ASKED)
     asked["spec"]["volumes"] = [{"name": "d", "hostPath": {"path": "/srv"}}]
@@ -167,6 +184,10 @@ def test_a_toleration_more_keeps_those_of_the_server(live):
         ({"args": ["1"]}, {"args": [1]}, True),
         ({"args": ["a", "b"]}, {"args": ["b", "a"]}, False),
         ({"flag": True}, {"flag": 1}, False),
+        ({"httpGet": {"path": ""}}, {"httpGet": {"path": "/"}}, True),
+        ({"httpGet": {"path": ""}}, {"httpGet": {"path": "/x"}}, False),
+        ({"livenessProbe": {"failureThreshold": 0}}, {"livenessProbe": {"failureThreshold": 3}}, True),
+        ({"livenessProbe": {"failureThreshold": 0}}, {"livenessProbe": {"failureThreshold": 4}}, False),
     ],
 )
 def test_scalars(asked, have, same):

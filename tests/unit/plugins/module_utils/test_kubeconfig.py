@@ -11,7 +11,11 @@ import json
 import pytest
 import yaml
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
-from ansible_collections.navarch.cluster.plugins.module_utils.kubeconfig import connect_params
+from ansible_collections.navarch.cluster.plugins.module_utils.kubeconfig import (
+    connect_params,
+    secrets,
+    shown,
+)
 
 PEM = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
 
@@ -78,7 +82,30 @@ def test_environment_lists_several_files_and_the_first_wins(write):
 def test_content_instead_of_a_file(write):
     content = config(user={"token": "t"})
     assert connect_params({"kubeconfig": content}, {}).token == "t"
-    assert connect_params({"kubeconfig": json.dumps(content)}, {}).token == "t"
+    for text in (json.dumps(content), yaml.safe_dump(content), "\n  " + json.dumps(content, indent=1)):
+        assert connect_params({"kubeconfig": text}, {}).token == "t"
+
+
+@pytest.mark.parametrize("form", [dict, json.dumps, yaml.safe_dump])
+def test_content_is_not_shown(form):
+    user = {"token": "t0ken", "password": "pa55", "client-key-data": "a2V5", "tokenFile": "/path"}
+    user["auth-provider"] = {"config": {"id-token": "1d", "name": "n"}}
+    given = {"kubeconfig": form(config(user=user)), "name": "x"}
+    found = secrets(given)
+    assert {"t0ken", "pa55", "a2V5", "1d"} <= found
+    assert not {"/path", "n"} & found
+    assert shown(given) == {"kubeconfig": "(the content of a kubeconfig)", "name": "x"}
+    assert shown({"kubeconfig": "/path"}) == {"kubeconfig": "/path"}
+    assert secrets({"kubeconfig": "/path"}) == set()
+
+
+def test_content_that_cannot_be_read_is_not_shown_either():
+    given = {"kubeconfig": "users:\n- user: {token: t0ken-1234\n"}
+    with pytest.raises(OptionError) as told:
+        connect_params(given, {})
+    assert str(told.value).startswith("kubeconfig: not YAML at line")
+    assert "t0ken" not in str(told.value)
+    assert "t0ken-1234" in secrets(given)
 
 
 def test_options_win(write):

@@ -28,6 +28,7 @@ OPTIONS = {
     "name": "n",
     "state": "drained",
     "force": False,
+    "delete_empty_dir_data": False,
     "delete_grace_period": None,
     "labels": None,
     "annotations": None,

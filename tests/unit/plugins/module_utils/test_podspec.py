@@ -104,6 +104,29 @@ def test_mistakes_name_the_option(options, line):
     assert str(told.value).startswith(line)
 
 
+@pytest.mark.parametrize("written", ["0644", "644", 0o644, "0o644"])
+def test_file_permissions(written):
+    items = [{"key": "k", "path": "p", "mode": written}]
+    options = {"volumes": [{"name": "v", "secret": {"name": "s", "default_mode": written, "items": items}}]}
+    made = podspec.spec_to_api(options)["volumes"][0]["secret"]
+    assert (made["defaultMode"], made["items"][0]["mode"]) == (420, 420)
+
+
+@pytest.mark.parametrize("written", [0o1000, -1, True, 1.5, [], "0999", ""])
+def test_what_are_no_file_permissions(written):
+    with pytest.raises(OptionError, match=r"^volumes\[v\].secret.default_mode: .* are no file permissions"):
+        podspec.spec_to_api({"volumes": [{"name": "v", "secret": {"name": "s", "default_mode": written}}]})
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"), [("80", 80), ("\u00b2", "\u00b2"), ("\u0663", "\u0663"), ("web", "web")]
+)
+def test_ports_by_number_and_by_name(written, sent):
+    probe = {"http_get": {"port": written}}
+    made = podspec.spec_to_api({"containers": [{"name": "c", "image": "i", "liveness_probe": probe}]})
+    assert made["containers"][0]["livenessProbe"]["httpGet"]["port"] == sent
+
+
 def walk(fields, prefix=""):
     for field in fields:
         assert isinstance(field, Field)
@@ -166,4 +189,29 @@ def test_where_a_pod_wants_to_be():
         "topologySpreadConstraints": [
             dict(wire, maxSkew=1, whenUnsatisfiable="DoNotSchedule", matchLabelKeys=["release"])
         ],
+    }
+
+
+def paths(fields, option="", wire=""):
+    """The path of every option, and that of its field as the API tells it: members of lists by number."""
+    for field in fields:
+        many = "[0]" if field.many else ""
+        there = (option + field.option + many, wire + field.wire + many)
+        yield there
+        yield from paths(field.fields, *(path + "." for path in there))
+
+
+def test_every_field_of_the_api_is_named_back_as_its_option():
+    for option, wire in paths(podspec.SPEC):
+        assert option_path("spec." + wire) == option
+        assert option_path("spec.template.spec." + wire) == "template." + option
+    terms = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[1]"
+    assert option_path(terms) == "affinity.node.required[1]"
+    field = "spec.containers[0].env[1].valueFrom.fieldRef.fieldPath"
+    assert option_path(field) == "containers[0].env[1].value_from.field"
+
+
+def test_null_takes_a_label_away():
+    assert podspec.metadata_to_api({"labels": {"a": None, "b": "", "c": True}}) == {
+        "labels": {"a": None, "b": "", "c": "true"}
     }

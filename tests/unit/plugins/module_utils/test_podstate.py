@@ -134,3 +134,12 @@ def test_what_can_be_changed_on_a_pod():
     ]
     gone = {"spec": {"tolerations": [{"key": "b"}]}}
     assert immutable_options([("spec", "tolerations")], gone, live) == ["tolerations"]
+
+
+def test_what_is_always_started_anew_never_succeeds():
+    found = pod("Running")
+    found["spec"]["restartPolicy"] = "Always"
+    assert judge(found, "Succeeded").failed.startswith("its restart_policy is Always")
+    assert not judge(found, "Ready").failed
+    found["spec"]["restartPolicy"] = "OnFailure"
+    assert not judge(found, "Succeeded").failed

@@ -24,6 +24,11 @@ from ansible_collections.navarch.cluster.plugins.module_utils.quantity import pa
         ("1.", "1"),
         ("-1", -1),
         ("1500000n", "1500u"),
+        ("0.1n", "1n"),
+        ("-1.5n", "-2n"),
+        ("300m", 0.1 + 0.2),
+        ("1.1", 1.1 * 3 / 3),
+        ("12345678901234567890", 12345678901234567890),
     ],
 )
 def test_same_amount(left, right):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from ansible_collections.navarch.cluster.plugins.module_utils.client import POD
+from ansible_collections.navarch.cluster.plugins.module_utils.client import NAMESPACE, POD
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import (
     ClusterError,
     StatusError,
@@ -237,3 +237,15 @@ def test_a_controller_that_may_not_make_pods_says_why():
         WaitError, match=r"^wait_timeout: replication controller rc is not ready after 0 s: quota exceeded"
     ):
         controller_ready(Cluster(list=[[]], watch=[[]], get=[refused]), CONTROLLER, 0.1)
+
+
+def test_a_namespace_says_why_it_is_still_there():
+    said = "Some resources are remaining: pods. has 1 resource instances"
+    conditions = [
+        {"type": "NamespaceDeletionContentFailure", "status": "False", "message": "all deleted"},
+        {"type": "NamespaceContentRemaining", "status": "True", "message": said},
+    ]
+    item = {"kind": "Namespace", "metadata": {"name": "n", "uid": "1"}, "status": {"conditions": conditions}}
+    cluster = Cluster(list=[[item]], watch=[[]])
+    with pytest.raises(WaitError, match="time is up: NamespaceContentRemaining: Some resources are remain"):
+        gone(cluster, NAMESPACE, item, time.monotonic() + 0.1)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
@@ -68,6 +70,8 @@ ANSIBLES = [
     "zone.__class__.__name__",
     "zone.upper()",
     "((",
+    "'{{ 1 + 1 }}'",
+    "zone == '{{ zone }}'",
 ]
 
 
@@ -88,6 +92,31 @@ def test_it_is_what_ansible_says(expression, method, host):
     theirs = Templar(DataLoader(), variables=host)
     trusted = trust_as_template(expression)
     assert outcome(getattr(ours, method), trusted) == outcome(getattr(theirs, method), trusted)
+
+
+def test_templates_in_variables_are_ansibles():
+    host = {"role": trust_as_template("{{ 'w' ~ 'eb' }}"), "data": "{{ 1 + 1 }}"}
+    for text in ("role == 'web'", "role ~ data", "role", "data == '{{ 1 + 1 }}'"):
+        assert outcome(
+            evaluator(host, templates=True).evaluate_expression, trust_as_template(text)
+        ) == outcome(Templar(DataLoader(), variables=host).evaluate_expression, trust_as_template(text))
+    held = trust_as_template("role == 'web'")
+    assert evaluator(host, templates=True).evaluate_conditional(held)
+    assert evaluator(host, extra=host).evaluate_conditional(held)
+
+
+def evaluator(variables, templates=False, extra=None):
+    ours = expressions.Evaluator(Templar(DataLoader()), extra)
+    ours.templates, ours.available_variables = templates, variables
+    return ours
+
+
+def test_what_is_a_template():
+    template = trust_as_template("{{ 1 }}")
+    for value in (template, [template], {"a": {"b": (1, template)}}, datetime.date(2024, 1, 1)):
+        assert expressions.are_templates(value)
+    for value in ("{{ 1 }}", trust_as_template("web"), ["a", 1, 0.5, None, True], {}, None):
+        assert not expressions.are_templates(value)
 
 
 def test_which_are_followed():

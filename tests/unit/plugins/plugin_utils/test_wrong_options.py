@@ -19,9 +19,11 @@ WRONG = {"int": "soon", "bool": "perhaps", "dict": 3, "list": {"a": 1}, "float":
 RIGHT = {"int": 1, "bool": True, "list": []}
 #: What the rules of a module want besides the options that are required anyway.
 BESIDES = {
+    **{name: {"name": "x"} for name in ("config_map", "namespace", "replication_controller")},
+    **{name: {"name": "x"} for name in ("secret", "service")},
     "image": {"src": "x"},
     "manifest": {"src": []},
-    "pod": {"containers": []},
+    "pod": {"name": "x", "containers": []},
     "pod_copy": {"src": "x"},
     "pod_exec": {"command": "x"},
     "schedule": {"pod": "x", "node": "x"},
@@ -65,11 +67,19 @@ def checked(module, values):
     return {"failed": bool(errors), "msg": (errors or [""])[0]}
 
 
+def module_of(name):
+    return importlib.import_module(in_process.MODULES + name)
+
+
+def asks_a_cluster(module):
+    return "navarch.cluster.auth\n" in module.DOCUMENTATION
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_one_line_that_names_the_option(name, monkeypatch):
     monkeypatch.setattr(in_process, "execute", lambda *asked: pytest.fail("the cluster was asked"))
-    module = importlib.import_module(in_process.MODULES + name)
-    clustered = "navarch.cluster.auth\n" in module.DOCUMENTATION
+    module = module_of(name)
+    clustered = asks_a_cluster(module)
     spec = args.merge(args.auth_spec(), module.spec()) if clustered else module.spec()
     tried = 0
     for option, values in [*mistakes(spec), ("nmae", dict(least(spec), nmae=1))]:
@@ -81,3 +91,39 @@ def test_one_line_that_names_the_option(name, monkeypatch):
         assert "\n" not in result["msg"]
         tried += 1
     assert tried
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if asks_a_cluster(module_of(name))])
+def test_an_empty_name_is_refused_before_the_cluster_is_asked(name, monkeypatch):
+    monkeypatch.setattr(in_process, "connect", lambda *asked: pytest.fail("the cluster was asked"))
+    spec = module_of(name).spec()
+    for option in sorted(set(args.NAMES) & set(spec)):
+        for state in (spec.get("state") or {}).get("choices") or [None]:
+            many = spec[option]["type"] == "list"
+            for empty in ("", " "):
+                values = dict(least(spec), **beside(name, {}))
+                if (option, state) == ("pods", "planned"):
+                    values.pop("pod")
+                values[option] = [empty] if many else empty
+                if state:
+                    values["state"] = state
+                if name == "schedule" and option == "pods" and state == "bound":
+                    continue
+                result = in_process.run_task(name, values, False)
+                assert result["failed"]
+                assert result["msg"] == "%s: must not be empty" % (option + "[0]" if many else option)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"containers": ["a"]}, 'containers: must be a mapping, not "a"'),
+        ({"containers": [{"name": "c", "image": "i", "ports": "80"}]}, "containers.ports: must be a mapping"),
+        ({"containers": [{"name": "c", "image": "i", "ports": [80]}]}, "containers.ports: must be a mapping"),
+        ({"containers": "a"}, 'containers: must be a mapping, not "a"'),
+    ],
+)
+def test_what_is_no_mapping_is_named(options, said):
+    result = in_process.run_task("pod", dict(options, name="x"), False)
+    assert result["failed"]
+    assert result["msg"].startswith(said)
