@@ -140,8 +140,22 @@ def verdict(log: Log) -> str:
 
 
 def culprits(log: Log) -> list[str]:
-    """The tests that failed, as pytest names them in its summary."""
-    return [line.partition(" - ")[0] for line in log.lines() if re.match(r"(FAILED|ERROR) \S+::", line)]
+    """The tests that failed, as pytest names them in its summary, each with the first line of its reason."""
+    reasons: dict[str, str] = {}
+    section = ""
+    for line in log.lines():
+        if title := re.fullmatch(r"_{3,} (?:ERROR at \w+ of )?(\S.*?) _{3,}", line):
+            section = title.group(1)
+        elif line.startswith("E  ") and section:
+            reasons.setdefault(section, line[1:].strip()[:500])
+    found = []
+    for line in log.lines():
+        if re.match(r"(FAILED|ERROR) \S+::", line):
+            name = line.partition(" - ")[0]
+            found.append(name)
+            if why := reasons.get(name.split("::", 1)[1].replace("::", ".")):
+                found.append(f"    {why}")
+    return found
 
 
 class Run:
