@@ -13,6 +13,7 @@ from ansible_collections.navarch.cluster.plugins.filter.merge_manifests import m
 from ansible_collections.navarch.cluster.plugins.filter.quantity import quantity
 from ansible_collections.navarch.cluster.plugins.filter.to_quantity import to_quantity
 from ansible_collections.navarch.cluster.plugins.filter.to_selector import to_selector
+from ansible_collections.navarch.cluster.plugins.filter.told import told
 from ansible_collections.navarch.cluster.plugins.module_utils.quantity import UNITS
 
 
@@ -88,3 +89,25 @@ def test_sums_can_be_written():
     assert to_quantity(quantity("1Gi") * 1.1, binary=True) == "1181116006400m"
     assert to_quantity(1 / 3) == "333333334n"
     assert to_quantity(float(2**40), binary=True) == "1Ti"
+
+
+@pytest.mark.parametrize(
+    ("stdout", "answer"),
+    [
+        ("<navarch>\r\nweb1\r\n</navarch>\r\n", "web1"),
+        ("[sudo] password for ops: \nWelcome!\n<navarch>\na\nb\n</navarch>\nlogout\n", "a\nb"),
+        ("<navarch>\n</navarch>", ""),
+        ("bash: sudo: command not found", ""),
+        (None, ""),
+    ],
+)
+def test_what_a_host_told_is_between_the_marks(stdout, answer):
+    assert told({"stdout": stdout}) == answer
+
+
+def test_a_task_that_was_skipped_told_nothing():
+    assert told({"skipped": True}) == ""
+
+
+def test_what_is_no_result_tells_nothing():
+    assert "'web1' is no result of a task" in refused(told, "web1")
