@@ -151,10 +151,12 @@ class Verbs:
         kind = target.kind
         ctx = writing(x, options)
         obj = await self.object(x, kind, options)
+        if kind.strategy.create_on_update:
+            await self._may_make(x, target, options)
         stored = await self._registry.update(
             kind, target.namespace or None, target.name, obj, ctx, subresource=target.subresource
         )
-        return await self.one(x, kind, stored, options)
+        return await self.one(x, kind, stored, options, 201 if stored.created else 200)
 
     async def patch(self, x: Exchange, target: Target, options: Options) -> Reply:
         kind = target.kind
@@ -175,19 +177,23 @@ class Verbs:
         if not options.field_manager:
             raise _bad_options(required("fieldManager", "is required for apply patch"))
         _names(kind, target, body)
-        namespace = target.namespace or None
-        if not target.subresource and not self._registry.exists(kind, namespace, target.name):
-            await self._may(x, "create", target, options)
-        stored, new = await self._registry.apply(
+        await self._may_make(x, target, options)
+        stored = await self._registry.apply(
             kind,
-            namespace,
+            target.namespace or None,
             target.name,
             body,
             context(x, options),
             force=options.force,
             subresource=target.subresource,
         )
-        return await self.one(x, kind, stored, options, 201 if new else 200)
+        return await self.one(x, kind, stored, options, 201 if stored.created else 200)
+
+    async def _may_make(self, x: Exchange, target: Target, options: Options) -> None:
+        """A write that would make its object wants the permission to create. Raises StatusError 403."""
+        if target.subresource or self._registry.exists(target.kind, target.namespace or None, target.name):
+            return
+        await self._may(x, "create", target, options)
 
     async def object(self, x: Exchange, kind: Kind[Any], options: Options) -> Any:
         """The typed object in the body. Raises StatusError 400, 413, 415; warns of unknown fields."""

@@ -48,6 +48,8 @@ class Stored(NamedTuple):
     obj: Any = None
     #: Whether the object is gone by now (`value` is its last state).
     deleted: bool = False
+    #: Whether this write made the object.
+    created: bool = False
 
 
 class ListResult(NamedTuple):

@@ -181,8 +181,8 @@ class Registry:
         *,
         force: bool = False,
         subresource: str = "",
-    ) -> tuple[Stored, bool]:
-        """Server-side apply of `ctx.field_manager`'s whole intent. Returns the object and whether it is new.
+    ) -> Stored:
+        """Server-side apply of `ctx.field_manager`'s whole intent.
 
         Raises StatusError 400, 403, 404, 409 (fields of others would change; another version), 422.
         """

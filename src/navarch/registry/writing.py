@@ -98,7 +98,7 @@ class Writing:
                 if res.cache.get(key) is not None:
                     raise already_exists(kind.resource, name, kind.group)
                 obj = replace(obj, metadata=replace(meta, resource_version=None))
-                return Stored(encode(obj), 0, obj)
+                return Stored(encode(obj), 0, obj, created=True)
             value = encode(obj)
             try:
                 revision = await self._core.store.create(key, value, lease=lease, hint=obj)
@@ -109,7 +109,7 @@ class Writing:
                 raise already_exists(kind.resource, name, kind.group) from None
             except store.Unavailable as exc:
                 raise refused(exc) from exc
-            return Stored(kind.splice(value, revision), revision, versioned(obj, revision))
+            return Stored(kind.splice(value, revision), revision, versioned(obj, revision), created=True)
         finally:
             request.close()
 
@@ -194,8 +194,8 @@ class Writing:
         *,
         force: bool = False,
         subresource: str = "",
-    ) -> tuple[Stored, bool]:
-        """Server-side apply. Returns the object and whether it is new."""
+    ) -> Stored:
+        """Server-side apply."""
         res = self._core.resource(kind)
         manager = ctx.field_manager
 
@@ -204,15 +204,12 @@ class Writing:
 
         while True:
             if subresource or res.cache.get(kind.key(namespace, name)) is not None:
-                stored = await self.modify(
+                return await self.modify(
                     res, namespace, name, change, ctx, subresource=subresource, applies=True
                 )
-                return stored, False
             made = managers.apply_to(kind, None, body, manager)
             try:
-                return await self.create(
-                    kind, namespace, made, ctx, managed=made.metadata.managed_fields
-                ), True
+                return await self.create(kind, namespace, made, ctx, managed=made.metadata.managed_fields)
             except StatusError as error:
                 # Another writer was first: it is theirs that the intent is laid over now.
                 if error.reason != "AlreadyExists" or res.cache.get(kind.key(namespace, name)) is None:

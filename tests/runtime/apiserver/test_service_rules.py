@@ -226,6 +226,9 @@ async def test_what_only_belonged_to_what_a_service_was_goes_with_it(http: Http,
 async def test_a_replacement_of_what_is_not_there_makes_it(http: Http, namespace: str) -> None:
     """So it is for services and endpoints in the reference."""
     body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "new"}, "spec": PORTS}
-    code, made = await http("PUT", f"/api/v1/namespaces/{namespace}/services/new", json=body)
-    assert code in (200, 201), made
+    path = f"/api/v1/namespaces/{namespace}/services/new"
+    code, made = await http("PUT", path, json=body)
+    assert code == 201, made
     assert made["spec"]["clusterIP"]
+    code, again = await http("PUT", path, json=made)
+    assert (code, again) == (200, made)
