@@ -69,9 +69,12 @@ def node(client: Client, params: t.Mapping[str, t.Any]) -> Object:
     outcome = present(client, NODE, _asked(params, drained), everything_mutable, timeout=timeout, seen=[live])
     result = outcome.result("node")
     if drained:
-        result["evicted"] = [_title(pod) for pod in pods]
-        result["changed"] = result["changed"] or bool(pods)
         try:
+            if result["changed"] and not client.dry_run:
+                # Some may have been bound between the first look, which can refuse, and the cordon.
+                pods = _evictable(client, name, params)
+            result["evicted"] = [_title(pod) for pod in pods]
+            result["changed"] = result["changed"] or bool(pods)
             _evict(client, pods, params["delete_grace_period"], deadline)
             if params["wait"] and not client.dry_run:
                 _emptied(client, name, pods, deadline)

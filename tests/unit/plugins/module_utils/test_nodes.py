@@ -69,6 +69,15 @@ def test_without_evictions_pods_are_deleted(serve):
     assert verbs(serve)[-1] == ("DELETE", "/api/v1/namespaces/default/pods/p")
 
 
+def test_a_pod_that_was_bound_before_the_cordon_leaves_too(serve):
+    open_ = dict(NODE, spec={})
+    late = dict(POD, metadata=dict(POD["metadata"], name="q", uid="3"))
+    both = dict(PODS, items=[POD, late])
+    result = drain(serve((200, open_), (200, PODS), (200, NODE), (200, both), (201, DONE), (201, DONE)))
+    assert result["evicted"] == ["default/p", "default/q"]
+    assert [verb for verb, _ in verbs(serve)] == ["GET", "GET", "PATCH", "GET", "POST", "POST"]
+
+
 def test_a_pod_that_has_gone_is_no_trouble(serve):
     gone = {"kind": "Status", "reason": "NotFound", "message": 'pods "p" not found'}
     assert drain(serve((200, NODE), (200, PODS), (404, gone)))["evicted"] == ["default/p"]
