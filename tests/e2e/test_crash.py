@@ -21,7 +21,7 @@ def kill(service: str) -> None:
     victim = pid(service)
     assert victim, f"{service} does not run"
     os.kill(victim, signal.SIGKILL)
-    until(lambda: pid(service) != victim, 10, f"{service} is gone")
+    until(lambda: pid(service) != victim, 30, f"{service} is gone")
 
 
 def restarts(cluster: Cluster) -> dict[str, int]:
@@ -51,7 +51,7 @@ def test_kill_9_restarts_no_container(cluster: Cluster, settled: dict[str, str],
     before = restarts(cluster)
     kill(service)
     start(service)
-    until(lambda: pid(service), 20, f"{service} runs again")
+    until(lambda: pid(service), 30, f"{service} runs again")
     until(cluster.node_ready, 60, "the node is ready")
     until(lambda: ready_pods(cluster) == 4, 60, "the pods are ready")
     time.sleep(3)  # time in which a kubelet that does not know its containers would replace them
@@ -99,12 +99,13 @@ def test_kill_9_of_the_master_under_load_loses_no_answered_write(cluster: Cluste
         for thread in threads:
             thread.start()
         time.sleep(2)
+        until(lambda: len(answered) > 100, 60, "writes enough to prove something")
         kill("navarch-master")
         stop.set()
         for thread in threads:
             thread.join(20)
         start("navarch-master")
-        until(lambda: cluster.get("/api/v1/namespaces/load"), 30, "the master answers again")
+        until(lambda: cluster.get("/api/v1/namespaces/load"), 60, "the master answers again")
         found = {
             item["metadata"]["name"]: item["metadata"]["resourceVersion"]
             for item in cluster.get("/api/v1/namespaces/load/configmaps")["items"]
@@ -122,6 +123,6 @@ def test_kill_9_of_the_master_under_load_loses_no_answered_write(cluster: Cluste
         stop.set()
         if not pid("navarch-master"):
             start("navarch-master")
-        until(lambda: cluster.get("/api/v1/namespaces"), 30, "the master answers")
+        until(lambda: cluster.get("/api/v1/namespaces"), 60, "the master answers")
         cluster.kubectl("delete", "namespace", "load", "--ignore-not-found", "--timeout=90s", seconds=100)
     until(cluster.node_ready, 60, "the node is ready")

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import BIN, ROOT, run
+from .conftest import BIN, ROOT, run, until
 
 sys.path.insert(0, str(ROOT / "tests/runtime/cloud"))
 
@@ -217,7 +217,8 @@ def test_a_cluster_at_google_and_back(cloud: Cloud, tmp_path: Path) -> None:
     pids = "docker ps -q -f label=navarch.io/pod-uid | xargs docker inspect -f '{{.State.Pid}}' | head -n 1"
     fetch = f"import urllib.request as u; print(u.urlopen('http://{far}:8080/', timeout=5).read().decode())"
     near = ("sh", "-ec", f'exec nsenter -n -t "$({pids})" python3 -c "$0"', fetch)
-    assert inside(MACHINES[where["ship-1"]], *near).strip() == "Ahoy"
+    # Ready is its container; the server in it comes a moment later.
+    until(lambda: inside(MACHINES[where["ship-1"]], *near).strip() == "Ahoy", 30, "the other pod's page")
 
     assert not any(playbook(cloud).values())
 

@@ -142,9 +142,13 @@ def test_a_pod_that_fits_nowhere_says_why(cluster: Cluster) -> None:
             30,
             "an event that says why",
         )
-        pod = json.loads(cluster.kubectl("get", "pod", "whale", "-o", "json"))
-        scheduled = next(c for c in pod["status"]["conditions"] if c["type"] == "PodScheduled")
-        assert scheduled["status"] == "False"
-        assert "Insufficient cpu" in scheduled["message"]
+
+        def scheduled() -> dict[str, str]:
+            pod = json.loads(cluster.kubectl("get", "pod", "whale", "-o", "json"))
+            return {c["type"]: c for c in pod["status"].get("conditions", [])}["PodScheduled"]
+
+        condition = until(scheduled, 30, "a condition that says so")  # which comes after the event
+        assert condition["status"] == "False"
+        assert "Insufficient cpu" in condition["message"]
     finally:
         cluster.kubectl("delete", "pod", "whale", "--ignore-not-found", "--timeout=30s")

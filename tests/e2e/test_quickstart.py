@@ -82,7 +82,7 @@ def stops(*, word: str, seconds: float, user: int = 0, folder: Path = ROOT, **en
 
 @pytest.mark.parametrize("count", ["0", "10", "-1", "three", "2.5"])
 def test_a_number_of_nodes_that_cannot_be_is_refused_in_one_line(count: str) -> None:
-    stops(word=f"NODES is {count}", seconds=5, NODES=count)
+    stops(word=f"NODES is {count}", seconds=15, NODES=count)
 
 
 def test_a_demo_pod_that_failed_is_made_anew(cluster: Cluster) -> None:
@@ -102,7 +102,7 @@ def test_a_demo_pod_that_failed_is_made_anew(cluster: Cluster) -> None:
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(broken))
     until(
         lambda: cluster.get("/api/v1/namespaces/default/pods/hello")["status"]["phase"] == "Failed",
-        30,
+        60,
         "a failure",
     )
     again = make("quickstart")
@@ -111,13 +111,13 @@ def test_a_demo_pod_that_failed_is_made_anew(cluster: Cluster) -> None:
 
 
 def test_without_root_it_says_so_at_once() -> None:
-    stops(word="root", seconds=5, user=65534)
+    stops(word="root", seconds=15, user=65534)
 
 
 def test_a_taken_port_is_named_with_who_has_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        stops(word=f"port {port}", seconds=5, API_PORT=str(port))
+        stops(word=f"port {port}", seconds=15, API_PORT=str(port))
 
 
 def test_no_package_index_is_found_out_at_once(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_no_package_index_is_found_out_at_once(tmp_path: Path) -> None:
     )
     stops(
         word="package index",
-        seconds=40,
+        seconds=90,
         folder=clone,
         PIP_INDEX_URL="http://127.0.0.1:9/simple",
         PIP_EXTRA_INDEX_URL="",

@@ -33,14 +33,12 @@ def serve(name):
     echoes = {}
 
     def watch():
-        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         while True:
             packet, seen = raw.recvfrom(65536)
             if packet[20] == 8:
                 echoes[packet[24:28]] = seen[0]
 
     def stream():
-        server = socket.create_server(("", PORT), backlog=64)
         while True:
             connection, seen = server.accept()
             with connection:
@@ -62,6 +60,8 @@ def serve(name):
             note = (socket.IPPROTO_IP, IP_PKTINFO, struct.pack("I4s4s", 0, asked, bytes(4)))
             sock.sendmsg([answer.encode()], [note], 0, seen)
 
+    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    server = socket.create_server(("", PORT), backlog=64)
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
     sock.bind(("", PORT))
@@ -88,7 +88,7 @@ def tcp(address, size=300000, port=PORT):
 
 def witness(address, mark):
     """Whom the other side saw; it may hear of the echo a moment after it was answered."""
-    for _ in range(20):
+    for _ in range(100):
         if seen := udp(address, b"icmp " + mark):
             return seen
         time.sleep(0.02)
@@ -182,7 +182,7 @@ def resolve(names):
 def question(name, type="A"):
     import dnslib
 
-    data = dnslib.DNSRecord.question(name, type).send(DNS, 53, timeout=2)
+    data = dnslib.DNSRecord.question(name, type).send(DNS, 53, timeout=5)
     return [str(record.rdata).rstrip(".") for record in dnslib.DNSRecord.parse(data).rr]
 
 

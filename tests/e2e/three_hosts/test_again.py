@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import NODES, Hosts, pod
+from .conftest import NODES, Hosts, pod, until
 
 SERVICES = {"master": "/etc/navarch/pki/apiserver.crt", "kubelet": "/etc/navarch/kubelet.yaml"}
 
@@ -53,7 +53,7 @@ def test_the_api_moves_to_another_port_and_all_follow(hosts: Hosts, tmp_path: Pa
     finally:
         hosts.playbook("site")
         config.write_text(kept)
-    assert sorted(hosts.ready()) == list(NODES)
+    until(lambda: sorted(hosts.ready()) == list(NODES), 60, "three ready nodes")
 
 
 def test_a_host_whose_kubeconfig_is_lost_joins_again_and_another_does_not_take_its_name(hosts: Hosts) -> None:

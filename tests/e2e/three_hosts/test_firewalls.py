@@ -270,7 +270,7 @@ def test_a_strict_firewall_lets_the_cluster_work(hosts: Hosts, webs: None, name:
         second = hosts.playbook("site", "--tags", "firewall")
         assert second.count("changed=0") == len(NODES), second[-1000:]
         with outside(hosts) as world:
-            until(lambda: everything_works(hosts, world), 30, f"everything works beside {name}")
+            until(lambda: everything_works(hosts, world), 60, f"everything works beside {name}")
             for command in meanwhile:
                 for node in NODES:
                     hosts.on(node, *shlex.split(command), seconds=120)

@@ -130,14 +130,21 @@ def rules(hosts: Hosts, node: str) -> str:
 
 def left_services(hosts: Hosts, gone: set[str], since: float, within: float) -> float:
     """How long it took until no rule of the other nodes knew the addresses."""
+    looked = since
 
     def unknown() -> bool:
+        nonlocal looked
+        looked = time.monotonic()  # looking itself takes long on a slow machine
         known = rules(hosts, "node1") + rules(hosts, "node2")
         return not any(re.search(rf"\b{re.escape(address)}\b", known) for address in gone)
 
     until(unknown, within + 20, "the lost pods have left the services")
-    took = time.monotonic() - since
-    assert took <= within, f"{took:.1f} s"
+    took = looked - since
+    # Time in which the master did not run is nobody's silence, and it says so.
+    began = f"--since=-{time.monotonic() - since:.0f}s"
+    told = hosts.on("node1", "journalctl", "-q", "-u", "navarch-master", began)
+    stalled = sum(map(float, re.findall(r"did not run for ([\d.]+) s", told)))
+    assert took <= within + stalled, f"{took:.1f} s, of which the master did not run for {stalled:.1f} s"
     return took
 
 
@@ -159,14 +166,15 @@ def test_a_host_cut_off_loses_its_pods_to_the_others_and_comes_back(hosts: Hosts
     with cut_off(hosts, "node3") as since:
         took = left_services(hosts, gone, since, 40)
         print(f"a lost host's addresses left the services after {took:.1f} s, by the default of 40 s")
-        names(hosts, moving)
+        # A replica that comes is ready with its container; the server in it comes a moment later.
+        until(lambda: names(hosts, moving), 30, "those that are left answer")
 
         def replaced() -> bool:
             found = [pod for pod in replicas(hosts) if whole(pod)]
             return len(found) == 4 and not on("node3", found)
 
-        until(replaced, TOLERATION + 30, "the replicas are replaced")
-        until(lambda: len(names(hosts, moving)) == 4, 20, "all four answer")
+        until(replaced, TOLERATION + 60, "the replicas are replaced")
+        until(lambda: len(names(hosts, moving)) == 4, 30, "all four answer")
         kept = hosts.get("pod", "stays")["metadata"]
         assert "deletionTimestamp" not in kept
         assert "deletionTimestamp" not in hosts.get("pod", "node3-1")["metadata"]
@@ -174,14 +182,20 @@ def test_a_host_cut_off_loses_its_pods_to_the_others_and_comes_back(hosts: Hosts
     until(lambda: settled(hosts), 120, "no pod doubled, none left over")
     assert hosts.get("pod", "stays")["metadata"]["uid"] == kept["uid"]
     assert stays <= set(running(hosts, "node3"))
-    for node in NODES:
-        left = (
-            hosts.on(node, "nft", "list", "ruleset")
-            + hosts.on(node, "ip", "route")
-            + hosts.on(node, "ip", "neigh")
-        )
-        assert not [address for address in gone if f"{address} " in left]
-    until(lambda: hosts.every_pair("vxlan"), 30, "every pair")
+
+    def forgotten() -> bool:
+        for node in NODES:
+            left = (
+                hosts.on(node, "nft", "list", "ruleset")
+                + hosts.on(node, "ip", "route")
+                + hosts.on(node, "ip", "neigh")
+            )
+            found = [address for address in gone if f"{address} " in left]
+            assert not found, f"{node}: {found}"
+        return True
+
+    until(forgotten, 60, "no node knows the lost addresses")
+    until(lambda: hosts.every_pair("vxlan"), 90, "every pair")
 
 
 def test_a_host_cut_off_leaves_the_services_sooner_when_so_configured(hosts: Hosts, moving: str) -> None:
@@ -210,6 +224,7 @@ def test_a_host_rebooted_with_another_address(hosts: Hosts, moving: str) -> None
     old = hosts.address("node2")
     new = SUBNET.partition("0/")[0] + ("98" if old.endswith(".99") else "99")
     before = hosts.get("pod", "node2-1")
+    counts = {pod["metadata"]["uid"]: starts(pod) for pod in on("node2", hosts.get("pods")["items"])}
     hosts.silence()
     assert run("docker", "network", "disconnect", NAME, f"{NAME}-2").returncode == 0
     assert run("docker", "network", "connect", "--ip", new, NAME, f"{NAME}-2").returncode == 0
@@ -220,16 +235,21 @@ def test_a_host_rebooted_with_another_address(hosts: Hosts, moving: str) -> None
         node = hosts.get("node", "node2")
         return any(a["address"] == new for a in node["status"]["addresses"])
 
+    def told() -> bool:
+        pods = on("node2", hosts.get("pods")["items"])
+        return all(starts(pod) > counts.get(pod["metadata"]["uid"], -1) for pod in pods)
+
     until(back, 90, "node2 has its new address")
     until(lambda: len(hosts.ready()) == 3, 90, "three ready nodes")
+    until(told, 90, "the restarts are told")
     until(lambda: settled(hosts), 120, "pods run")
     pods = hosts.get("pods")["items"]
     after = hosts.get("pod", "node2-1")
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert starts(after) == starts(before) + 1
     assert len({pod["status"]["podIP"] for pod in pods}) == len(pods)
-    until(lambda: hosts.every_pair("vxlan"), 30, "every pair")
-    until(lambda: len(names(hosts, moving)) == 4, 20, "all four answer")
+    until(lambda: hosts.every_pair("vxlan"), 90, "every pair")
+    until(lambda: len(names(hosts, moving)) == 4, 30, "all four answer")
     for node in ("node1", "node3"):
         assert old not in hosts.on(node, "bridge", "fdb", "show", "dev", "navarch-vx")
 
@@ -269,11 +289,14 @@ def test_every_kubelet_restarts_under_load_and_no_request_fails(hosts: Hosts, mo
 def test_pods_outlive_a_restart_of_the_engine(hosts: Hosts, moving: str) -> None:
     hosts.on("node3", "mkdir", "-p", "/etc/docker")
     hosts.on("node3", "tee", "/etc/docker/daemon.json", stdin='{"live-restore": true}')
-    hosts.on("node3", "systemctl", "reload", "docker")
+    hosts.on("node3", "systemctl", "reload", "docker")  # which only tells it to
+    keeps = ("docker", "info", "-f", "{{.LiveRestoreEnabled}}")
+    until(lambda: hosts.on("node3", *keeps).strip() == "true", 30, "the Engine keeps what runs")
     before = running(hosts, "node3")
     hosts.on("node3", "systemctl", "restart", "docker")
     assert running(hosts, "node3") == before
-    assert len(names(hosts, moving)) == 4
+    # A node whose Engine is away for more than ten seconds has left the services until it is back.
+    until(lambda: len(names(hosts, moving)) == 4, 60, "all four answer")
     # The kubelet follows the Engine's news again: it hears of a container that ends.
     chosen = hosts.get("pod", "node3-1")
     uid = chosen["metadata"]["uid"]
@@ -315,7 +338,7 @@ def test_the_master_away_for_a_minute(hosts: Hosts, moving: str) -> None:
         finally:
             hosts.on("node1", "systemctl", "start", "navarch-master")
     # The master that is back knows what it knew; the kubelet tells it what happened meanwhile.
-    until(lambda: starts(hosts.get("pod", victim["name"])) == starts(chosen) + 1, 20, "the restart is told")
+    until(lambda: starts(hosts.get("pod", victim["name"])) == starts(chosen) + 1, 60, "the restart is told")
     until(lambda: len(hosts.ready()) == 3, 60, "three ready nodes")
     until(lambda: settled(hosts), 120, "all is in step")
     after = everything(hosts)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import BIN, NAME, ROOT, Hosts, run
+from .conftest import BIN, NAME, ROOT, Hosts, run, until
 
 #: Nodes of the inventory that nobody can reach: a task for one of them would end the play.
 OTHERS = 50
@@ -36,7 +36,7 @@ def test_only_the_new_node_and_the_master_are_asked(hosts: Hosts, tmp_path: Path
     assert {name.partition(" ")[0] for name in asked} == {"node3"}
     assert {name.partition(" -> ")[2].partition("(")[0] for name in asked} <= {"", "node1", "localhost"}
     assert re.search(r"^node3 +: ok=\d+ +changed=0 +unreachable=0 +failed=0", done.stdout, re.M)
-    assert len(hosts.ready()) == 3
+    until(lambda: len(hosts.ready()) == 3, 60, "three ready nodes")
 
 
 @pytest.mark.parametrize("playbook", ["site", "upgrade"])

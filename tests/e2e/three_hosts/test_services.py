@@ -98,7 +98,7 @@ def test_a_service_without_pods_refuses_at_once(
     hosts: Hosts, talk: dict[str, Any], spots: list[Spot]
 ) -> None:
     for spot in spots:
-        answers = hosts.probe(spot, "call", "tcp", talk["nobody"]["clusterIP"], 80, 5, seconds=4)
+        answers = hosts.probe(spot, "call", "tcp", talk["nobody"]["clusterIP"], 80, 5, seconds=14)
         assert all("ConnectionRefused" in answer[0] for answer in answers), (spot.name, answers)
 
 

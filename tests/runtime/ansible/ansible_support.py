@@ -81,7 +81,7 @@ def control_plane(folder: Path, nodes: int) -> Iterator[str]:
         try:
             assert master.stdout is not None
             assert master.stdout.readline().startswith("ready "), log.read_text()[-2000:]
-            _wait_for_nodes(path, nodes)
+            wait_for_nodes(path, nodes)
             yield path
         finally:
             master.terminate()
@@ -91,14 +91,17 @@ def control_plane(folder: Path, nodes: int) -> Iterator[str]:
                 master.kill()
 
 
-def _wait_for_nodes(kubeconfig: str, count: int) -> None:
-    """Until so many nodes are ready: a control plane is, before its simulated nodes have joined."""
+def wait_for_nodes(kubeconfig: str, count: int) -> None:
+    """Until so many nodes are ready and without taints: a control plane is, before its simulated nodes have
+    joined, and what taints say of them follows what they are.
+    """
     deadline = time.monotonic() + 30
     while True:
         nodes = request(kubeconfig, "GET", "/api/v1/nodes")["items"]
         conditions = [one for node in nodes for one in node.get("status", {}).get("conditions", ())]
         ready = [one for one in conditions if (one["type"], one["status"]) == ("Ready", "True")]
-        if len(ready) == count and all("podCIDR" in node.get("spec", {}) for node in nodes):
+        specs = [node.get("spec", {}) for node in nodes]
+        if len(ready) == count and all("podCIDR" in spec and not spec.get("taints") for spec in specs):
             return
         assert time.monotonic() < deadline, f"not ready: {nodes}"
         time.sleep(0.1)

@@ -88,7 +88,7 @@ class Live(Cluster):
                 pods = Pods(client, "default")
                 made = containers or ({"name": "main"},)
                 await pods.create(name, *({"image": IMAGE, "command": sleeper(), **c} for c in made), **spec)
-                await pods.until(name, met)
+                await pods.until(name, met, 60)  # the first one waits for the kubelet to join
 
         asyncio.run(make())
 

@@ -201,7 +201,7 @@ def test_a_broken_transfer_leaves_nothing(live: Live, kubeconfig: str, environme
     )
     assert done.returncode == 3, done.stderr
     assert "not all of /root/whole arrived in pod default/copy-box" in done.stdout
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while (found := live.inside("copy-box", "sh", "-c", "cat /root/whole; ls -A /root")) != "before\nwhole\n":
         assert time.monotonic() < deadline, found
         time.sleep(0.1)

@@ -13,6 +13,7 @@ from pods_support import Live, state
 from navarch.api.pod import Pod
 
 Play = Callable[..., list[dict[str, Any]]]
+Direct = Callable[..., dict[str, Any]]
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 
 
@@ -116,14 +117,17 @@ def test_what_keeps_it_from_running_is_told_in_a_line(play: Play) -> None:
     assert not results[-1].get("failed")
 
 
-def test_containers_that_do_not_run_are_told_apart(play: Play, live: Live) -> None:
+def test_containers_that_do_not_run_are_told_apart(direct: Direct, live: Live) -> None:
+    def said(name: str) -> str:
+        return str(direct("pod_exec", name=name, command="true")["msg"])
+
     live.pod("exec-ended", {"name": "main", "command": ["false"]}, met=phase("Failed"), restartPolicy="Never")
+    assert "pod default/exec-ended has ended (Failed)" in said("exec-ended")
+    live.pod("exec-wait", met=unschedulable, nodeSelector={"no": "node"})
+    assert "pod default/exec-wait is on no node yet: Unschedulable" in said("exec-wait")
     live.pod("exec-crash", {"name": "main", "command": ["false"]}, met=crashed)
-    live.pod("exec-wait", met=phase("Pending"), nodeSelector={"no": "node"})
-    results = play(*(task("true", name=name) for name in ("exec-ended", "exec-crash", "exec-wait")))
-    assert "pod default/exec-ended has ended (Failed)" in results[0]["msg"]
-    assert "container main of pod default/exec-crash does not run: waiting, CrashLoop" in results[1]["msg"]
-    assert "pod default/exec-wait is on no node yet: Unschedulable" in results[2]["msg"]
+    # Asked at once, without a play to be started: in ten seconds it runs again, for a moment.
+    assert "container main of pod default/exec-crash does not run: waiting, CrashLoop" in said("exec-crash")
 
 
 def test_a_node_that_is_away_is_told(play: Play, live: Live) -> None:
@@ -138,6 +142,10 @@ def test_a_node_that_is_away_is_told(play: Play, live: Live) -> None:
 
 def phase(name: str) -> Callable[[Pod], bool]:
     return lambda pod: bool(pod.status and pod.status.phase == name)
+
+
+def unschedulable(pod: Pod) -> bool:
+    return any(c.reason == "Unschedulable" for c in (pod.status and pod.status.conditions) or ())
 
 
 def crashed(pod: Pod) -> bool:

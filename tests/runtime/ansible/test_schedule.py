@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ansible_support import wait_for_nodes
+
 Result = dict[str, Any]
 Direct = Callable[..., Result]
 NAMES = ["sim-0", "sim-1", "sim-2"]
@@ -43,13 +45,14 @@ def test_plans_with_other_nodes(direct: Direct) -> None:
     assert places(planned(1)) != [""]
 
 
-def test_a_cordoned_node_can_be_reckoned_with(direct: Direct) -> None:
+def test_a_cordoned_node_can_be_reckoned_with(direct: Direct, kubeconfig: str) -> None:
     for name in NAMES:
         direct("node", name=name, schedulable=False)
     none = direct("schedule", state="planned", template=TEMPLATE)
     one = direct("schedule", state="planned", template=TEMPLATE, uncordon_nodes=["sim-1"])
     for name in NAMES:
         direct("node", name=name, schedulable=True)
+    wait_for_nodes(kubeconfig, len(NAMES))  # for the tests after this one
     assert [places(none), places(one)] == [[""], ["sim-1"]]
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,9 +124,15 @@ def test_a_machine_that_stops_is_started_then(
     machine = gce.add_instance("ship", ZONE, "web-1", status=status)
     predicted = node(check=True, size=None)
     assert predicted["changed"] and machine["status"] == status
-    timer = threading.Timer(0.5, lambda: machine.update(status=then))
+    looks = sum(one.startswith("GET") and "/instances/web-1" in one for one in gce.asked)
+
+    def stop() -> None:  # when the task has seen that it still stops, and looks again
+        while sum(one.startswith("GET") and "/instances/web-1" in one for one in gce.asked) < looks + 2:
+            time.sleep(0.02)
+        machine.update(status=then)
+
     if then:
-        timer.start()
+        threading.Thread(target=stop, daemon=True).start()
     done = node(size=None, wait=wait)
     assert done["changed"] and done["machine"]["running"]
     assert done["diff"] == predicted["diff"]

@@ -209,7 +209,7 @@ def test_nobody_there():
             match=r"cannot reach the cluster at %s \(from host\): Connection refused" % address,
         ):
             Client.from_params({"host": address}).get(POD, "default", "web")
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < client_module.CONNECT_SECONDS
 
 
 def test_a_watch_yields_until_the_server_ends_it(make, serve):
