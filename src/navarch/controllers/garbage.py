@@ -201,13 +201,24 @@ class GarbageCollector:
 
     async def _finish_orphan(self, key: Key, obj: Any_) -> None:
         uid = obj.metadata.uid
-        for number, dependent in self._dependents(uid):
+        for number, dependent in await self._dependents_now(key, uid):
             meta = dependent.metadata
             kept = [o for o in meta.owner_references or () if o.uid != uid]
             if not await self._set_owners((number, meta.namespace or "", meta.name), dependent, kept):
                 self._queue.add_after(key, _AGAIN)
                 return
         await self._drop_finalizer(key, obj, _ORPHAN)
+
+    async def _dependents_now(self, owner: Key, uid: str) -> list[tuple[int, Any]]:
+        """By the server: one that an informer has not heard of would be collected when its owner is gone."""
+        inside = self._kinds[owner[0]].namespaced
+        found: list[tuple[int, Any]] = []
+        for number, kind in enumerate(self._kinds):
+            if inside and not kind.namespaced:
+                continue  # its reference means nothing
+            listing = await self._client.list(kind.type, owner[1] or None, view=ObjectView)
+            found += [(number, one) for one in listing.items if uid in _owner_uids(one)]
+        return found
 
     async def _set_owners(self, key: Key, obj: Any_, owners: list[Owner]) -> bool:
         """Whether it was done (or need not be); if not, the object is looked at again."""

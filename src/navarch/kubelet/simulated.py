@@ -305,9 +305,22 @@ class SimulatedNodes:
             try:
                 await action
             except StatusError as error:
-                if error.code not in (404, 409):
-                    log.warning("simulated pod %s: %s", pod.metadata.name, error)
                 self._started.discard(pod.metadata.uid or "")
+                if error.code == 409:
+                    await self._look_again(pod)
+                elif error.code != 404:
+                    log.warning("simulated pod %s: %s", pod.metadata.name, error)
+
+    async def _look_again(self, pod: Pod) -> None:
+        """It was changed since it was seen, and the news of that was passed over as it was being started."""
+        try:
+            fresh = await self._client.get(Pod, pod.metadata.name or "", pod.metadata.namespace)
+        except StatusError as error:
+            if error.code != 404:
+                log.warning("simulated pod %s: %s", pod.metadata.name, error)
+            return
+        if fresh.metadata.uid == pod.metadata.uid:
+            self._see(fresh)
 
     async def _stop(self, pod: Pod) -> None:
         meta = pod.metadata

@@ -56,6 +56,7 @@ class Scheduler:
         self._placed: dict[str, _Seat] = {}  # by uid
         self._binding: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._telling: dict[str, asyncio.Task[None]] = {}  # by uid: that it does not fit
         self._room = asyncio.Event()
         self._queue = SchedulingQueue(lambda: asyncio.get_running_loop().time())
         self._pods: Reflector[PodRow] = Reflector(client, Pod, _Pods(self), view=PodRow)
@@ -228,12 +229,15 @@ class Scheduler:
             self._queue.park(pod)
             if message != pod.message:
                 pod.message = message
-                self._spawn(self._tell_refused(pod, message), f"refuse {pod.namespace}/{pod.name}")
+                before = self._telling.get(pod.uid)
+                work = self._tell_refused(pod, message, before)
+                self._telling[pod.uid] = self._spawn(work, f"refuse {pod.namespace}/{pod.name}")
 
-    def _spawn(self, work: Any, name: str) -> None:
+    def _spawn(self, work: Any, name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -242,6 +246,8 @@ class Scheduler:
             log.error("%s", task.get_name(), exc_info=task.exception())
 
     async def _bind(self, pod: Pending, node: str) -> None:
+        if (telling := self._telling.get(pod.uid)) is not None:
+            await asyncio.wait([telling])
         try:
             await self._client.bind(pod.name, pod.namespace, node, uid=pod.uid)
         except StatusError as error:
@@ -258,7 +264,10 @@ class Scheduler:
         message = f"Successfully assigned {pod.namespace}/{pod.name} to {node}"
         self._events.record(_reference(pod), "Normal", "Scheduled", message)
 
-    async def _tell_refused(self, pod: Pending, message: str) -> None:
+    async def _tell_refused(self, pod: Pending, message: str, before: asyncio.Task[None] | None) -> None:
+        """before: what is being told of this pod already. What comes later must also be written later."""
+        if before is not None:
+            await asyncio.wait([before])
         condition = {
             "type": "PodScheduled",
             "status": "False",
@@ -280,6 +289,9 @@ class Scheduler:
             if error.code not in (404, 409):
                 log.warning("telling %s/%s that it does not fit: %s", pod.namespace, pod.name, error)
                 pod.message = ""
+        finally:
+            if self._telling.get(pod.uid) is asyncio.current_task():
+                del self._telling[pod.uid]
 
 
 def _reference(pod: Pending) -> Reference:

@@ -45,12 +45,22 @@ def grace() -> float:
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path, grace: float) -> AsyncIterator[Cluster]:
+async def still(tmp_path: Path) -> AsyncIterator[Cluster]:
+    """Without controllers and scheduler."""
     store = SqliteStore(str(tmp_path / "store.db"))
     await store.start()
     registry = Registry(store, scheme(), admission=plugins(service_cidr="10.96.0.0/24", toleration_seconds=1))
     await registry.start()
-    client = LocalClient(registry, User(name="test", groups=("system:masters",)))
+    try:
+        yield Cluster(LocalClient(registry, User(name="test", groups=("system:masters",))), registry)
+    finally:
+        await registry.close()
+        await store.close()
+
+
+@pytest.fixture
+async def cluster(still: Cluster, grace: float) -> AsyncIterator[Cluster]:
+    client = still.client
     ca = pki.make_ca()
 
     def sign(request: bytes, signer: str, seconds: int) -> bytes:
@@ -62,7 +72,7 @@ async def cluster(tmp_path: Path, grace: float) -> AsyncIterator[Cluster]:
         asyncio.create_task(Scheduler(client).run(), name="scheduler"),
     ]
     try:
-        yield Cluster(client, registry)
+        yield still
         for task in tasks:
             assert not task.done(), task.exception()
     finally:
@@ -71,5 +81,3 @@ async def cluster(tmp_path: Path, grace: float) -> AsyncIterator[Cluster]:
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await registry.close()
-        await store.close()
