@@ -88,7 +88,7 @@ class Site:
         )
         try:
             transport.sendto(query.to_wire())
-            answer = dns.message.from_wire(await asyncio.wait_for(protocol.got.get(), 5))
+            answer = dns.message.from_wire(await asyncio.wait_for(protocol.got.get(), 15))
         finally:
             transport.close()
         assert query.is_response(answer)
@@ -143,7 +143,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     )
     tasks = [asyncio.create_task(services.run()), asyncio.create_task(served.run())]
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while not served.resolver.ready.is_set() or not served.server.port:
                 await asyncio.sleep(0.01)
         yield Site(client, served, others)
@@ -266,7 +266,7 @@ async def test_what_is_too_large_goes_by_tcp(site: Site) -> None:
     await service(site, "many", cluster_ip="None", selector={"a": "b"}, ports=[ServicePort(port=1)])
     await slice_(site, "many", *(Endpoint(addresses=[f"10.244.2.{i}"]) for i in range(1, 61)))
     name = f"many.default.svc.{DOMAIN}."
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while not (short := await site.ask(name)).flags & dns.flags.TC:
             await asyncio.sleep(0.02)
     assert not short.answer
@@ -345,7 +345,7 @@ async def test_names_outlive_a_restart_while_the_master_is_away(site: Site, tmp_
         dns = NodeDns(services, port=0, memory=memory, **ours, **cidrs)
         tasks = [asyncio.create_task(services.run()), asyncio.create_task(dns.run())]
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(15):
                 while not dns.server.port or not (dns.resolver.ready.is_set() or dns.resolver.remembers):
                     await asyncio.sleep(0.01)
             yield Site(client, dns, site.others)
@@ -372,15 +372,34 @@ async def test_names_outlive_a_restart_while_the_master_is_away(site: Site, tmp_
     assert memory.load() == []
 
 
-async def test_a_question_under_way_is_answered_when_the_server_ends(site: Site) -> None:
+@pytest.mark.parametrize("way", ["udp", "tcp"])
+async def test_a_question_under_way_is_answered_when_the_server_ends(site: Site, way: str) -> None:
     others, before = site.others, site.others.answer
+    asked = asyncio.Event()
 
     async def slowly(query: bytes, tcp: bool) -> bytes:
+        asked.set()
         await asyncio.sleep(0.3)
         return await before(query, tcp)
 
     others.answer = slowly  # type: ignore[method-assign]  # of this one alone
-    asking = asyncio.create_task(site.ask("slow.example."))
-    await asyncio.sleep(0.1)
+    async def ask() -> dns.message.Message:
+        return await site.ask("slow.example.") if way == "udp" else (await site.by_tcp("slow.example."))[0]
+
+    asking = asyncio.create_task(ask())
+    await asked.wait()
     await site.dns.server.close()
     assert [str(one) for one in (await asking).answer[0]] == ["192.0.2.1"]
+
+
+async def test_who_has_connected_may_still_ask_when_the_server_ends(site: Site) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.dns.server.port)
+    await site.by_tcp("some.example.")  # accepted after it
+    ending = asyncio.create_task(site.dns.server.close())
+    await asyncio.sleep(0.1)
+    query = dns.message.make_query("other.example.", "A").to_wire()
+    writer.write(len(query).to_bytes(2) + query)
+    data = await asyncio.wait_for(reader.readexactly(int.from_bytes(await reader.readexactly(2))), 15)
+    assert [str(one) for one in dns.message.from_wire(data).answer[0]] == ["192.0.2.1"]
+    await ending
+    writer.close()

@@ -52,6 +52,7 @@ class DnsServer:
         self._transport: asyncio.DatagramTransport | None = None
         #: The datagram socket once more, to answer by when no more is read.
         self._late: socket.socket | None = None
+        #: Of the tasks, those that owe an answer: of connections, all but those between two questions.
         self._waiting: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._connections = 0
@@ -118,11 +119,13 @@ class DnsServer:
             return
         self._connections += 1
         self._tasks.add(task)
+        self._waiting.add(task)
         try:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
                 while True:
                     async with asyncio.timeout(_IDLE):
                         length = int.from_bytes(await reader.readexactly(2))
+                        self._waiting.add(task)
                         query = await reader.readexactly(length)
                     answer = self._resolver.quick(query, True)
                     if answer is None:
@@ -132,9 +135,11 @@ class DnsServer:
                     writer.write(len(answer).to_bytes(2) + answer)
                     async with asyncio.timeout(_IDLE):
                         await writer.drain()
+                    self._waiting.discard(task)
         finally:
             self._connections -= 1
             self._tasks.discard(task)
+            self._waiting.discard(task)
             writer.close()
 
 
