@@ -15,9 +15,11 @@ from navarch.api.container import Container
 from navarch.api.pod import Pod
 from navarch.api.probe import HTTPGetAction, HTTPHeader, LifecycleHandler
 from navarch.kubelet.context import Shared
-from navarch.kubelet.runtime.base import ContainerState
+from navarch.kubelet.runtime.base import ContainerState, Stream
 
 _BODY = 10 * 1024
+#: Seconds within which a command that is to be ended has begun, or the Engine is not what it was.
+_STARTS = 10.0
 
 
 class ActionFailed(Exception):
@@ -29,23 +31,36 @@ async def command(shared: Shared, id: str, words: Sequence[str]) -> None:
 
     Raises ActionFailed when it ends with another code than 0, RuntimeFault when it cannot run.
     """
-    exec_id, stream = await shared.runtime.exec(id, list(words), stdin=False, tty=False)
+    starting = asyncio.create_task(shared.runtime.exec(id, list(words), stdin=False, tty=False))
     output = b""
     try:
-        while (frame := await stream.read()) is not None:
-            if len(output) < _BODY:
-                output += frame[1]
+        exec_id, stream = await asyncio.shield(starting)
+        try:
+            while (frame := await stream.read()) is not None:
+                if len(output) < _BODY:
+                    output += frame[1]
+        finally:
+            await stream.close()
     except asyncio.CancelledError:
-        # Its time is up; the Engine would let it run on, one more each time.
-        await shared.runtime.exec_kill(exec_id)
+        await _end(shared, starting)
         raise
-    finally:
-        await stream.close()
     code = await shared.runtime.exec_exit(exec_id)
     if code != 0:
         raise ActionFailed(
             output.decode(errors="replace").strip()[:1024] or f"command ended with exit code {code}"
         )
+
+
+async def _end(shared: Shared, starting: asyncio.Task[tuple[str, Stream]]) -> None:
+    """A command whose time is up: the Engine would let it run on, one more each time, and would start one
+    whose time was up before that."""
+    await asyncio.wait([starting], timeout=_STARTS)
+    if not starting.done():
+        starting.cancel()
+    elif not starting.cancelled() and starting.exception() is None:
+        exec_id, stream = starting.result()
+        await stream.close()
+        await shared.runtime.exec_kill(exec_id)
 
 
 def port_number(port: int | str, container: Container) -> int:

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from kubelet_support import IMAGE, build_image, namespace_of
 
+from navarch.kubelet import hooks
 from navarch.kubelet.runtime.base import ContainerSpec, NoSuchContainer, NoSuchImage, SandboxSpec
 from navarch.kubelet.runtime.docker import DockerRuntime
 
@@ -69,6 +73,32 @@ async def test_a_sandbox_has_a_network_of_its_own_that_containers_join(
     assert {c.name for c in await runtime.containers()} == {"a", "$sandbox"}
     with pytest.raises(NoSuchContainer):
         await runtime.inspect(made)
+
+
+async def test_a_command_whose_time_is_up_before_it_has_begun_leaves_no_process(
+    runtime: DockerRuntime,
+) -> None:
+    id = await runtime.create_sandbox(sandbox(secrets.token_hex(8)))
+    state = await runtime.start_sandbox(id, host_network=False, sysctls={})
+    spec = ContainerSpec(
+        uid=state.uid,
+        namespace="n",
+        pod="p",
+        name="a",
+        attempt=0,
+        spec_hash="",
+        sandbox=id,
+        image=IMAGE,
+        entrypoint=["sleep", "100"],
+    )
+    made = await runtime.start_container(await runtime.create(spec))
+    shared: Any = SimpleNamespace(runtime=runtime)
+    for number in range(16):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.005 * number):
+                await hooks.command(shared, made.id, ["sleep", "77"])
+    rows = runtime._api.top(made.id, "-eo pid,args")["Processes"]
+    assert [row[-1] for row in rows] == ["sleep 100"]
 
 
 async def test_a_runtime_sees_its_own_containers_only(runtime: DockerRuntime) -> None:

@@ -328,9 +328,13 @@ class DockerRuntime:
     async def exec_kill(self, exec_id: str) -> None:
         # The Engine has no call for it. Its processes are the host's, as ours are.
         with contextlib.suppress(RuntimeFault, OSError):
-            body = await self._call(self._api.exec_inspect, exec_id)
-            if body.get("Running") and body.get("Pid"):
-                os.kill(int(body["Pid"]), signal.SIGKILL)
+            for _ in range(100):
+                body = await self._call(self._api.exec_inspect, exec_id)
+                if body.get("Running") and body.get("Pid"):
+                    return os.kill(int(body["Pid"]), signal.SIGKILL)
+                if body.get("ExitCode") is not None:
+                    return
+                await asyncio.sleep(0.05)  # the Engine answers before the process is there
 
     async def exec_resize(self, exec_id: str, width: int, height: int) -> None:
         await self._call(self._api.exec_resize, exec_id, height=height, width=width)

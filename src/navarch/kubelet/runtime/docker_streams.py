@@ -124,11 +124,10 @@ class Engine:
             if code not in (101, 200):
                 text = (await reader.read(4096)).decode(errors="replace")
                 raise RuntimeFault(_message(text) or f"Docker Engine answered {code}")
-        except (OSError, asyncio.IncompleteReadError) as error:
+        except BaseException as error:
             writer.close()
-            raise RuntimeFault(f"Docker Engine at {self.socket}: {error}") from error
-        except RuntimeFault:
-            writer.close()
+            if isinstance(error, OSError | asyncio.IncompleteReadError):
+                raise RuntimeFault(f"Docker Engine at {self.socket}: {error}") from error
             raise
         return RawStream(reader, writer, tty)
 
