@@ -92,20 +92,23 @@ def test_the_life_of_a_release(server: Standalone, namespace: str, chart: str, t
     told = helm("install", "shop", chart, "--wait", "--timeout", "30s")
     assert told.split("NOTES:")[1].split()[1:] == ["true", namespace]
 
-    def seen() -> tuple[str, str]:
+    def seen(ready: int) -> tuple[str, int]:
+        # Helm looks at the pods; the controller counts them a moment later.
+        count = f"--for=jsonpath={{.status.readyReplicas}}={ready}"
+        server.kubectl("-n", namespace, "wait", "rc/shop", count, "--timeout=20s")
         found = json.loads(server.kubectl("-n", namespace, "get", "cm/shop", "rc/shop", "-o", "json"))[
             "items"
         ]
         return found[0]["data"]["text"], found[1]["status"]["readyReplicas"]
 
-    assert seen() == ("one", 2)
+    assert seen(2) == ("one", 2)
     change = ("--set", "replicas=3,text=two")
     helm("upgrade", "shop", chart, *change, "--dry-run=server")
-    assert seen() == ("one", 2)
+    assert seen(2) == ("one", 2)
     helm("upgrade", "shop", chart, *change, "--wait", "--atomic", "--timeout", "30s")
-    assert seen() == ("two", 3)
+    assert seen(3) == ("two", 3)
     helm("rollback", "shop", "1", "--wait", "--timeout", "30s")
-    assert seen() == ("one", 2)
+    assert seen(2) == ("one", 2)
     assert [r["status"] for r in json.loads(helm("history", "shop", "-o", "json"))] == [
         "superseded", "superseded", "deployed",
     ]  # fmt: skip

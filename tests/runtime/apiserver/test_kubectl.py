@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from apiserver_support import Standalone, kubectl_binary
@@ -58,7 +59,9 @@ def test_apply_scale_wait_and_delete_a_controller(server: Standalone, namespace:
     assert "NODE" in wide[0] and all("sim-" in line for line in wide[1:])
     k("scale", "rc", "web", "--replicas=1")
     assert k("get", "rc", "web", "-o", "jsonpath={.spec.replicas}") == "1"
-    assert "Created pod" in k("describe", "rc", "web")
+    end = time.monotonic() + 20
+    while "Created pod" not in (told := k("describe", "rc", "web")):  # events are written beside the work
+        assert time.monotonic() < end, told
     k("delete", "rc", "web", "--timeout=20s")
     assert k("get", "rc", "-o", "name") == ""
 
@@ -87,25 +90,32 @@ def test_explain_and_can_i_and_whoami(server: Standalone) -> None:
     assert "Resources" in server.kubectl("auth", "can-i", "--list")
 
 
-def test_a_watch_shows_a_pod_come_and_go(server: Standalone, namespace: str) -> None:
-    watch = subprocess.Popen(
-        [kubectl_binary(), "--kubeconfig", str(server.kubeconfig), "-n", namespace, "get", "pods", "-w"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+def test_a_watch_shows_a_pod_come_and_go(server: Standalone, namespace: str, tmp_path: Path) -> None:
+    shown = tmp_path / "shown"
+    with shown.open("w") as file:
+        watch = subprocess.Popen(
+            [kubectl_binary(), "--kubeconfig", str(server.kubeconfig), "-n", namespace, "get", "pods", "-w"],
+            stdout=file,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def shows(word: str) -> None:
+        end = time.monotonic() + 20
+        while word not in shown.read_text():
+            assert time.monotonic() < end, f"{word}: {shown.read_text()}"
+            time.sleep(0.05)
+
     try:
         time.sleep(0.5)
         server.kubectl("-n", namespace, "run", "x", "--image=busybox")
         server.kubectl("-n", namespace, "wait", "pod/x", "--for=condition=Ready", "--timeout=20s")
+        shows("Running")
         server.kubectl("-n", namespace, "delete", "pod", "x", "--timeout=20s")
-        time.sleep(0.3)
+        shows("Terminating")
     finally:
         watch.terminate()
-        seen, _ = watch.communicate(timeout=10)
-    assert seen.splitlines()[0].split()[:3] == ["NAME", "READY", "STATUS"]
-    assert "Running" in seen
-    assert "Terminating" in seen
+        watch.wait(10)
+    assert shown.read_text().splitlines()[0].split()[:3] == ["NAME", "READY", "STATUS"]
 
 
 def test_bad_fields_and_values_are_refused_in_words(server: Standalone, namespace: str) -> None:

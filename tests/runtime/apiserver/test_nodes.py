@@ -160,6 +160,11 @@ async def test_a_pod_without_node_or_with_a_silent_one(http: Http, namespace: st
     code, body = await http("GET", f"{pods}/none/log")
     assert code == 404
     await http("POST", pods, json={"metadata": {"name": "r"}, "spec": {**spec, "nodeName": "sim-0"}})
+    for _ in range(200):  # it joins a moment after the server is ready
+        node = (await http("GET", "/api/v1/nodes/sim-0"))[1]
+        if node.get("kind") == "Node" and node.get("status", {}).get("addresses"):
+            break
+        await asyncio.sleep(0.05)
     code, body = await http("GET", f"{pods}/r/log")
     # Not 503: asking again does not help.
     assert (code, body["reason"]) == (400, "BadRequest")

@@ -225,7 +225,7 @@ async def test_what_is_no_http_ends_that_connection_alone(server: Standalone, ht
     reader, writer = await asyncio.open_connection(host, int(port), ssl=server.tls())
     try:
         writer.write(raw)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             try:
                 answer = await reader.read(65536) if raw[0] != 0x16 else b""
             except ConnectionError:
@@ -452,7 +452,7 @@ async def test_a_short_way_refuses_nothing_that_is_odd(server: Standalone) -> No
         reader, writer = await asyncio.open_connection(host, int(port), ssl=server.tls())
         try:
             writer.write(request)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(10):
                 line = await reader.readline()
             assert line.split()[1] in (b"400", b"401"), (request, line)
         finally:

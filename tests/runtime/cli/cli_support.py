@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import ssl
@@ -81,10 +82,17 @@ class Master:
         return main(["restore", "--archive", str(archive), *place, *words])
 
 
+def free_port() -> int:
+    """One that stays free until it is used: below those that the kernel gives to whoever asks for any."""
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
+
+
 def make_master(tmp_path: Path) -> Master:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"https://127.0.0.1:{port}"
     made = main(["pki", "init", "--dir", str(tmp_path / "pki"), "--master-name", "m1", "--server", url])
     assert made == 0

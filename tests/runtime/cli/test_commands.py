@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from cli_support import free_port
 
 SRC = Path(__file__).resolve().parents[3] / "src"
 
@@ -36,12 +37,6 @@ def failed(found: subprocess.CompletedProcess[str], code: int, *words: str) -> N
     assert len(found.stderr.strip().splitlines()) == 1, found.stderr
     for word in words:
         assert word in found.stderr
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def test_version() -> None:
@@ -115,7 +110,7 @@ def test_a_master_from_its_files_tells_systemd_and_joins_nodes_by_token(tmp_path
     ready = threading.Event()
     notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notify.bind(str(tmp_path / "notify"))
-    notify.settimeout(20)
+    notify.settimeout(120)  # between the two messages lie five commands
 
     def listen() -> None:
         while not told or told[-1] != b"STOPPING=1":

@@ -172,7 +172,8 @@ async def test_a_headless_service_names_pods_that_lack_its_port(cluster: Any, cl
     assert await named()
 
     async def with_ports() -> bool:
-        subsets = (await cluster.client.get(Endpoints, "web", "default")).subsets or []
+        found = (await cluster.client.list(Endpoints, "default")).items
+        subsets = [s for e in found if e.metadata.name == "web" for s in e.subsets or ()]
         return [[a.ip for a in s.addresses or ()] for s in subsets] == [["10.244.0.9"]]
 
     await cluster.eventually(with_ports)

@@ -49,7 +49,7 @@ async def gone(cluster: Any, *names: str) -> None:
     async def check() -> bool:
         return not [name for name in names if await find(cluster, name) is not None]
 
-    await cluster.eventually(check, 5.0)
+    await cluster.eventually(check)
 
 
 async def owners(cluster: Any, name: str) -> list[str]:
@@ -72,7 +72,7 @@ async def test_what_has_no_namespace_is_not_collected_with_an_owner_that_has_one
         about = {e.involved_object.name for e in events if e.reason == "OwnerRefInvalidNamespace"}
         return about == {"n", "shop"}
 
-    await cluster.eventually(told, 5.0)
+    await cluster.eventually(told)
     await asyncio.sleep(0.3)
     for kind, name in ((Node, "n"), (Namespace, "shop")):
         assert (await cluster.client.get(kind, name)).metadata.deletion_timestamp is None
@@ -122,7 +122,7 @@ async def test_a_reference_to_an_owner_that_is_gone_goes_when_another_one_lives(
     async def one_left() -> bool:
         return await owners(cluster, "shared") == ["second"]
 
-    await cluster.eventually(one_left, 5.0)
+    await cluster.eventually(one_left)
     await cluster.client.delete(ConfigMap, "second", "default")
     await gone(cluster, "shared")
 
@@ -145,4 +145,4 @@ async def test_a_lease_and_a_certificate_request_go_with_their_owner(cluster: An
         leases = (await cluster.client.list(Lease, "default")).items
         return not leases and not (await cluster.client.list(CertificateSigningRequest)).items
 
-    await cluster.eventually(both_gone, 5.0)
+    await cluster.eventually(both_gone)

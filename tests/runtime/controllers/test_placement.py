@@ -178,7 +178,11 @@ async def half_full(cluster: Any, *names: str) -> None:
 
 async def three(cluster: Any) -> list[str]:
     async def there() -> list[str] | bool:
-        found = [node.metadata.name or "" for node in (await cluster.client.list(Node)).items]
+        found = [
+            n.metadata.name or ""
+            for n in (await cluster.client.list(Node)).items
+            if n.status and n.status.allocatable and n.spec and n.spec.pod_cidr and not n.spec.taints
+        ]
         return found if len(found) == 3 else False
 
     found: list[str] = await cluster.eventually(there)

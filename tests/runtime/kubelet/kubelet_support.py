@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import ipaddress
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -36,6 +38,12 @@ from navarch.network.host import HostNetwork
 IMAGE = "navarch-test/busybox:2"
 NODE = "kubelet-test"
 PATIENCE = 30.0
+#: A readiness probe: who serves on port 8080 is ready when it answers, not when it has been started.
+SERVES = {
+    "exec": {"command": ["busybox", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/"]},
+    "periodSeconds": 1,
+    "timeoutSeconds": 10,
+}
 
 _APPLETS = [
     *("sh", "rm", "sleep", "cat", "echo", "httpd", "env", "id", "ls", "hostname", "stat", "touch"),
@@ -66,9 +74,11 @@ def build_image(engine: Any) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Below those that the kernel gives away by itself, so that nobody gets it before it is used."""
+    while True:
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", 12_000 + secrets.randbelow(7_000)))
+            return int(sock.getsockname()[1])
 
 
 class Cluster:
@@ -174,8 +184,11 @@ class Cluster:
     def kubelet_sockets(self) -> int:
         """How many the kubelet has open."""
         assert self._kubelet is not None
-        links = list(Path(f"/proc/{self._kubelet.pid}/fd").iterdir())
-        return sum(os.readlink(link).startswith("socket:") for link in links if link.is_symlink())
+        count = 0
+        for link in Path(f"/proc/{self._kubelet.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # it was closed meanwhile
+                count += os.readlink(link).startswith("socket:")
+        return count
 
     def stop(self) -> None:
         for process in (self._kubelet, self._master):
@@ -296,6 +309,16 @@ class Pods:
         path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/log"
         data = await self.client.request("GET", path, query={"container": container, **query})
         return data.decode()
+
+
+async def until_lines(pods: Pods, name: str, container: str, count: int) -> str:
+    """A container's log when it has so many lines, or what there is after long enough."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        text = await pods.logs(name, container)
+        if len(text.splitlines()) >= count or time.monotonic() > deadline:
+            return text
+        await asyncio.sleep(0.05)
 
 
 def ready(pod: Pod) -> bool:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import shutil
 import signal
@@ -36,7 +37,9 @@ async def test_a_pod_finds_services_by_their_short_names(cluster: Cluster, pods:
         )
     )
     assert service.spec is not None
-    look = "cat /etc/resolv.conf; for i in 1 2 3; do timeout 3 busybox nslookup web; sleep 0.2; done 2>&1"
+    ask = "timeout 3 busybox nslookup web > /tmp/said 2>&1; cat /tmp/said"
+    until = f"busybox grep -q {service.spec.cluster_ip} /tmp/said && break; sleep 0.5"
+    look = f"cat /etc/resolv.conf; for i in 1 2 3 4 5 6; do {ask}; {until}; done"
     await pods.create(
         "asker", {"name": "a", "command": ["sh", "-c", f"PATH=/bin; {look}"]}, restartPolicy="Never"
     )
@@ -123,10 +126,14 @@ async def test_both_c_libraries_find_names_as_pods_are_told(
         f"{own.replace('.', '-')}.{namespace}.pod.cluster.local": own,
         f"nobody.{namespace}.svc.cluster.local.": "NONAME",
     }.items():
-        began = time.monotonic()
-        assert look(name) == [wanted], name
+        took = 5.0
+        for _ in range(3):  # a busy machine is slow now and then, a missing answer is each time
+            if took >= 5.0:
+                began = time.monotonic()
+                assert look(name) == [wanted], name
+                took = time.monotonic() - began
         # None waits for an answer that never comes (AAAA of a name that has only A): that takes five seconds.
-        assert time.monotonic() - began < 5.0, name
+        assert took < 5.0, name
 
 
 class Asker:
@@ -136,6 +143,8 @@ class Asker:
         self.took: list[float] = []
         self.failed: list[str] = []
         self._ended = threading.Event()
+        #: Held while a question is under way.
+        self.asking = threading.Lock()
         self._query = dns.message.make_query(name, "A")
         self._server = server
         self._thread = threading.Thread(target=lambda: run_in(pid, self._ask))
@@ -144,7 +153,8 @@ class Asker:
         while not self._ended.is_set():
             began = time.monotonic()
             try:
-                self._once(tcp=len(self.took) % 5 == 0)
+                with self.asking:
+                    self._once(tcp=len(self.took) % 5 == 0)
                 self.took.append(time.monotonic() - began)
             except (OSError, AssertionError) as error:
                 self.failed.append(f"{type(error).__name__} {error}")
@@ -207,13 +217,15 @@ async def test_no_question_of_a_pod_fails_while_the_kubelet_restarts(
     await pods.create("asker", {"name": "a", "command": sleeper()})
     await pods.running("asker")
     await eventually(kept.ready.is_set)
-    assert set(kept.kept) == {"dns-udp", "dns-tcp"}
+    await eventually(lambda: set(kept.kept) == {"dns-udp", "dns-tcp"})
     pid = host_pid(cluster.engine, cluster.sandbox("asker"))
     with Asker(pid, cluster.dns, f"web.{pods.namespace}.svc.cluster.local") as asker:
         await eventually(lambda: len(asker.took) > 20)
         before = len(asker.took)
         for number in (signal.SIGTERM, signal.SIGKILL):
-            cluster.kill_kubelet(number)
+            # Who is killed can answer no question that it has read already; who is asked to end does.
+            with asker.asking if number == signal.SIGKILL else contextlib.nullcontext():
+                cluster.kill_kubelet(number)
             await asyncio.sleep(0.2)
             start_by(kept, cluster)
             await eventually(kept.ready.is_set)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from kubelet_support import Cluster, Pods, ready, sleeper
+from kubelet_support import PATIENCE, Cluster, Pods, ready, sleeper
 
 from navarch.api.meta import now
 from navarch.api.node import Node
@@ -33,7 +33,7 @@ async def test_what_the_master_says_in_a_silence_is_put_right_after_it(cluster: 
         subresource="status",
     )
 
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE):
         while await _says(pods, name) != "True":
             await asyncio.sleep(0.05)
     await pods.until("well", ready)

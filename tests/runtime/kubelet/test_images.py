@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import json
+import secrets
 import tarfile
 from collections.abc import AsyncIterator
 from typing import Any
@@ -42,7 +43,12 @@ class Registry:
             {
                 "architecture": "amd64",
                 "os": "linux",
-                "config": {"Cmd": ["sleep", "1000"], "User": "1000"},
+                # An image of this registry alone: removing it takes away nobody else's.
+                "config": {
+                    "Cmd": ["sleep", "1000"],
+                    "User": "1000",
+                    "Labels": {"test": secrets.token_hex(8)},
+                },
                 "rootfs": {"type": "layers", "diff_ids": [_digest(layer.getvalue())]},
             }
         ).encode()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from kubelet_support import Pods, ready, state
+from kubelet_support import Pods, ready, sleeper, state, until_lines
 
 from navarch.api.configmap import ConfigMap
 from navarch.api.container import VolumeMount
@@ -105,7 +105,9 @@ async def test_who_is_not_root_reads_and_writes(pods: Pods, tmp_path: Path) -> N
 @pytest.mark.docker
 @pytest.mark.root
 async def test_the_mode_a_pod_gives_an_empty_dir_outlives_its_containers(pods: Pods) -> None:
-    script = "stat -c %a:%g /e /m; chmod 0700 /e /m; sleep 2"
+    # The first one ends, the second stays.
+    stays = f"test -e /e/x && {{ {sleeper()[-1]}; }}"
+    script = f"stat -c %a:%g /e /m; chmod 0700 /e /m; {stays}; touch /e/x; exit 1"
     volumes = [{"name": "e", "emptyDir": {}}, {"name": "m", "emptyDir": {"medium": "Memory"}}]
     mounts = [{"name": v["name"], "mountPath": f"/{v['name']}"} for v in volumes]
     await pods.create(
@@ -114,10 +116,9 @@ async def test_the_mode_a_pod_gives_an_empty_dir_outlives_its_containers(pods: P
         securityContext={"fsGroup": 1234},
         volumes=volumes,
     )
-    await pods.running("data")
-    assert await pods.logs("data", "a") == "2777:1234\n2777:1234\n"
     await pods.until("data", lambda p: ready(p) and state(p, "a").restart_count == 1)
-    assert await pods.logs("data", "a") == "700:1234\n700:1234\n"
+    assert await until_lines(pods, "data", "a", 2) == "700:1234\n700:1234\n"
+    assert await pods.logs("data", "a", previous="true") == "2777:1234\n2777:1234\n"
 
 
 @pytest.mark.docker

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kubelet_support import Cluster, Pods, eventually, fetch, host_pid, ready, rules, sleeper
+from kubelet_support import SERVES, Cluster, Pods, eventually, fetch, host_pid, ready, rules, sleeper
 
 from navarch.api.namespace import Namespace
 from navarch.api.pod import Pod
@@ -73,7 +73,9 @@ async def test_ours_is_not_made_and_the_rest_works(own: Cluster) -> None:
         await pods.make_namespace()
         serve = "mkdir /www; echo hello > /www/index.html; exec httpd -f -p 8080 -h /www"
         port = {"containerPort": 8080, "hostPort": 21000 + NUMBER}
-        await pods.create("web", {"name": "a", "command": ["sh", "-c", serve], "ports": [port]})
+        await pods.create(
+            "web", {"name": "a", "command": ["sh", "-c", serve], "ports": [port], "readinessProbe": SERVES}
+        )
         await pods.create("other", {"name": "a", "command": sleeper()})
         web = await pods.running("web")
         other = await pods.running("other")

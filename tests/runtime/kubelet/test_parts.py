@@ -7,6 +7,7 @@ import os
 import platform
 import signal
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -130,12 +131,27 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
+def of_status(pid: int, field: str) -> str:
+    """What /proc/PID/status says."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(line for line in lines if line.startswith(field)).split()[1]
+
+
+def await_signals(pid: int) -> None:
+    """Until the pause program sleeps: it waits for signals, the last that it does."""
+    deadline = time.monotonic() + 10
+    while of_status(pid, "State") != "S":
+        assert time.monotonic() < deadline, "it never waited for signals"
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_pause_program_ends_when_asked(program: Path, number: int) -> None:
     process = subprocess.Popen([program])
     try:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.2)
+        await_signals(process.pid)
         process.send_signal(number)
         assert process.wait(5) == 0
     finally:
@@ -150,9 +166,9 @@ def test_the_pause_program_leaves_the_hosts_network_and_its_powers(program: Path
     try:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.2)
+        await_signals(process.pid)
         assert os.readlink(f"/proc/{process.pid}/ns/net") != os.readlink("/proc/self/ns/net")
-        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-        assert int(next(line for line in lines if line.startswith("CapEff")).split()[1], 16) == 0
+        assert int(of_status(process.pid, "CapEff"), 16) == 0
     finally:
         process.kill()
         process.wait()

@@ -3,21 +3,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from kubelet_support import (
     IMAGE,
     NODE,
+    PATIENCE,
+    SERVES,
     Cluster,
     Pods,
-    eventually,
     fetch,
     host_pid,
     namespace_of,
     rules,
     sleeper,
     state,
+    until_lines,
 )
 
 from navarch.api.configmap import ConfigMap
@@ -33,7 +36,11 @@ WEB = ["sh", "-c", "mkdir -p /www; echo hello > /www/index.html; exec httpd -f -
 
 
 async def test_two_containers_share_an_address_that_answers(cluster: Cluster, pods: Pods) -> None:
-    await pods.create("two", {"name": "web", "command": WEB}, {"name": "side", "command": sleeper()})
+    await pods.create(
+        "two",
+        {"name": "web", "command": WEB, "readinessProbe": SERVES},
+        {"name": "side", "command": sleeper()},
+    )
     pod = await pods.running("two")
     assert pod.status is not None
     assert pod.status.phase == "Running"
@@ -175,17 +182,12 @@ async def test_volumes_of_every_kind(pods: Pods, tmp_path: Path) -> None:
         volumes=volumes,
     )
     await pods.running("vols")
-    text = await pods.logs("vols", "a")
+    text = await until_lines(pods, "vols", "a", 6)
     assert text.startswith('from the hostv1s3cretapp="vols"x\n')
     assert text.splitlines()[1:4] == ["400", "440", "read-only"]
     assert "tmpfs" in text
     assert "1024" in text.rpartition("tmpfs")[2]
-    seen = ""
-    for _ in range(50):
-        seen = await pods.logs("vols", "b")
-        if seen:
-            break
-    assert seen == "shared\n"
+    assert await until_lines(pods, "vols", "b", 1) == "shared\n"
 
 
 async def test_a_mounted_configmap_follows_its_object(cluster: Cluster, pods: Pods) -> None:
@@ -257,7 +259,7 @@ async def test_resources_and_security(cluster: Cluster, pods: Pods) -> None:
     assert 2 < host["OomScoreAdj"] < 1000
     assert "no-new-privileges" in host["SecurityOpt"]
     assert host["GroupAdd"] == ["4242"]
-    assert (await pods.logs("tight", "a")).split() == ["1234", "77", "read-only"]
+    assert (await until_lines(pods, "tight", "a", 3)).split() == ["1234", "77", "read-only"]
 
 
 async def test_a_user_may_bind_low_ports_and_sysctls_are_set(pods: Pods) -> None:
@@ -274,7 +276,7 @@ async def test_a_user_may_bind_low_ports_and_sysctls_are_set(pods: Pods) -> None
         securityContext={"sysctls": sysctls},
     )
     await pods.running("low")
-    assert (await pods.logs("low", "a")).split() == ["0", "1"]
+    assert (await until_lines(pods, "low", "a", 2)).split() == ["0", "1"]
     assert state(await pods.get("low"), "a").restart_count == 0
 
 
@@ -296,7 +298,7 @@ async def test_a_container_out_of_memory_says_so(pods: Pods) -> None:
 async def test_a_host_port_leads_to_the_pod(cluster: Cluster, pods: Pods) -> None:
     port = 31999
     ports = [{"containerPort": 8080, "hostPort": port}]
-    await pods.create("port", {"name": "web", "command": WEB, "ports": ports})
+    await pods.create("port", {"name": "web", "command": WEB, "ports": ports, "readinessProbe": SERVES})
     pod = await pods.running("port")
     assert pod.status is not None
 
@@ -342,8 +344,9 @@ async def test_the_host_network_is_the_hosts(cluster: Cluster, pods: Pods) -> No
     command = ["sh", "-c", "cat /etc/hosts; trap 'exit 0' TERM; sleep 99 & wait"]
     await pods.create("host", {"name": "a", "command": command}, hostNetwork=True, hostAliases=aliases)
     pod = await pods.running("host")
-    known = (await pods.logs("host", "a")).splitlines()
-    assert set(known) >= {"192.0.2.7\tfar", *Path("/etc/hosts").read_text().splitlines()}
+    wanted = ["192.0.2.7\tfar", *Path("/etc/hosts").read_text().splitlines()]
+    known = (await until_lines(pods, "host", "a", len(wanted))).splitlines()
+    assert set(known) >= set(wanted)
     assert pod.status is not None
     assert pod.status.pod_ip == pod.status.host_ip == "127.0.0.1"
     assert namespace_of(host_pid(cluster.engine, cluster.ids("host")["a"]), "net") == namespace_of(
@@ -416,9 +419,6 @@ async def test_events_tell_what_happened(pods: Pods) -> None:
         found = await pods.client.list(Event, pods.namespace, fields="involvedObject.name=told")
         return {event.reason or "" for event in found.items}
 
-    for _ in range(100):
-        reasons = await collect()
-        if {"Pulled", "Created", "Started", "Killing"} <= reasons:
-            break
-    assert {"Pulled", "Created", "Started", "Killing"} <= reasons
-    await eventually(lambda: True)
+    async with asyncio.timeout(PATIENCE):
+        while not {"Pulled", "Created", "Started", "Killing"} <= reasons:
+            reasons = await collect()

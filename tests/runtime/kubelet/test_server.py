@@ -10,7 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from kubelet_support import NODE, Cluster, Pods, eventually, sleeper
+from kubelet_support import NODE, PATIENCE, SERVES, Cluster, Pods, eventually, sleeper, until_lines
 
 from navarch import pki
 from navarch.api.errors import StatusError
@@ -35,15 +35,6 @@ def tls(cluster: Cluster, name: str = "kubelet-client") -> ssl.SSLContext:
     if name:
         context.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
     return context
-
-
-async def until_lines(pods: Pods, name: str, container: str, count: int) -> str:
-    text = ""
-    for _ in range(100):
-        text = await pods.logs(name, container)
-        if len(text.splitlines()) >= count:
-            break
-    return text
 
 
 async def test_log_options(pods: Pods) -> None:
@@ -83,7 +74,7 @@ async def test_logs_of_the_life_before(pods: Pods) -> None:
 
 async def test_following_ends_with_the_container(cluster: Cluster, pods: Pods) -> None:
     await pods.create(
-        "flow", {"name": "a", "command": ["sh", "-c", "echo x; sleep 1; echo y"]}, restartPolicy="Never"
+        "flow", {"name": "a", "command": ["sh", "-c", "echo x; sleep 5; echo y"]}, restartPolicy="Never"
     )
     await pods.until("flow", lambda p: p.status and p.status.phase == "Running")
     assert await pods.logs("flow", "a", follow="true") == "x\ny\n"
@@ -97,7 +88,7 @@ async def test_who_follows_a_silent_log_hears_at_once_and_can_leave(cluster: Clu
     before = cluster.kubelet_sockets()
     async with aiohttp.ClientSession() as session:
         for _ in range(5):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 answer = await session.get(master + where, ssl=tls(cluster, "admin"))
             assert answer.status == 200
             answer.close()
@@ -108,6 +99,8 @@ async def test_who_follows_a_silent_log_hears_at_once_and_can_leave(cluster: Clu
 async def test_only_the_master_and_administrators_may_ask(
     cluster: Cluster, pods: Pods, tmp_path: object
 ) -> None:
+    await pods.create("any", {"name": "a", "command": sleeper()})
+    await pods.running("any")  # the kubelet, which may just have been started, has told its port
     url = f"https://127.0.0.1:{await port(pods)}/pods"
     async with aiohttp.ClientSession() as session:
         async with session.get(url, ssl=tls(cluster)) as answer:
@@ -158,7 +151,7 @@ async def test_forwarding_a_port_reaches_the_pods_own_localhost(cluster: Cluster
         "-c",
         "mkdir -p /www; echo inside > /www/index.html; exec httpd -f -p 127.0.0.1:8080 -h /www",
     ]
-    await pods.create("inner", {"name": "a", "command": serve})
+    await pods.create("inner", {"name": "a", "command": serve, "readinessProbe": SERVES})
     await pods.running("inner")
     base = f"https://127.0.0.1:{await port(pods)}/portForward/{pods.namespace}/inner"
     async with (
@@ -201,6 +194,8 @@ async def test_statistics(cluster: Cluster, pods: Pods) -> None:
 
 
 async def test_the_node_tells_what_it_is(cluster: Cluster, pods: Pods) -> None:
+    await pods.create("any", {"name": "a", "command": sleeper()})
+    await pods.running("any")  # the kubelet may just have been started
     node = await pods.client.get(Node, NODE)
     assert node.status is not None
     assert node.spec is not None

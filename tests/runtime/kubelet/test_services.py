@@ -43,6 +43,7 @@ def answers(pid: int, ip: str) -> bool:
             sock.settimeout(2.0)
             try:
                 sock.connect((ip, 80))
+                sock.settimeout(30.0)  # connected: now it depends on how busy the machine is
                 sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
                 return b"hello" in sock.recv(4096) + sock.recv(4096)
             except OSError:

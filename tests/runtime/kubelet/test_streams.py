@@ -24,7 +24,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from kubelet_support import Cluster, Pods, sleeper
+from kubelet_support import PATIENCE, SERVES, Cluster, Pods, sleeper
 
 from navarch.kubelet.server import spdy, streams
 
@@ -73,14 +73,14 @@ def get(url: str) -> bytes:
 
 async def test_port_forward(cluster: Cluster, pods: Pods) -> None:
     """Several connections at a time by one tunnel. That nobody listens is told, after which kubectl ends."""
-    await pods.create("web", {"name": "a", "command": ["sh", "-c", SERVE]})
+    await pods.create("web", {"name": "a", "command": ["sh", "-c", SERVE], "readinessProbe": SERVES})
     await pods.running("web")
     large = "sh", "-c", "head -c 5000000 /dev/zero > /www/large"
     assert (await said(cluster, pods, "exec", "web", "--", "busybox", *large))[0] == 0
     async with running(cluster, pods, "port-forward", "pod/web", ":8080", ":9", "--v=0") as process:
         assert process.stdout is not None
         found: dict[str, int] = {}
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while len(found) < 2:
                 line = (await process.stdout.readline()).decode()
                 assert line, "port-forward ended"
@@ -92,7 +92,7 @@ async def test_port_forward(cluster: Cluster, pods: Pods) -> None:
         assert len(await asyncio.to_thread(get, f"{base}/large")) == 5_000_000
         with pytest.raises(OSError, match=r"Remote end closed|reset|refused"):
             await asyncio.to_thread(get, f"http://127.0.0.1:{found['9']}/")
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while b"error occurred forwarding" not in (line_ := await process.stdout.readline()):
                 assert line_, "the refused connection was not told"
 
@@ -108,19 +108,22 @@ async def test_exec_attach_logs_and_cp(cluster: Cluster, pods: Pods) -> None:
     assert await said(cluster, pods, "exec", "-i", "talk", "-c", "a", "--", "cat", stdin=b"x\n") == (0, "x\n")
     code, text = await said(cluster, pods, "exec", "talk", "-c", "a", "--", "sh", "-c", "exit 9")
     assert code == 9, text
-    async with running(cluster, pods, "attach", "-i", "talk", "-c", "a") as process, asyncio.timeout(20):
+    async with (
+        running(cluster, pods, "attach", "-i", "talk", "-c", "a") as process,
+        asyncio.timeout(PATIENCE),
+    ):
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(b"hello\n")
         while b"got hello" not in (line := await process.stdout.readline()):
             assert line, "attach ended"
     late = ["exec", "-i", "talk", "-c", "b", "--", "nothing-like-it"]
-    async with asyncio.timeout(8):  # its input, which nobody will read, is not waited for
+    async with asyncio.timeout(PATIENCE):  # its input, which nobody will read, is not waited for
         code, text = await said(cluster, pods, *late, stdin=bytes(1_000_000))
     assert code == 126, text
     async with (
         running(cluster, pods, "logs", "-f", "--all-containers", "talk") as process,
-        asyncio.timeout(20),
+        asyncio.timeout(PATIENCE),
     ):
         assert process.stdout is not None
         seen = b""

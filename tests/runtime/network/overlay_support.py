@@ -222,7 +222,7 @@ def everything(host: Host) -> str:
 
 # Probes. Each gives the address the other side saw, or "" when nothing came.
 
-_WAIT = 0.6
+_WAIT = 5.0
 _numbers = itertools.count(os.getpid() << 8)
 
 

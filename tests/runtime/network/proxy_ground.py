@@ -59,7 +59,7 @@ def line(conn):
 def once(to):
     try:
         with socket.create_connection(tuple(to), 2.0) as conn:
-            conn.settimeout(2.0)
+            conn.settimeout(10.0)
             return line(conn)
     except OSError as error:
         return type(error).__name__
@@ -72,7 +72,7 @@ def do(op, **given):
         return [once(given["to"]) for _ in range(given["times"])]
     if op == "open":
         conn = held[given["key"]] = socket.create_connection(tuple(given["to"]), 2.0)
-        conn.settimeout(2.0)
+        conn.settimeout(10.0)
         return line(conn)
     if op == "say":
         held[given["key"]].sendall(b"hello\\n")
@@ -81,7 +81,7 @@ def do(op, **given):
         key = given["key"]
         if key not in held:
             held[key] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            held[key].settimeout(1.0)
+            held[key].settimeout(5.0)
             held[key].connect(tuple(given["to"]))
         try:
             held[key].send(b"x")

@@ -5,6 +5,7 @@ is another. The manager is a socket of the test's.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 from collections.abc import Iterator
@@ -58,8 +59,8 @@ def again(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> Store:
     """As in our next life; what was kept is where it is, not at the numbers that systemd has for it."""
     first = min(manager.kept.values())
     ordered = sorted(manager.kept, key=lambda name: manager.kept[name])
-    copies = [os.dup(manager.kept[name]) for name in ordered]
-    place = copies[0]
+    place = max(map(int, os.listdir("/proc/self/fd"))) + 1  # where none is open
+    copies = [fcntl.fcntl(manager.kept[name], fcntl.F_DUPFD_CLOEXEC, place) for name in ordered]
     assert first and copies == list(range(place, place + len(copies)))
     monkeypatch.setattr("navarch.network.dns.sockets._FIRST_FD", place)
     environment = {

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 
@@ -139,15 +140,17 @@ async def test_what_is_flushed_comes_back_and_all_of_it_goes_in_the_end(kept: Ke
     assert forward.index("-A FORWARD -j REJECT --reject-with icmp-port-unreachable") == len(forward) - 1
     # The news of nf_tables wakes it at once; in the legacy tables it looks every ten seconds.
     for command, seconds in (
-        ("nft delete table ip navarch", 3.0),
-        ("nft flush chain ip navarch postrouting", 3.0),
-        ("iptables -D FORWARD -i navarch0 -m comment --comment navarch -j ACCEPT", 3.0),
-        ("iptables-legacy -D FORWARD -i navarch0 -m comment --comment navarch -j ACCEPT", 13.0),
-        ("ip route del blackhole 10.98.0.0/16", 13.0),
+        ("nft delete table ip navarch", 7.0),
+        ("nft flush chain ip navarch postrouting", 7.0),
+        ("iptables -D FORWARD -i navarch0 -m comment --comment navarch -j ACCEPT", 7.0),
+        ("iptables-legacy -D FORWARD -i navarch0 -m comment --comment navarch -j ACCEPT", 20.0),
+        ("ip route del blackhole 10.98.0.0/16", 20.0),
     ):
+        kept.process.send_signal(signal.SIGSTOP)  # until we have seen that something is missing
         await asyncio.to_thread(kept.space.run, *command.split())
         if "table" not in command:
             assert await asyncio.to_thread(kept.shown) != wanted
+        kept.process.send_signal(signal.SIGCONT)
         await again(lambda: kept.shown() == wanted, seconds)
 
 
@@ -176,9 +179,9 @@ async def test_a_flush_of_everything_is_survived() -> None:
         before = space.run("nft", "list", "ruleset")
         for _ in range(3):
             await asyncio.to_thread(space.run, "nft", "flush", "ruleset")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 assert await process.stdout.readline() == b"lost\n"
-            await again(lambda: sorted(space.run("nft", "list", "ruleset")) == sorted(before), 10.0)
+            await again(lambda: sorted(space.run("nft", "list", "ruleset")) == sorted(before), 20.0)
     finally:
         process.kill()
         await process.wait()

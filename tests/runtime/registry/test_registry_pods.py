@@ -127,15 +127,15 @@ async def test_a_binding_posted_to_the_namespace(registry: Registry) -> None:
 
 
 async def test_events_end_by_themselves(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(core.TIME_TO_LIVE, "events", 0.3)
+    monkeypatch.setitem(core.TIME_TO_LIVE, "events", 1.0)
     monkeypatch.setattr(core, "SHARED_SECONDS", 0.1)
     registry = Registry(store, scheme())
     await registry.start()
     try:
         involved = ObjectReference(kind="Pod", name="p", namespace="default")
         event = Event(metadata=ObjectMeta(name="e"), involved_object=involved, reason="Tested", type="Normal")
-        await registry.create(EVENT, "default", event, ctx())
-        watch = registry.watch(EVENT, "default", ctx(), since=str(store.revision))
+        made = await registry.create(EVENT, "default", event, ctx())
+        watch = registry.watch(EVENT, "default", ctx(), since=str(made.revision))
         batch = await asyncio.wait_for(watch.next(), 10)
         assert [c.kind for c in batch.changes] == ["DELETED"]  # type: ignore[union-attr] # no bookmarks asked
         watch.close()

@@ -156,9 +156,9 @@ async def test_a_subscriber_gets_history_then_live_once_each(store: Store, log: 
             n += 1
 
     writers = [asyncio.create_task(write(worker)) for worker in range(8)]
-    await until(lambda: len(acknowledged) > 3000)
+    await until(lambda: len(acknowledged) > 3000, 50)
     store.subscribe("/p/", start, log)
-    await until(lambda: len(acknowledged) > 6000)
+    await until(lambda: len(acknowledged) > 6000, 50)
     stop = True
     await asyncio.gather(*writers)
     await until(lambda: len(log.events) >= len(acknowledged))
@@ -241,12 +241,12 @@ async def test_heartbeats_behind_durable_writes_keep_the_order(store: Store, log
 
 async def test_a_lease_takes_its_keys_with_it(store: Store, log: Log) -> None:
     store.subscribe("/p/", store.revision, log)
-    short, long = await store.grant(0.2), await store.grant(60)
+    short, long = await store.grant(3), await store.grant(60)
     await store.create("/p/a", b"", lease=short)
     await store.create("/p/b", b"", lease=long)
     at = await store.create("/p/c", b"", lease=short)
     await store.update("/p/c", b"", expected=at)  # without the lease: it stays
-    assert await store.keep_alive(short) == 0.2
+    assert await store.keep_alive(short) == 3
     await until(lambda: any(event.deleted for event in log.events))
     assert [item.key for item in (await store.range("/p/")).items] == ["/p/b", "/p/c"]
     with pytest.raises(Missing):
@@ -257,27 +257,28 @@ async def test_a_lease_takes_its_keys_with_it(store: Store, log: Log) -> None:
         await store.keep_alive(long)
 
 
-async def test_a_lease_that_is_kept_alive_stays(store: Store) -> None:
-    lease = await store.grant(0.3)
-    await store.create("/p/a", b"", lease=lease)
+async def test_a_lease_that_is_kept_alive_stays(store: Store, log: Log) -> None:
+    lease = await store.grant(2)
+    store.subscribe("/p/", await store.create("/p/a", b"", lease=lease), log)
     for _ in range(6):
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
         await store.keep_alive(lease)
     assert await store.get("/p/a") is not None
-    await asyncio.sleep(0.6)
+    await until(lambda: log.events)
     assert await store.get("/p/a") is None
 
 
-async def test_leases_survive_a_restart(open_store: Open) -> None:
+async def test_leases_survive_a_restart(open_store: Open, log: Log) -> None:
     store = await open_store()
-    lease = await store.grant(0.3)
+    lease = await store.grant(3)
     await store.create("/p/a", b"", lease=lease)
     await store.close()
     store = await open_store()
     found = await store.get("/p/a")
     assert found is not None
     assert found.lease == lease
-    await asyncio.sleep(0.6)
+    store.subscribe("/p/", found.revision, log)
+    await until(lambda: log.events)
     assert await store.get("/p/a") is None
 
 
