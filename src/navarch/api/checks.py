@@ -135,6 +135,14 @@ def amount(path: str, value: Quantity, errors: Errors) -> None:
         errors.append(invalid(path, value, wrong))
 
 
+def whole(value: Quantity) -> bool:
+    """Whether a quantity is an integer; true when it is none (which is told elsewhere)."""
+    try:
+        return parse(value) % 1 == 0
+    except ValueError:
+        return True
+
+
 @lru_cache(maxsize=8192)
 def order(a: Quantity, b: Quantity) -> int:
     """-1, 0 or 1, as quantity.compare; 0 when one is no quantity (which is told elsewhere)."""

@@ -32,6 +32,7 @@ _MESSAGE_POLICIES = frozenset({"File", "FallbackToLogsOnError"})
 _PROTOCOLS = frozenset(checks.PROTOCOLS)
 #: Resources without a domain that the reference knows; hugepages-<size> beside them.
 STANDARD_RESOURCES = frozenset({"cpu", "memory", "ephemeral-storage"})
+_HUGE = "hugepages-"
 _POD_FIELDS = frozenset(
     {
         "metadata.name",
@@ -235,37 +236,44 @@ def resources(r: ResourceRequirements, path: str, errors: Errors) -> None:
 def _resources(
     limits: Mapping[str, Quantity], requests: Mapping[str, Quantity], path: str, errors: Errors
 ) -> None:
-    if limits:
-        for name, amount in limits.items():
-            _resource(f"{path}.limits", name, errors)
-            checks.amount(f"{path}.limits[{name}]", amount, errors)
-    if requests:
-        for name, amount in requests.items():
-            _resource(f"{path}.requests", name, errors)
-            checks.amount(f"{path}.requests[{name}]", amount, errors)
-            limit = limits.get(name)
-            if limit is None:
-                if name.startswith("hugepages-"):
-                    errors.append(
-                        required(f"{path}.limits", "limit must be set for non overcommitable resources")
-                    )
-            elif limit != amount and (sign := checks.order(amount, limit)):
-                if sign > 0:
-                    detail = f"must be less than or equal to {name} limit of {limit}"
-                    errors.append(invalid(f"{path}.requests", amount, detail))
-                elif name not in STANDARD_RESOURCES:
-                    errors.append(
-                        invalid(f"{path}.requests", amount, f"must be equal to {name} limit of {limit}")
-                    )
+    for at, given in ((f"{path}.limits", limits), (f"{path}.requests", requests)):
+        for name, amount in given.items():
+            _resource(at, name, amount, errors)
+    for name, amount in requests.items():
+        limit = limits.get(name)
+        shared = not name.startswith(_HUGE) and not _extended(name)
+        if limit is None:
+            if not shared:
+                errors.append(
+                    required(f"{path}.limits", "Limit must be set for non overcommitable resources")
+                )
+        elif limit != amount and (sign := checks.order(amount, limit)):
+            if not shared:
+                detail = f"must be equal to {name} limit of {limit}"
+                errors.append(invalid(f"{path}.requests", amount, detail))
+            elif sign > 0:
+                detail = f"must be less than or equal to {name} limit of {limit}"
+                errors.append(invalid(f"{path}.requests", amount, detail))
+    asked = limits.keys() | requests.keys()
+    if any(name.startswith(_HUGE) for name in asked) and not asked & {"cpu", "memory"}:
+        errors.append(forbidden(path, "HugePages require cpu or memory"))
 
 
-def _resource(path: str, name: str, errors: Errors) -> None:
+def _resource(path: str, name: str, amount: Quantity, errors: Errors) -> None:
+    checks.amount(f"{path}[{name}]", amount, errors)
     if name in STANDARD_RESOURCES:
         return
     if wrong := names.qualified(name):
         errors.append(invalid(path, name, wrong))
-    elif "/" not in name and not name.startswith("hugepages-"):
+    elif "/" not in name and not name.startswith(_HUGE):
         errors.append(invalid(path, name, "must be a standard resource for containers"))
+    elif _extended(name) and not checks.whole(amount):
+        errors.append(invalid(f"{path}[{name}]", amount, "must be an integer"))
+
+
+def _extended(name: str) -> bool:
+    """Whether a resource is of a domain of its own: counted in whole units, which nobody shares."""
+    return "/" in name and "kubernetes.io/" not in name
 
 
 def _mounts(c: Container, path: str, volumes: Mapping[str, bool], errors: Errors) -> None:

@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from navarch.api import checks, names
 from navarch.api.checks import Errors
-from navarch.api.container import Container, EphemeralContainer
+from navarch.api.container import Container, ContainerPort, EphemeralContainer
 from navarch.api.containervalidation import container, profile, resources
 from navarch.api.errors import duplicate, forbidden, invalid, required
 from navarch.api.placementvalidation import affinity, spread, tolerations
@@ -113,16 +113,17 @@ def _containers(s: PodSpec, path: str, named: dict[str, bool], host_network: boo
         errors.append(required(f"{path}.containers"))
         return
     seen: set[str] = set()
+    taken: set[str] = set()
     for i, c in enumerate(s.containers):
         at = f"{path}.containers[{i}]"
         container(c, at, named, host_network, errors)
         if c.name in seen:
             errors.append(duplicate(f"{at}.name", c.name))
         seen.add(c.name)
+        if c.ports:
+            _host_ports(c.ports, f"{at}.ports", taken, errors)
         if c.restart_policy is not None:
             checks.maybe_one_of(f"{at}.restartPolicy", c.restart_policy, _RESTART_POLICIES, errors)
-    if len(s.containers) > 1 or s.init_containers:
-        _host_ports(s.containers, f"{path}.containers", errors)
     for i, c in enumerate(s.init_containers or ()):
         at = f"{path}.initContainers[{i}]"
         container(c, at, named, host_network, errors)
@@ -130,6 +131,8 @@ def _containers(s: PodSpec, path: str, named: dict[str, bool], host_network: boo
             errors.append(duplicate(f"{at}.name", c.name))
         seen.add(c.name)
         _init(c, at, errors)
+        if c.ports:  # they run one by one
+            _host_ports(c.ports, f"{at}.ports", set(), errors)
     for i, e in enumerate(s.ephemeral_containers or ()):
         at = f"{path}.ephemeralContainers[{i}]"
         _ephemeral(e, at, s, named, errors)
@@ -174,17 +177,13 @@ def _ephemeral(e: EphemeralContainer, path: str, s: PodSpec, named: dict[str, bo
         checks.unset(f"{path}.{name}", value, errors, detail)
 
 
-def _host_ports(given: list[Container], path: str, errors: Errors) -> None:
-    seen: set[tuple[str, str, int]] = set()
-    for i, c in enumerate(given):
-        for j, p in enumerate(c.ports or ()):
-            if not p.host_port:
-                continue
-            key = (p.protocol or "", p.host_ip or "", p.host_port)
-            if key in seen:
-                text = "/".join(str(part) for part in key)
-                errors.append(duplicate(f"{path}[{i}].ports[{j}].hostPort", text))
-            seen.add(key)
+def _host_ports(given: list[ContainerPort], path: str, taken: set[str], errors: Errors) -> None:
+    for i, p in enumerate(given):
+        if p.host_port:
+            key = f"{p.protocol}/{p.host_ip or ''}/{p.host_port}"
+            if key in taken:
+                errors.append(duplicate(f"{path}[{i}].hostPort", key))
+            taken.add(key)
 
 
 def _security(s: PodSpec, c: PodSecurityContext, path: str, errors: Errors) -> None:

@@ -242,6 +242,42 @@ WRONG: list[tuple[str, Pod, set[tuple[str, str]]]] = [
         pod({"hostNetwork": True}, ports=[{"containerPort": 1, "hostPort": 2}]),
         {(f"{C}.ports[0].hostPort", "Invalid")},
     ),
+    (
+        "host port twice",
+        pod(ports=[{"containerPort": 1, "hostPort": 80}, {"containerPort": 2, "hostPort": 80}]),
+        {(f"{C}.ports[1].hostPort", "Duplicate")},
+    ),
+    (
+        "host port twice in an init container",
+        pod(
+            {
+                "initContainers": [
+                    {"name": "i", "image": "i", "ports": [{"containerPort": 1, "hostPort": 80}] * 2}
+                ]
+            }
+        ),
+        {("spec.initContainers[0].ports[1].hostPort", "Duplicate")},
+    ),
+    (
+        "an extended resource in part",
+        pod(resources={"limits": {"example.org/gpu": "500m"}}),
+        {(f"{C}.resources.{at}[example.org/gpu]", "Invalid") for at in ("limits", "requests")},
+    ),
+    (
+        "an extended resource without limit",
+        pod(resources={"requests": {"example.org/gpu": 1}}),
+        {(f"{C}.resources.limits", "Required")},
+    ),
+    (
+        "an extended resource beyond its limit",
+        pod(resources={"limits": {"example.org/gpu": 1}, "requests": {"example.org/gpu": 2}}),
+        {(f"{C}.resources.requests", "Invalid")},
+    ),
+    (
+        "huge pages alone",
+        pod(resources={"limits": {"hugepages-2Mi": "4Mi"}}),
+        {(f"{C}.resources", "Forbidden")},
+    ),
     ("env name", pod(env=[{"name": "A=B"}]), {(f"{C}.env[0].name", "Invalid")}),
     (
         "env source",
