@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -30,9 +31,17 @@ class Deletion:
         self._core = core
 
     async def delete(
-        self, kind: Kind[Any], namespace: str | None, name: str, options: DeleteOptions, ctx: Context
+        self,
+        kind: Kind[Any],
+        namespace: str | None,
+        name: str,
+        options: DeleteOptions,
+        ctx: Context,
+        *,
+        says: Callable[[Any], Any] = lambda obj: obj,
     ) -> Stored:
-        """Mark the object for deletion, or remove it when nothing holds it."""
+        """Mark the object for deletion, or remove it when nothing holds it. `says` writes into it why, by the
+        same write."""
         lifecycle.check_options(options)
         dry = ctx.dry_run or bool(options.dry_run)
         res = self._core.resource(kind)
@@ -44,7 +53,7 @@ class Deletion:
             request = Request("DELETE", kind, namespace, name, "", None, old, ctx)
             try:
                 res.validate(request)
-                return await self._delete(res, entry, old, options, dry)
+                return await self._delete(res, entry, old, says(old), options, dry)
             except (store.Conflict, store.Missing):
                 continue  # Another writer came first; the cache has its state by now.
             except store.Unavailable as exc:
@@ -53,14 +62,14 @@ class Deletion:
                 request.close()
 
     async def _delete(
-        self, res: Resource, entry: Entry, old: Any, options: DeleteOptions, dry: bool
+        self, res: Resource, entry: Entry, old: Any, last: Any, options: DeleteOptions, dry: bool
     ) -> Stored:
         kind = res.kind
         first = old.metadata.deletion_timestamp is None
         grace = res.strategy.grace_period(old, options.grace_period_seconds) if first else 0
         meta = lifecycle.mark(old.metadata, options, grace, orphans=res.strategy.orphans)
         meta = replace(meta, resource_version="")
-        new = replace(old, kind=kind.kind, api_version=kind.api_version, metadata=meta)
+        new = replace(last, kind=kind.kind, api_version=kind.api_version, metadata=meta)
         if first:
             new = lifecycle.terminating(kind, new)
         revision = entry.revision

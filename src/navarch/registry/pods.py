@@ -78,7 +78,29 @@ class Pods:
     async def evict(self, namespace: str | None, name: str, eviction: Any, ctx: Context) -> Stored:
         """Create a policy/v1 Eviction: a deletion that disruption budgets may refuse (there are none yet)."""
         options = eviction.delete_options or DeleteOptions()
-        return await self._deletion.delete(POD, namespace, name, options, ctx)
+        return await self._deletion.delete(POD, namespace, name, options, ctx, says=_evicted)
+
+
+def _evicted(pod: Pod) -> Pod:
+    """Its end is the cluster's doing: who counts failures leaves it out."""
+    if pod.metadata.deletion_timestamp is not None:
+        return pod
+    return _with_condition(
+        pod,
+        PodCondition(
+            type="DisruptionTarget",
+            status="True",
+            reason="EvictionByEvictionAPI",
+            message="Eviction API: evicting",
+            last_transition_time=stamps.second(),
+        ),
+    )
+
+
+def _with_condition(pod: Pod, condition: PodCondition) -> Pod:
+    status = pod.status or PodStatus()
+    others = [c for c in status.conditions or () if c.type != condition.type]
+    return replace(pod, status=replace(status, conditions=[*others, condition]))
 
 
 def _check(pod: Pod, name: str, uid: str | None) -> None:
@@ -102,12 +124,6 @@ def _assigned(pod: Pod, node: str, annotations: dict[str, str] | None) -> Pod:
     meta = replace(pod.metadata, resource_version="")
     if annotations:
         meta = replace(meta, annotations={**(meta.annotations or {}), **annotations})
-    status = pod.status or PodStatus()
-    others = [c for c in status.conditions or () if c.type != "PodScheduled"]
     scheduled = PodCondition(type="PodScheduled", status="True", last_transition_time=stamps.second())
-    return replace(
-        pod,
-        metadata=meta,
-        spec=replace(pod.spec or PodSpec(), node_name=node),
-        status=replace(status, conditions=[*others, scheduled]),
-    )
+    pod = replace(pod, metadata=meta, spec=replace(pod.spec or PodSpec(), node_name=node))
+    return _with_condition(pod, scheduled)

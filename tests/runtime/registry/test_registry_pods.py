@@ -152,6 +152,9 @@ async def test_eviction_is_a_deletion_with_its_options(registry: Registry, store
     other = Eviction(delete_options=DeleteOptions(preconditions=Preconditions(uid="x")))
     with refused(409, "Conflict"):
         await registry.evict("default", "p", other, ctx())
-    await registry.evict("default", "p", Eviction(), ctx())
+    last = (await registry.evict("default", "p", Eviction(), ctx())).obj
+    assert [(c.type, c.status, c.reason) for c in last.status.conditions] == [
+        ("DisruptionTarget", "True", "EvictionByEvictionAPI")
+    ]
     with refused(404, "NotFound"):
         registry.get(POD, "default", "p", ctx())
