@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from . import lastapplied
 from .client import Client, Kind
 from .discovery import UnknownKind, forget, kind_of
-from .documents import in_order, rank, without_secrets
+from .documents import in_order, rank
 from .errors import ClusterError, OptionError, StatusError
+from .hiding import without_secrets
 from .ready import Waited, until_gone, until_ready, wait_for_all
 from .resource import Outcome, absent, clean, definition, everything_mutable, present
 from .sets import KEPT, ObjectSet, Place, identity

@@ -15,8 +15,9 @@ import typing as t
 from . import yamltext
 from .args import Spec
 from .client import Kind
-from .documents import from_definition, leaves, texts_of_secret
+from .documents import from_definition
 from .errors import ClusterError, OptionError
+from .hiding import leaves, texts_of_secret
 
 Object = t.Dict[str, t.Any]
 #: What only the server writes, as it stands in an object that was read from a cluster.

@@ -15,12 +15,13 @@ from .args import Spec, merge, state_spec, wait_spec
 from .client import CONFIG_MAP, NAMESPACE, SECRET, SERVICE, Client, Kind
 from .compare import Path, whole_at
 from .definition import definition_spec, identified, over
-from .documents import encoded_secret, without_secrets
 from .errors import OptionError, WaitError
 from .fields import argument_spec, flag, members, number, port, strings, text, texts, to_api
+from .hiding import without_secrets
 from .podspec import metadata_spec, metadata_to_api
 from .ready import until_ready, wait_for_all
 from .resource import Outcome, absent, definition, everything_mutable, present
+from .shape import encoded_secret
 
 Object = t.Dict[str, t.Any]
 

@@ -244,11 +244,8 @@ import typing as t
 from ansible_collections.navarch.cluster.plugins.module_utils import args
 from ansible_collections.navarch.cluster.plugins.module_utils.apply import Task
 from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
-from ansible_collections.navarch.cluster.plugins.module_utils.documents import (
-    gather,
-    secret_values,
-    shown_definition,
-)
+from ansible_collections.navarch.cluster.plugins.module_utils.documents import gather
+from ansible_collections.navarch.cluster.plugins.module_utils.hiding import secret_values, shown_definition
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 
 RULES: args.Spec = {

@@ -86,7 +86,7 @@ import typing as t
 from ansible_collections.navarch.cluster.plugins.module_utils import args
 from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
 from ansible_collections.navarch.cluster.plugins.module_utils.discovery import kind_of
-from ansible_collections.navarch.cluster.plugins.module_utils.documents import without_secrets
+from ansible_collections.navarch.cluster.plugins.module_utils.hiding import without_secrets
 from ansible_collections.navarch.cluster.plugins.module_utils.finding import find
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 

@@ -67,7 +67,7 @@ import typing as t
 
 from ansible_collections.navarch.cluster.plugins.module_utils import args
 from ansible_collections.navarch.cluster.plugins.module_utils.client import SECRET, Client
-from ansible_collections.navarch.cluster.plugins.module_utils.documents import without_secrets
+from ansible_collections.navarch.cluster.plugins.module_utils.hiding import without_secrets
 from ansible_collections.navarch.cluster.plugins.module_utils.finding import found
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 

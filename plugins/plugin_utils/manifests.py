@@ -20,9 +20,9 @@ from ansible_collections.navarch.cluster.plugins.module_utils.documents import (
     from_definition,
     from_source,
     from_text,
-    shown_definition,
 )
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
+from ansible_collections.navarch.cluster.plugins.module_utils.hiding import shown_definition
 from ansible_collections.navarch.cluster.plugins.plugin_utils.in_process import plain
 
 Options = t.Dict[str, t.Any]

@@ -383,6 +383,7 @@ async def test_a_question_under_way_is_answered_when_the_server_ends(site: Site,
         return await before(query, tcp)
 
     others.answer = slowly  # type: ignore[method-assign]  # of this one alone
+
     async def ask() -> dns.message.Message:
         return await site.ask("slow.example.") if way == "udp" else (await site.by_tcp("slow.example."))[0]
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.navarch.cluster.plugins.module_utils import documents
+from ansible_collections.navarch.cluster.plugins.module_utils import documents, hiding, shape
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
 
 TEXT = """
@@ -65,37 +65,37 @@ def test_the_same_object_twice_is_a_mistake():
 
 
 def test_plain_texts_of_a_secret_become_data():
-    made = documents.encoded_secret(secret(data={"a": "eA=="}, stringData={"b": "y", "a": "z"}))
+    made = shape.encoded_secret(secret(data={"a": "eA=="}, stringData={"b": "y", "a": "z"}))
     assert made["data"] == {"a": "eg==", "b": "eQ=="}
     assert "stringData" not in made
 
 
 def test_all_forms_of_a_secret_are_hidden():
     given = {"definition": [secret(data={"a": "d29yZA=="}, stringData={"b": "open"})]}
-    assert documents.secret_values(given) >= {"word", "d29yZA==", "open", "b3Blbg=="}
+    assert hiding.secret_values(given) >= {"word", "d29yZA==", "open", "b3Blbg=="}
     wrong = [{"kind": "Secret", "data": {"a": "no base64"}, "stringData": "a text"}, {"kind": "Other"}, 7]
-    assert documents.secret_values({"definition": wrong}) >= {"no base64", "a text"}
-    assert documents.secret_values({"definition": "a: ["}) == set()
+    assert hiding.secret_values({"definition": wrong}) >= {"no base64", "a text"}
+    assert hiding.secret_values({"definition": "a: ["}) == set()
     broken = "kind: Secret\ndata: {a: ["
-    assert documents.secret_values({"definition": broken}) == {broken}
-    before = documents.without_secrets(secret(data={"a": "1", "b": "1"}))
+    assert hiding.secret_values({"definition": broken}) == {broken}
+    before = hiding.without_secrets(secret(data={"a": "1", "b": "1"}))
     assert before["data"] == {"a": "hidden", "b": "hidden"}
-    after = documents.without_secrets(
+    after = hiding.without_secrets(
         secret(data={"a": "1", "b": "2", "c": "3"}), secret(data={"a": "1", "b": "1"})
     )
     assert after["data"] == {"a": "hidden", "b": "hidden (other than before)", "c": "hidden"}
 
 
 def test_a_definition_is_shown_without_texts_and_without_what_secrets_hold():
-    shown = documents.shown_definition
+    shown = hiding.shown_definition
     assert shown("kind: Secret\nstringData: {a: 'it''s x'}\n") == "a text of 2 lines"
     given = secret(type="Opaque", immutable=True, stringData={"a": "x"}, data="x", more=[{"a": "x"}])
-    given["metadata"]["annotations"] = {documents.ANNOTATION: "x"}
+    given["metadata"]["annotations"] = {hiding.ANNOTATION: "x"}
     assert shown([given]) == [
         {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": "s", "annotations": {documents.ANNOTATION: "hidden"}},
+            "metadata": {"name": "s", "annotations": {hiding.ANNOTATION: "hidden"}},
             "type": "Opaque",
             "immutable": True,
             "stringData": {"a": "hidden"},
@@ -118,7 +118,7 @@ def test_a_definition_is_shown_without_texts_and_without_what_secrets_hold():
 def test_names_are_told_though_a_secret_holds_the_same():
     given = secret(stringData={"user": "postgres", "password": "hush"})
     server = "kind: Pod\nmetadata: {name: postgres-0}\n"
-    found = documents.secret_values({"definition": [given, server]})
+    found = hiding.secret_values({"definition": [given, server]})
     assert "hush" in found
     assert "postgres" not in found
 
@@ -151,7 +151,7 @@ HEAD = "apiVersion: v1\nkind: %s\nmetadata: {name: x%s}\n"
 def test_what_has_the_wrong_shape_is_named_and_not_told(kind, metadata, rest, said):
     text = HEAD % (kind, metadata and ", " + metadata)
     text = text + rest if not rest.startswith("{") else text + rest[1:-1].replace(", s", "\ns")
-    documents.secret_values({"definition": text})
+    hiding.secret_values({"definition": text})
     with pytest.raises(OptionError) as refused:
         documents.from_definition("---\n" + text)
     assert str(refused.value) == "definition, document 1: %s x: %s" % (kind, said)
