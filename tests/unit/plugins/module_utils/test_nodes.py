@@ -75,7 +75,7 @@ def test_a_pod_that_was_bound_before_the_cordon_leaves_too(serve):
     both = dict(PODS, items=[POD, late])
     result = drain(serve((200, open_), (200, PODS), (200, NODE), (200, both), (201, DONE), (201, DONE)))
     assert result["evicted"] == ["default/p", "default/q"]
-    assert [verb for verb, _ in verbs(serve)] == ["GET", "GET", "PATCH", "GET", "POST", "POST"]
+    assert [verb for verb, path in verbs(serve)] == ["GET", "GET", "PATCH", "GET", "POST", "POST"]
 
 
 def test_a_pod_that_has_gone_is_no_trouble(serve):
