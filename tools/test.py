@@ -36,6 +36,8 @@ HOSTS = ("tests/e2e/test_install.py", "tests/e2e/three_hosts")
 # A cloud of such hosts.
 GCE = "tests/e2e/test_gce.py"
 ASIDE = (*HOSTS, GCE)
+#: A line in which a linter names a place: path:line: what is wrong, or an arrow to it.
+PLACE = re.compile(r"(ERROR: )?[\w./-]+:\d+(:\d+)?: .|\s*--> \S+:\d+")
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ def verdict(log: Log) -> str:
 
 
 def culprits(log: Log) -> list[str]:
-    """The tests that failed, as pytest names them in its summary, each with the first line of its reason."""
+    """The tests that failed, as pytest names them in its summary, each with the first line of its reason; or
+    the places that a linter names."""
     reasons: dict[str, str] = {}
     section = ""
     for line in log.lines():
@@ -155,7 +158,7 @@ def culprits(log: Log) -> list[str]:
             found.append(name)
             if why := reasons.get(name.split("::", 1)[1].replace("::", ".")):
                 found.append(f"    {why}")
-    return found
+    return found or [line.strip() for line in log.lines() if PLACE.match(line)][:20]
 
 
 class Run:
