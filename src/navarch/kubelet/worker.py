@@ -12,6 +12,7 @@ import asyncio
 import functools
 import logging
 import random
+import weakref
 from collections.abc import Sequence
 
 from navarch.api.container import Container
@@ -55,7 +56,9 @@ class PodWorker:
         self._crashes = Backoff(shared.clock)
         self._ended_at: dict[str, float] = {}  # container id -> when its end was seen, monotonic
         self._failures = 0
-        self._deadline: ending.Deadline | None = None
+        #: Of all that is being ended: a deletion may bring it nearer.
+        self._deadlines: weakref.WeakSet[ending.Deadline] = weakref.WeakSet()
+        self._last: ending.Deadline | None = None  # of the pod as a whole
         self._mounted = ""  # version of the pod for which live volumes were set up
         old = pod.status or PodStatus()
         self.facts = status.Facts(node_ip=shared.address.now, start_time=old.start_time or now())
@@ -89,8 +92,10 @@ class PodWorker:
     def update(self, pod: Pod) -> None:
         """A newer version of the object."""
         self.pod = pod
-        if self._deadline is not None and pod.metadata.deletion_grace_period_seconds is not None:
-            self._deadline.shorten(pod.metadata.deletion_grace_period_seconds)
+        grace = pod.metadata.deletion_grace_period_seconds
+        if grace is not None:
+            for deadline in self._deadlines:
+                deadline.shorten(grace)
         self.wake()
 
     def removed(self) -> None:
@@ -151,7 +156,7 @@ class PodWorker:
 
     async def _step(self) -> bool:
         """One look, one move. True when there is nothing left to do, ever."""
-        if self.gone or self.pod.metadata.deletion_timestamp:
+        if self._leaves():
             await self._end()
             return True
         await self._note_ends()
@@ -164,8 +169,13 @@ class PodWorker:
         if self._rejected():
             return False
         await self._restart_changed()
-        await self._advance()
+        if not self._leaves():  # it may have been deleted while a container was ending
+            await self._advance()
         return False
+
+    def _leaves(self) -> bool:
+        """Whether it was deleted."""
+        return self.gone or self.pod.metadata.deletion_timestamp is not None
 
     async def _note_ends(self) -> None:
         """Remember when containers ended and what they left as their last words."""
@@ -236,14 +246,21 @@ class PodWorker:
             current, _ = status.latest(self._shared.containers.of(self.uid), container.name)
             if current is None or current.status != "running" or current.spec_hash == spec_hash(container):
                 continue
+            if self._leaves():
+                return
             why = f"Container {container.name} definition changed, will be restarted"
             await self.stop_container(container, current, why)
 
     async def stop_container(
         self, container: Container, current: ContainerState, why: str, grace: float | None = None
     ) -> None:
+        await ending.stop(self._shared, self.pod, container, current, self._deadline(grace), why)
+
+    def _deadline(self, grace: float | None = None) -> ending.Deadline:
+        """For what is to be ended now."""
         deadline = ending.Deadline(self._shared.clock, self._grace() if grace is None else grace)
-        await ending.stop(self._shared, self.pod, container, current, deadline, why)
+        self._deadlines.add(deadline)
+        return deadline
 
     def _grace(self) -> float:
         meta, spec = self.pod.metadata, self.pod.spec
@@ -306,9 +323,9 @@ class PodWorker:
                 "SandboxChanged",
                 "Pod sandbox changed, it will be killed and re-created.",
             )
-            await ending.stop_all(shared, self.pod, running, ending.Deadline(shared.clock, self._grace()))
+            await ending.stop_all(shared, self.pod, running, self._deadline())
             await self._note_ends()
-        return True
+        return not self._leaves()
 
     def _due(self) -> list[tuple[Container, int]]:
         """The containers to start now, with their attempt numbers."""
@@ -469,7 +486,7 @@ class PodWorker:
         self._probes.stop()
         running = [s for s in shared.containers.of(self.uid) if s.status == "running"]
         if running:
-            await ending.stop_all(shared, self.pod, running, ending.Deadline(shared.clock, self._grace()))
+            await ending.stop_all(shared, self.pod, running, self._deadline())
             await self._note_ends()
         shared.ports.release(self.uid)  # before the scheduler hears that it is over
         self.facts.sandbox_ready = False
@@ -485,10 +502,11 @@ class PodWorker:
         self._probes.stop()
         if not self.facts.ips and self.pod.status and self.pod.status.pod_ips:
             self.facts.ips = [entry.ip for entry in self.pod.status.pod_ips]
-        self._deadline = ending.Deadline(shared.clock, self._grace())
+        if self._last is None:  # what failed half-way goes on with the time that is left
+            self._last = self._deadline()
         states = shared.containers.of(self.uid)
         if any(s.status == "running" for s in states):
-            await ending.stop_all(shared, self.pod, states, self._deadline)
+            await ending.stop_all(shared, self.pod, states, self._last)
         await self._note_ends()
         shared.ports.release(self.uid)  # before the scheduler hears that it is over
         self.facts.sandbox_ready = False

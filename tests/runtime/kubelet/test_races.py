@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What comes late, out of order or fails once: a pod's worker against an engine and a master whose answers
+the test holds back.
+
+Both are doubles; all between them is the kubelet's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+from kubelet_support import eventually
+
+from navarch.api.errors import StatusError
+from navarch.api.pod import Pod
+from navarch.api.podstatus import PodStatus
+from navarch.client.base import WatchEvent
+from navarch.kubelet import resources
+from navarch.kubelet.agent import Kubelet
+from navarch.kubelet.config import KubeletConfig
+from navarch.kubelet.runtime.base import (
+    SANDBOX,
+    ContainerSpec,
+    ContainerState,
+    Image,
+    NoSuchContainer,
+    RuntimeFault,
+    SandboxSpec,
+)
+from navarch.kubelet.worker import PodWorker
+
+UID = "0a1b2c3d-0000-4000-8000-000000000001"
+
+Hold = Callable[..., Awaitable[None]]
+
+
+class Held:
+    """Lets a test do something before a call and after it, by the call's name."""
+
+    def __init__(self) -> None:
+        self.before: dict[str, Hold] = {}
+        self.after: dict[str, Hold] = {}
+        self.calls: dict[str, int] = defaultdict(int)
+
+    async def call(self, name: str, *words: Any) -> None:
+        self.calls[name] += 1
+        if name in self.before:
+            await self.before[name](*words)
+
+    async def called(self, name: str, *words: Any) -> None:
+        if name in self.after:
+            await self.after[name](*words)
+
+
+class Engine(Held):
+    """Containers that run until they get a signal; `deaf` ones until SIGKILL."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.have: dict[str, ContainerState] = {}
+        self.deaf: set[str] = set()
+        self.signals: list[tuple[str, str]] = []
+        self.changed: Callable[[str], Awaitable[None]] | None = None
+        self._ids = itertools.count(1)
+
+    async def _made(self, spec: SandboxSpec | ContainerSpec, name: str, **more: Any) -> str:
+        for old in [*self.have.values()]:
+            if (old.uid, old.name, old.attempt) == (spec.uid, name, spec.attempt):
+                del self.have[old.id]
+        id = f"{next(self._ids):064x}"
+        self.have[id] = ContainerState(
+            id=id,
+            uid=spec.uid,
+            namespace=spec.namespace,
+            pod=spec.pod,
+            name=name,
+            attempt=spec.attempt,
+            image_id="sha256:0",
+            status="created",
+            created=time.time(),
+            **more,
+        )
+        return id
+
+    def _get(self, id: str) -> ContainerState:
+        if id not in self.have:
+            raise NoSuchContainer(id)
+        return self.have[id]
+
+    def _set(self, id: str, **changes: Any) -> ContainerState:
+        self.have[id] = msgspec.structs.replace(self._get(id), **changes)
+        return self.have[id]
+
+    async def create_sandbox(self, spec: SandboxSpec) -> str:
+        await self.call("create_sandbox")
+        id = await self._made(spec, SANDBOX, spec_hash="", image="pause")
+        await self.called("create_sandbox")
+        return id
+
+    async def start_sandbox(self, id: str, **_: Any) -> ContainerState:
+        await self.call("start_sandbox")
+        state = self._set(id, status="running", pid=1, started_at="2026-01-01T00:00:00Z")
+        await self.called("start_sandbox")
+        return state
+
+    async def create(self, spec: ContainerSpec) -> str:
+        await self.call("create", spec.name)
+        id = await self._made(
+            spec, spec.name, spec_hash=spec.spec_hash, image=spec.image, sandbox=spec.sandbox
+        )
+        await self.called("create", spec.name)
+        return id
+
+    async def start_container(self, id: str) -> ContainerState:
+        await self.call("start_container", id)
+        state = self._set(id, status="running", pid=2, started_at="2026-01-01T00:00:00Z")
+        await self.called("start_container", id)
+        return state
+
+    async def end(self, id: str, code: int) -> None:
+        self._set(id, status="exited", exit_code=code, finished_at="2026-01-01T00:00:01Z", pid=0)
+        if self.changed is not None:
+            await self.changed(id)
+
+    async def signal(self, id: str, signal: str) -> None:
+        await self.call("signal", id, signal)
+        name = self._get(id).name
+        self.signals.append((name, signal))
+        if self._get(id).status == "running" and (signal == "SIGKILL" or name not in self.deaf):
+            await self.end(id, 137 if signal == "SIGKILL" else 0)
+
+    async def remove(self, id: str) -> None:
+        await self.call("remove", id)
+        self.have.pop(id, None)
+
+    async def inspect(self, id: str) -> ContainerState:
+        await self.call("inspect", id)
+        return self._get(id)
+
+    async def containers(self) -> list[ContainerState]:
+        found = [*self.have.values()]
+        await self.called("containers")
+        return found
+
+    async def of(self, uid: str) -> list[str]:
+        return [state.id for state in self.have.values() if state.uid == uid]
+
+    async def image(self, reference: str) -> Image:
+        return Image("sha256:0", "docker://sha256:0", "")
+
+    async def close(self) -> None:
+        pass
+
+
+class Master(Held):
+    """The one pod as the master has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pod: Pod | None = None
+        self.told: list[PodStatus] = []
+
+    async def patch(self, kind: Any, name: str, namespace: Any, body: Any, **_: Any) -> Pod:
+        status = msgspec.convert(body["status"], PodStatus)
+        await self.call("patch", status)
+        if self.pod is None:
+            raise StatusError(404, "NotFound", name)
+        self.told.append(status)
+        self.change(status=status)
+        pod = self.pod
+        await self.called("patch", status)
+        return pod
+
+    def change(self, **changes: Any) -> Pod:
+        """A new version; of the metadata what is named so."""
+        assert self.pod is not None
+        meta = msgspec.structs.replace(
+            self.pod.metadata,
+            resource_version=str(int(self.pod.metadata.resource_version or 0) + 1),
+            **changes.pop("metadata", {}),
+        )
+        self.pod = msgspec.structs.replace(self.pod, metadata=meta, **changes)
+        return self.pod
+
+    async def delete(self, kind: Any, name: str, namespace: str, **_: Any) -> Pod:
+        await self.call("delete")
+        if self.pod is None:
+            raise StatusError(404, "NotFound", name)
+        pod, self.pod = self.pod, None
+        return pod
+
+
+class Network(Held):
+    """In place of CNI and the host's rules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attached: dict[str, list[str]] = {}
+
+    def ips(self, id: str) -> list[str]:
+        return self.attached.get(id, [])
+
+    async def add(self, id: str, pid: int, **_: Any) -> list[str]:
+        await self.call("add", id)
+        self.attached[id] = ["10.1.0.5"]
+        return self.attached[id]
+
+    async def delete(self, id: str, pid: int = 0) -> None:
+        self.attached.pop(id, None)
+
+    async def set_ports(self, uid: str, ports: Any) -> None:
+        pass
+
+
+class Ground:
+    def __init__(self, folder: Path) -> None:
+        self.engine, self.master, self.network = Engine(), Master(), Network()
+        config = KubeletConfig(data_dir=str(folder), node_name="n", cluster_dns="", node_ip="192.0.2.1")
+        client: Any = self.master
+        self.kubelet = kubelet = Kubelet(config, client)
+        double: Any = self.engine
+        shared = kubelet.shared
+        kubelet.runtime = shared.runtime = double
+        kubelet.containers._runtime = kubelet.images._runtime = double
+        network: Any = self.network
+        shared.cni = shared.host = network
+        shared.network_ready.set()
+        kubelet.services.services.synced.set()
+        self.engine.changed = kubelet.containers.refresh
+        (folder / "pods").mkdir()
+        self._posts = asyncio.create_task(kubelet.poster.run())
+
+    def pod(self, *containers: dict[str, Any], **spec: Any) -> None:
+        """Bind it to the node."""
+        document = {
+            "metadata": {"name": "p", "namespace": "d", "uid": UID, "resourceVersion": "1"},
+            "spec": {"containers": [{"image": "i", "command": ["x"], **c} for c in containers], **spec},
+            "status": {"phase": "Pending"},
+        }
+        self.master.pod = msgspec.convert(document, Pod)
+        self.kubelet.replace([self.master.pod])
+
+    def watch(self, pod: Pod | None = None) -> None:
+        """The kubelet hears how the pod is now, or was."""
+        pod = pod or self.master.pod
+        assert pod is not None
+        self.kubelet.apply([WatchEvent("MODIFIED", pod, pod.metadata.resource_version or "")])
+
+    def delete(self, grace: int) -> None:
+        stamp = {"deletion_timestamp": "2026-01-01T00:00:00Z", "deletion_grace_period_seconds": grace}
+        self.master.change(metadata=stamp)
+        self.watch()
+
+    @property
+    def worker(self) -> PodWorker:
+        return self.kubelet.workers[UID]
+
+    def running(self, name: str) -> list[ContainerState]:
+        return [c for c in self.engine.have.values() if c.name == name and c.status == "running"]
+
+    async def gone(self) -> None:
+        await eventually(lambda: self.master.pod is None and not self.kubelet.workers, 10)
+
+    async def close(self) -> None:
+        self._posts.cancel()
+        await asyncio.gather(self._posts, return_exceptions=True)
+        await self.kubelet.stop()
+
+
+@pytest_asyncio.fixture
+async def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ground]:
+    monkeypatch.setattr(resources, "weigh", lambda *_: None)  # the host's own
+    made = Ground(tmp_path)
+    yield made
+    await made.close()
+
+
+async def test_a_deletion_shortens_the_grace_of_what_is_being_restarted(ground: Ground) -> None:
+    ground.engine.deaf.add("a")
+    ground.pod({"name": "a"}, terminationGracePeriodSeconds=600)
+    await eventually(lambda: ground.running("a"))
+    assert ground.master.pod is not None
+    spec = ground.master.pod.spec
+    assert spec is not None
+    changed = [msgspec.structs.replace(spec.containers[0], image="other")]
+    ground.master.change(spec=msgspec.structs.replace(spec, containers=changed))
+    ground.watch()
+    await eventually(lambda: ("a", "SIGTERM") in ground.engine.signals)
+    ground.delete(grace=1)
+    await ground.gone()
+    assert ground.engine.calls["create"] == 1, "a deleted pod's container was started anew"
+
+
+async def test_a_second_deletion_shortens_the_grace_of_the_first(ground: Ground) -> None:
+    ground.engine.deaf.add("a")
+    ground.pod({"name": "a"})
+    await eventually(lambda: ground.running("a"))
+    ground.delete(grace=600)
+    await eventually(lambda: ("a", "SIGTERM") in ground.engine.signals)
+    ground.delete(grace=1)
+    await ground.gone()
