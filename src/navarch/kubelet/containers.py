@@ -112,11 +112,13 @@ class Containers:
 
         Wake the pods for which something was missed. Raises RuntimeFault.
         """
+        known = dict(self._pod_of)  # what is made while the engine answers need not be in its answer
         current = {state.id: state for state in await self._runtime.containers()}
         changed = set()
-        for id in [id for id in self._pod_of if id not in current]:
-            changed.add(self._pod_of[id])
-            self.drop(id)
+        for id, uid in known.items():
+            if id not in current:
+                changed.add(uid)
+                self.drop(id)
         for state in current.values():
             if self.get(state.id) != state:
                 changed.add(state.uid)

@@ -20,13 +20,18 @@ import pytest
 import pytest_asyncio
 from kubelet_support import eventually
 
+from navarch.api.configmap import ConfigMap
+from navarch.api.container import Container
 from navarch.api.errors import StatusError
+from navarch.api.meta import ObjectMeta
 from navarch.api.pod import Pod
 from navarch.api.podstatus import PodStatus
+from navarch.api.probe import HTTPGetAction, HTTPHeader
 from navarch.client.base import WatchEvent
-from navarch.kubelet import resources
+from navarch.kubelet import ending, hooks, resources
 from navarch.kubelet.agent import Kubelet
 from navarch.kubelet.config import KubeletConfig
+from navarch.kubelet.runtime import docker_streams
 from navarch.kubelet.runtime.base import (
     SANDBOX,
     ContainerSpec,
@@ -37,6 +42,7 @@ from navarch.kubelet.runtime.base import (
     SandboxSpec,
 )
 from navarch.kubelet.worker import PodWorker
+from navarch.network.cni import CniError
 
 UID = "0a1b2c3d-0000-4000-8000-000000000001"
 
@@ -170,7 +176,11 @@ class Master(Held):
         self.told: list[PodStatus] = []
 
     async def patch(self, kind: Any, name: str, namespace: Any, body: Any, **_: Any) -> Pod:
-        status = msgspec.convert(body["status"], PodStatus)
+        merged = {
+            key: [one for one in value if "$patch" not in one] if isinstance(value, list) else value
+            for key, value in body["status"].items()
+        }
+        status = msgspec.convert(merged, PodStatus)
         await self.call("patch", status)
         if self.pod is None:
             raise StatusError(404, "NotFound", name)
@@ -218,7 +228,7 @@ class Network(Held):
         self.attached.pop(id, None)
 
     async def set_ports(self, uid: str, ports: Any) -> None:
-        pass
+        await self.call("set_ports")
 
 
 class Ground:
@@ -267,6 +277,9 @@ class Ground:
     def running(self, name: str) -> list[ContainerState]:
         return [c for c in self.engine.have.values() if c.name == name and c.status == "running"]
 
+    def told_running(self) -> bool:
+        return bool(self.master.told) and self.master.told[-1].phase == "Running"
+
     async def gone(self) -> None:
         await eventually(lambda: self.master.pod is None and not self.kubelet.workers, 10)
 
@@ -308,3 +321,21 @@ async def test_a_second_deletion_shortens_the_grace_of_the_first(ground: Ground)
     await eventually(lambda: ("a", "SIGTERM") in ground.engine.signals)
     ground.delete(grace=1)
     await ground.gone()
+
+
+async def test_a_container_that_starts_while_the_engine_lists_is_not_taken_for_gone(ground: Ground) -> None:
+    listed, go = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        listed.set()
+        await go.wait()
+
+    ground.engine.after["containers"] = hold
+    listing = asyncio.create_task(ground.kubelet.containers.relist())
+    await listed.wait()
+    ground.pod({"name": "a"})
+    await eventually(lambda: ground.running("a"))
+    go.set()
+    await listing
+    await asyncio.sleep(0.2)
+    assert (ground.engine.calls["create_sandbox"], ground.engine.calls["create"]) == (1, 1)
