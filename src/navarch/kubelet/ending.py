@@ -93,7 +93,11 @@ async def stop(
         await _signal(shared, state.id, "SIGKILL")
         await asyncio.wait({done}, timeout=_KILL_PATIENCE)
         if not done.done():
-            await shared.containers.refresh(state.id)
+            try:
+                await shared.containers.refresh(state.id)
+            except RuntimeFault as error:
+                # The engine is away, and may not have heard of the kill either.
+                log.warning("asking about container %s: %s", state.id[:12], error)
 
 
 async def _signal(shared: Shared, id: str, signal: str) -> None:

@@ -323,6 +323,28 @@ async def test_a_second_deletion_shortens_the_grace_of_the_first(ground: Ground)
     await ground.gone()
 
 
+async def test_what_is_to_end_ends_though_the_engine_was_away(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "_KILL_PATIENCE", 0.05)
+    ground.pod({"name": "a"})
+    await eventually(lambda: ground.running("a"))
+
+    async def away(*_: object) -> None:
+        raise RuntimeFault("the engine is away")
+
+    ground.engine.before.update(signal=away, inspect=away)
+    assert ground.worker.pod.spec is not None
+    container = ground.worker.pod.spec.containers[0]
+    probe = asyncio.create_task(
+        ground.worker.stop_container(container, ground.running("a")[0], "failed liveness probe", 0.05)
+    )
+    await eventually(lambda: ground.engine.calls["inspect"] > 1)
+    ground.engine.before.clear()
+    await probe
+    assert ground.engine.signals == [("a", "SIGKILL")]
+
+
 async def test_a_container_that_starts_while_the_engine_lists_is_not_taken_for_gone(ground: Ground) -> None:
     listed, go = asyncio.Event(), asyncio.Event()
 
