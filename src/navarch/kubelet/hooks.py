@@ -90,7 +90,7 @@ async def http_get(container: Container, action: HTTPGetAction, ip: str, agent: 
         ):
             if not 200 <= response.status < 400:
                 raise ActionFailed(f"HTTP probe failed with statuscode: {response.status}")
-    except (aiohttp.ClientError, OSError) as error:
+    except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: it cannot be sent at all
         raise ActionFailed(f'Get "{url}": {error or type(error).__name__}') from None
 
 
@@ -101,6 +101,8 @@ async def tcp(container: Container, port: int | str, host: str) -> None:
         _, writer = await asyncio.open_connection(host, number)
     except OSError as error:
         raise ActionFailed(f"dial tcp {host}:{number}: {error.strerror or error}") from None
+    except ValueError as error:  # no host is named so
+        raise ActionFailed(f"dial tcp {host}:{number}: {error}") from None
     writer.close()
 
 

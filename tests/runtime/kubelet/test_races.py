@@ -361,3 +361,15 @@ async def test_a_container_that_starts_while_the_engine_lists_is_not_taken_for_g
     await listing
     await asyncio.sleep(0.2)
     assert (ground.engine.calls["create_sandbox"], ground.engine.calls["create"]) == (1, 1)
+
+
+async def test_what_cannot_be_asked_is_a_failure_that_a_probe_counts() -> None:
+    """Anything else would end the probe for good, and nobody would hear of it."""
+    container = Container(name="a")
+    header = HTTPGetAction(port=1, http_headers=[HTTPHeader(name="X", value="a\nb")])
+    with pytest.raises(hooks.ActionFailed):
+        await hooks.http_get(container, header, "127.0.0.1", "test")
+    with pytest.raises(hooks.ActionFailed):
+        await hooks.tcp(container, 1, "a" * 70)
+    with pytest.raises(RuntimeFault):
+        await docker_streams.Engine("/no/such/socket").start_exec("x", False)

@@ -109,7 +109,10 @@ class Engine:
 
     async def _hijack(self, path: str, body: Any, tty: bool) -> RawStream:
         """A request whose connection becomes the process's streams (Engine API, "hijacking")."""
-        reader, writer = await asyncio.open_unix_connection(self.socket)
+        try:
+            reader, writer = await asyncio.open_unix_connection(self.socket)
+        except OSError as error:
+            raise RuntimeFault(f"Docker Engine at {self.socket}: {error}") from error
         data = b"" if body is None else json.dumps(body).encode()
         head = (
             f"POST /v{self.api_version}{path} HTTP/1.1\r\nHost: engine\r\n"
