@@ -151,6 +151,9 @@ async def remove(shared: Shared, uid: str) -> None:
                     raise result
             for state in shared.containers.of(uid):
                 shared.containers.drop(state.id)
+            # What was made and never heard of: its start failed, or the engine's answer was lost.
+            for id in await shared.runtime.of(uid):
+                await shared.runtime.remove(id)
             await asyncio.to_thread(tear_down, shared.pod_folder(uid))
             break
         except (CniError, RuntimeFault, HostNetworkError, OSError) as error:

@@ -363,6 +363,37 @@ async def test_a_container_that_starts_while_the_engine_lists_is_not_taken_for_g
     assert (ground.engine.calls["create_sandbox"], ground.engine.calls["create"]) == (1, 1)
 
 
+async def test_a_container_that_was_made_and_never_started_goes_with_its_pod(ground: Ground) -> None:
+    made = asyncio.Event()
+
+    async def note(name: str) -> None:
+        made.set()
+
+    async def full(*_: object) -> None:
+        await made.wait()
+        raise CniError("no addresses are left")
+
+    ground.engine.after["create"] = note
+    ground.network.before["add"] = full
+    ground.pod({"name": "a"})
+    await made.wait()
+    ground.delete(grace=1)
+    await ground.gone()
+    assert ground.engine.have == {}
+
+
+async def test_a_sandbox_whose_start_failed_goes_with_its_pod(ground: Ground) -> None:
+    async def fail() -> None:
+        raise RuntimeFault("no such sysctl")
+
+    ground.engine.after["start_sandbox"] = fail
+    ground.pod({"name": "a"})
+    await eventually(lambda: ground.engine.calls["start_sandbox"])
+    ground.delete(grace=1)
+    await ground.gone()
+    assert ground.engine.have == {}
+
+
 async def test_what_cannot_be_asked_is_a_failure_that_a_probe_counts() -> None:
     """Anything else would end the probe for good, and nobody would hear of it."""
     container = Container(name="a")

@@ -71,6 +71,8 @@ async def test_a_sandbox_has_a_network_of_its_own_that_containers_join(
     assert started.status == "running"
     assert namespace_of(started.pid, "net") == namespace_of(state.pid, "net")
     assert {c.name for c in await runtime.containers()} == {"a", "$sandbox"}
+    assert set(await runtime.of(uid)) == {id, again}
+    assert await runtime.of(secrets.token_hex(8)) == []
     with pytest.raises(NoSuchContainer):
         await runtime.inspect(made)
 

@@ -194,6 +194,9 @@ class Runtime(Protocol):
     async def containers(self) -> list[ContainerState]:
         """All of the owner's containers, sandboxes included."""
 
+    async def of(self, uid: str) -> list[str]:
+        """Ids of all that a pod has now, sandboxes included."""
+
     async def inspect(self, id: str) -> ContainerState:
         """Raises NoSuchContainer."""
 

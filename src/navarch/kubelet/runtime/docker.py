@@ -118,16 +118,20 @@ class DockerRuntime:
     # Containers.
 
     async def containers(self) -> list[ContainerState]:
-        listing = await self._call(
-            self._api.containers, all=True, filters={"label": f"{base.LABEL_OWNER}={self.owner}"}
-        )
         found = []
-        for item in listing:
+        for id in await self._list():
             try:
-                found.append(await self.inspect(item["Id"]))
+                found.append(await self.inspect(id))
             except NoSuchContainer:
                 continue
         return found
+
+    async def of(self, uid: str) -> list[str]:
+        return await self._list(f"{base.LABEL_UID}={uid}")
+
+    async def _list(self, *labels: str) -> list[str]:
+        filters = {"label": [f"{base.LABEL_OWNER}={self.owner}", *labels]}
+        return [str(item["Id"]) for item in await self._call(self._api.containers, all=True, filters=filters)]
 
     async def inspect(self, id: str) -> ContainerState:
         return self._state(await self._call(self._api.inspect_container, id))
