@@ -30,6 +30,7 @@ class Sandbox:
         self.id = ""
         self.ips: list[str] = []
         self._starting: asyncio.Task[list[str]] | None = None
+        self._one = asyncio.Lock()
 
     def adopt(self) -> bool:
         """Whether there is a sandbox that runs and is attached; then it is ours from now on."""
@@ -48,6 +49,15 @@ class Sandbox:
 
         Raises RuntimeFault; the task raises CniError too.
         """
+        async with self._one:  # each of the pod's containers asks when the first try has failed
+            return await self._begin(pod)
+
+    async def settled(self) -> None:
+        """Until what was begun has ended, well or not: before that it is not known what there is."""
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
+
+    async def _begin(self, pod: Pod) -> tuple[str, asyncio.Task[list[str]]]:
         shared, spec = self._shared, pod.spec
         assert spec is not None
         if self._starting is not None and not self._failed():

@@ -421,9 +421,15 @@ class PodWorker:
     async def _start(self, batch: Sequence[tuple[Container, int]]) -> None:
         shared = self._shared
         self._sandbox.prepare_files()
-        (_, ready), volumes = await asyncio.gather(
-            self._sandbox.begin(self.pod), self._starter.volumes(self.pod)
+        # Both to their ends: a sandbox that is still being made when the next step begins is not known to it.
+        begun, volumes = await asyncio.gather(
+            self._sandbox.begin(self.pod), self._starter.volumes(self.pod), return_exceptions=True
         )
+        if isinstance(begun, BaseException):
+            raise begun
+        if isinstance(volumes, BaseException):
+            raise volumes
+        _, ready = begun
         for container, attempt in batch:
             if attempt:
                 self._crashes.next(container.name)
@@ -488,6 +494,7 @@ class PodWorker:
         if running:
             await ending.stop_all(shared, self.pod, running, self._deadline())
             await self._note_ends()
+        await self._sandbox.settled()
         shared.ports.release(self.uid)  # before the scheduler hears that it is over
         self.facts.sandbox_ready = False
         if not self.facts.ips and self.pod.status and self.pod.status.pod_ips:
@@ -508,6 +515,7 @@ class PodWorker:
         if any(s.status == "running" for s in states):
             await ending.stop_all(shared, self.pod, states, self._last)
         await self._note_ends()
+        await self._sandbox.settled()
         shared.ports.release(self.uid)  # before the scheduler hears that it is over
         self.facts.sandbox_ready = False
         self.facts.waiting.clear()

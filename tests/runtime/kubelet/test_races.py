@@ -394,6 +394,72 @@ async def test_a_sandbox_whose_start_failed_goes_with_its_pod(ground: Ground) ->
     assert ground.engine.have == {}
 
 
+def missing(path: Path) -> dict[str, Any]:
+    """A volume that cannot be set up before there is such a file."""
+    return {"volumes": [{"name": "v", "hostPath": {"path": str(path), "type": "File"}}]}
+
+
+async def test_a_sandbox_that_is_being_made_is_not_made_again(ground: Ground, tmp_path: Path) -> None:
+    go = asyncio.Event()
+
+    async def hold() -> None:
+        await go.wait()
+
+    ground.engine.after["create_sandbox"] = hold
+    ground.pod({"name": "a"}, **missing(tmp_path / "f"))
+    await eventually(lambda: ground.engine.calls["create_sandbox"])
+    await asyncio.sleep(0.1)
+    (tmp_path / "f").touch()
+    ground.worker.wake()
+    await asyncio.sleep(0.2)
+    go.set()
+    await eventually(lambda: ground.running("a"))
+    assert ground.engine.calls["create_sandbox"] == 1
+
+
+async def test_a_sandbox_that_is_being_started_goes_with_its_pod(ground: Ground, tmp_path: Path) -> None:
+    go = asyncio.Event()
+
+    async def hold() -> None:
+        await go.wait()
+
+    ground.engine.after["start_sandbox"] = hold
+    ground.pod({"name": "a"}, **missing(tmp_path / "f"))
+    await eventually(lambda: ground.engine.calls["start_sandbox"])
+    ground.delete(grace=1)
+    await asyncio.sleep(0.3)
+    go.set()
+    await ground.gone()
+    await asyncio.sleep(0.1)
+    assert ground.engine.have == {}
+    assert ground.network.attached == {}
+
+
+async def test_a_sandbox_that_failed_is_made_anew_once_for_all_containers(ground: Ground) -> None:
+    failed = asyncio.Event()
+
+    async def fail() -> None:
+        if ground.engine.calls["start_sandbox"] == 1:
+            failed.set()
+            raise RuntimeFault("once")
+
+    async def slow() -> None:
+        await asyncio.sleep(0.1)
+
+    async def late(reference: str) -> Image:
+        await failed.wait()
+        await asyncio.sleep(0.01)
+        return Image("sha256:0", "docker://sha256:0", "")
+
+    ground.engine.before["start_sandbox"] = fail
+    ground.engine.after["create_sandbox"] = slow
+    ground.engine.image = late  # type: ignore[method-assign]
+    ground.pod({"name": "a"}, {"name": "b"})
+    await eventually(lambda: ground.running("a") and ground.running("b"))
+    await asyncio.sleep(0.3)
+    assert (ground.engine.calls["create_sandbox"], ground.engine.calls["create"]) == (2, 2)
+
+
 async def test_what_cannot_be_asked_is_a_failure_that_a_probe_counts() -> None:
     """Anything else would end the probe for good, and nobody would hear of it."""
     container = Container(name="a")
