@@ -59,6 +59,7 @@ class PodWorker:
         #: Of all that is being ended: a deletion may bring it nearer.
         self._deadlines: weakref.WeakSet[ending.Deadline] = weakref.WeakSet()
         self._last: ending.Deadline | None = None  # of the pod as a whole
+        self._network_of = ""  # id of the sandbox whose network the facts tell
         self._mounted = ""  # version of the pod for which live volumes were set up
         old = pod.status or PodStatus()
         self.facts = status.Facts(node_ip=shared.address.now, start_time=old.start_time or now())
@@ -280,8 +281,9 @@ class PodWorker:
             tell(shared, self.pod, "Warning", "NetworkNotReady", why)
             shared.post(self.uid, 0.3)
             return
-        adopted = self._sandbox.adopt()
-        if not adopted and not await self._attach():
+        if self._sandbox.adopt():
+            await self._plugged()
+        elif not await self._attach():
             return
         # Before all that can fail, and whether it does: what runs is probed.
         self._follow_running()
@@ -310,9 +312,7 @@ class PodWorker:
         if found and found[-1].status == "running":
             if running or shared.cni.ips(found[-1].id):
                 _, ready = await self._sandbox.begin(self.pod)
-                await asyncio.shield(ready)
-                self.facts.ips = self._sandbox.ips
-                self.facts.sandbox_ready = True
+                await self._ready(ready)
             return True
         self.facts.sandbox_ready = False
         if running:
@@ -445,10 +445,17 @@ class PodWorker:
             self.wake_after(min(delays))
 
     async def _ready(self, ready: asyncio.Task[list[str]]) -> None:
-        self.facts.ips = await asyncio.shield(ready)
-        self.facts.sandbox_ready = True
+        await asyncio.shield(ready)
+        await self._plugged()
+
+    async def _plugged(self) -> None:
+        """The sandbox that runs has its network, whichever try it was that made it."""
+        if self.facts.sandbox_ready and self._network_of == self._sandbox.id:
+            return
+        self.facts.ips = self._sandbox.ips
         if self.facts.ips:
             await self._shared.host.set_ports(self.uid, hostports.mappings(self.pod, self.facts.ips[0]))
+        self.facts.sandbox_ready, self._network_of = True, self._sandbox.id
 
     def _trim(self, name: str) -> None:
         """Of ended containers the last one stays, for its logs and its last state."""

@@ -470,3 +470,26 @@ async def test_what_cannot_be_asked_is_a_failure_that_a_probe_counts() -> None:
         await hooks.tcp(container, 1, "a" * 70)
     with pytest.raises(RuntimeFault):
         await docker_streams.Engine("/no/such/socket").start_exec("x", False)
+
+
+async def test_a_pod_whose_first_sandbox_failed_has_its_address(ground: Ground) -> None:
+    failed = asyncio.Event()
+
+    async def lose_the_answer() -> None:
+        if ground.engine.calls["start_sandbox"] == 1:
+            failed.set()
+            raise RuntimeFault("once")
+
+    async def late(reference: str) -> Image:
+        await failed.wait()
+        await asyncio.sleep(0.01)
+        return Image("sha256:0", "docker://sha256:0", "")
+
+    ground.engine.after["start_sandbox"] = lose_the_answer
+    ground.engine.image = late  # type: ignore[method-assign]
+    ground.pod({"name": "a"})
+    await eventually(ground.told_running)
+    await eventually(lambda: ground.master.told[-1].pod_ip == "10.1.0.5", 5)
+    conditions = {c.type: c.status for c in ground.master.told[-1].conditions or ()}
+    assert conditions["PodReadyToStartContainers"] == "True"
+    assert ground.network.calls["set_ports"]
