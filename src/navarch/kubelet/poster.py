@@ -6,6 +6,7 @@ One patch at a time a pod, changes in between coalesced, failures tried again.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Protocol
 
@@ -42,12 +43,15 @@ class Poster:
         self._client = client
         self._queue: WorkQueue[str] = WorkQueue("pod status")
         self._pods: dict[str, Reporting] = {}
+        self._one: dict[str, asyncio.Lock] = {}
 
     def add(self, uid: str, pod: Reporting) -> None:
         self._pods[uid] = pod
+        self._one[uid] = asyncio.Lock()
 
     def discard(self, uid: str) -> None:
         self._pods.pop(uid, None)
+        self._one.pop(uid, None)
 
     def post(self, uid: str, seconds: float) -> None:
         """Within so many seconds."""
@@ -59,7 +63,14 @@ class Poster:
     async def send(self, uid: str) -> None:
         """Post what differs. Raises StatusError when it should be tried again."""
         reporting = self._pods.get(uid)
-        if reporting is None or reporting.gone:
+        if reporting is None:
+            return
+        # A patch that is on its way and another after it might arrive the other way round.
+        async with self._one[uid]:
+            await self._send(uid, reporting)
+
+    async def _send(self, uid: str, reporting: Reporting) -> None:
+        if reporting.gone:
             return
         pod = reporting.pod
         new = reporting.status()

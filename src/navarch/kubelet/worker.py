@@ -61,6 +61,8 @@ class PodWorker:
         self._last: ending.Deadline | None = None  # of the pod as a whole
         self._network_of = ""  # id of the sandbox whose network the facts tell
         self._mounted = ""  # version of the pod for which live volumes were set up
+        #: As it was when all had ended: what is removed after that takes nothing of it back.
+        self._final: PodStatus | None = None
         old = pod.status or PodStatus()
         self.facts = status.Facts(node_ip=shared.address.now, start_time=old.start_time or now())
         if old.reason and old.phase == "Failed":
@@ -110,6 +112,8 @@ class PodWorker:
             self.pod = pod
 
     def status(self) -> PodStatus:
+        if self._final is not None:
+            return self._final
         self.facts.node_ip = self._shared.address.now
         if self.facts.ips and self.pod.spec is not None and self.pod.spec.host_network:
             self.facts.ips = [self.facts.node_ip]
@@ -526,6 +530,7 @@ class PodWorker:
         shared.ports.release(self.uid)  # before the scheduler hears that it is over
         self.facts.sandbox_ready = False
         self.facts.waiting.clear()
+        self._final = self.status()
         if not self.gone:
             shared.post(self.uid, 0.0)
             await shared.flush(self.uid)
@@ -535,6 +540,7 @@ class PodWorker:
     async def _delete_object(self, name: str, namespace: str) -> None:
         delay = 0.2
         while not self.gone:
+            await self._shared.flush(self.uid)  # nothing new, unless the master did not hear it before
             try:
                 await self._shared.client.delete(
                     Pod, name, namespace, grace=0, preconditions=Preconditions(uid=self.uid)

@@ -460,6 +460,49 @@ async def test_a_sandbox_that_failed_is_made_anew_once_for_all_containers(ground
     assert (ground.engine.calls["create_sandbox"], ground.engine.calls["create"]) == (2, 2)
 
 
+async def test_a_status_that_is_on_its_way_does_not_come_after_the_last_one(ground: Ground) -> None:
+    ground.pod({"name": "a"})
+    await eventually(ground.told_running)
+    await asyncio.sleep(0.6)
+    on_its_way, go = asyncio.Event(), asyncio.Event()
+
+    async def hold(status: PodStatus) -> None:
+        if not on_its_way.is_set():
+            on_its_way.set()
+            await go.wait()
+
+    async def after_it() -> None:
+        await go.wait()
+        await asyncio.sleep(0.05)
+
+    ground.master.before.update(patch=hold, delete=after_it)
+    ground.worker.facts.unready.add("a")
+    ground.kubelet.poster.post(UID, 0.0)
+    await on_its_way.wait()
+    ground.delete(grace=1)
+    await asyncio.sleep(0.3)
+    go.set()
+    await ground.gone()
+    assert ground.master.told[-1].phase == "Succeeded"
+
+
+async def test_the_last_status_stays_though_the_master_hears_it_late(ground: Ground) -> None:
+    ground.pod({"name": "a"})
+    await eventually(ground.told_running)
+    await asyncio.sleep(0.6)
+
+    async def refuse(status: PodStatus) -> None:
+        if not ground.engine.calls["remove"] or ground.engine.have:
+            raise StatusError(500, "InternalError", "once more")
+
+    ground.master.before["patch"] = refuse
+    ground.delete(grace=1)
+    await ground.gone()
+    assert ground.master.told[-1].phase == "Succeeded"
+    ended = [s.state for s in ground.master.told[-1].container_statuses or ()]
+    assert [state.terminated is not None for state in ended if state is not None] == [True]
+
+
 async def test_what_cannot_be_asked_is_a_failure_that_a_probe_counts() -> None:
     """Anything else would end the probe for good, and nobody would hear of it."""
     container = Container(name="a")
