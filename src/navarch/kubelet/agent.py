@@ -190,7 +190,7 @@ class Kubelet:
             if uid not in present:
                 worker.removed()
         for pod in present.values():
-            self._set(pod)
+            self._set(pod, listed=True)
         self._listed = True
         self._remove_orphans()
 
@@ -206,7 +206,7 @@ class Kubelet:
             else:
                 self._set(pod)
 
-    def _set(self, pod: Pod) -> None:
+    def _set(self, pod: Pod, *, listed: bool = False) -> None:
         uid = pod.metadata.uid or ""
         worker = self.workers.get(uid)
         if worker is None:
@@ -219,7 +219,7 @@ class Kubelet:
             self._run(uid, worker.run(), f"pod {pod.metadata.namespace}/{pod.metadata.name}")
             worker.wake()
         else:
-            worker.update(pod)
+            worker.update(pod, listed=listed)
 
     def _run(self, uid: str, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

@@ -92,9 +92,14 @@ class PodWorker:
             self._timer.cancel()
         self._timer = loop.call_later(seconds, self.wake)
 
-    def update(self, pod: Pod) -> None:
-        """A newer version of the object."""
-        self.pod = pod
+    def update(self, pod: Pod, *, listed: bool = False) -> None:
+        """A version of the object: the watch may bring one late, when our own posts have brought newer ones.
+
+        listed: it is what the master has, whatever it had before (it may come from a backup).
+        """
+        if listed:
+            self.pod = pod
+        self.acknowledged(pod)
         grace = pod.metadata.deletion_grace_period_seconds
         if grace is not None:
             for deadline in self._deadlines:

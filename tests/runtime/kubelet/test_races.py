@@ -503,6 +503,26 @@ async def test_the_last_status_stays_though_the_master_hears_it_late(ground: Gro
     assert [state.terminated is not None for state in ended if state is not None] == [True]
 
 
+async def test_a_late_watch_takes_back_nothing_that_was_told(ground: Ground) -> None:
+    ground.pod({"name": "a"})
+    await eventually(ground.told_running)
+    await asyncio.sleep(0.6)
+    told, newest = len(ground.master.told), ground.worker.pod
+    assert ground.master.pod is not None
+    old = msgspec.structs.replace(
+        ground.master.pod,
+        metadata=msgspec.structs.replace(ground.master.pod.metadata, resource_version="1"),
+        status=PodStatus(phase="Pending"),
+    )
+    ground.watch(old)
+    await asyncio.sleep(0.3)
+    assert ground.worker.pod is newest
+    assert len(ground.master.told) == told
+    # A list says how things are, even when the master was restored from a backup.
+    ground.kubelet.replace([old])
+    assert ground.worker.pod is old
+
+
 async def test_what_cannot_be_asked_is_a_failure_that_a_probe_counts() -> None:
     """Anything else would end the probe for good, and nobody would hear of it."""
     container = Container(name="a")
