@@ -296,16 +296,20 @@ class PodWorker:
             return
         # Before all that can fail, and whether it does: what runs is probed.
         self._follow_running()
+        # Before, too: what changes while volumes are set up or containers start is set up anew.
+        before, self._mounted = self._mounted, self.pod.metadata.resource_version or ""
         try:
             batch = self._due()
             if batch:
                 await self._start(batch)
-            elif self._mounted != self.pod.metadata.resource_version:
+            elif before != self._mounted:
                 await self._starter.volumes(self.pod, live_only=True)
-            self._mounted = self.pod.metadata.resource_version or ""
             if self._starter.stale:
                 self._mounted = ""
                 self.wake_after(_STALE)
+        except Exception:
+            self._mounted = ""
+            raise
         finally:
             self._follow_running()
         shared.post(self.uid, 0.02)

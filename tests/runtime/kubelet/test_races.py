@@ -523,6 +523,29 @@ async def test_a_late_watch_takes_back_nothing_that_was_told(ground: Ground) -> 
     assert ground.worker.pod is old
 
 
+async def test_what_changes_while_a_container_starts_is_shown(ground: Ground, tmp_path: Path) -> None:
+    shown = ConfigMap(metadata=ObjectMeta(name="c", namespace="d"), data={"k": "old"})
+    started, go = asyncio.Event(), asyncio.Event()
+
+    async def find(*_: object) -> ConfigMap:
+        return shown
+
+    async def hold(id: str) -> None:
+        started.set()
+        await go.wait()
+
+    objects: Any = ground.kubelet.objects
+    objects.find = find
+    ground.engine.after["start_container"] = hold
+    ground.pod({"name": "a"}, volumes=[{"name": "c", "configMap": {"name": "c"}}])
+    await started.wait()
+    shown = msgspec.structs.replace(shown, data={"k": "new"})
+    ground.kubelet._content_changed(UID)
+    go.set()
+    file = tmp_path / "pods" / UID / "volumes" / "c" / "k"
+    await eventually(lambda: file.read_text() == "new", 3)
+
+
 async def test_what_cannot_be_asked_is_a_failure_that_a_probe_counts() -> None:
     """Anything else would end the probe for good, and nobody would hear of it."""
     container = Container(name="a")
