@@ -97,6 +97,18 @@ def terminated(container: Runtime, message: str) -> ContainerStateTerminated:
     )
 
 
+def _lost(old: ContainerStatus, ran: ContainerStateRunning) -> ContainerStateTerminated:
+    """Of a container that ran, and that somebody took from the engine."""
+    return ContainerStateTerminated(
+        exit_code=137,
+        reason="ContainerStatusUnknown",
+        message="The container is gone from the node; it was running before",
+        started_at=ran.started_at or _NEVER,
+        finished_at=now(),
+        container_id=old.container_id,
+    )
+
+
 def _container(
     pod: Pod,
     container: Container,
@@ -135,6 +147,14 @@ def _container(
         else:
             reason, message = waiting or (_not_yet(pod, init=init), "")
             state = ContainerState(waiting=ContainerStateWaiting(reason=reason, message=message or None))
+            if (
+                current is None
+                and old is not None
+                and old.state is not None
+                and old.state.running is not None
+            ):
+                last = ContainerState(terminated=_lost(old, old.state.running))
+                state = last if facts.terminating else state
     started = running and container.name not in facts.unstarted
     ready = running and container.name not in facts.unready and started
     if current is not None and current.id not in facts.followed:

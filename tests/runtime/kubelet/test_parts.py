@@ -284,6 +284,24 @@ def test_an_end_that_was_reported_stays_when_its_container_is_gone() -> None:
     assert not status.changed(first, again)
 
 
+def test_a_pod_whose_container_was_taken_away_has_run() -> None:
+    first = status.compute(pod(), [run("running", 2)], status.Facts())
+    later = msgspec.structs.replace(pod(), status=first)
+    again = status.compute(later, [], status.Facts())
+    assert again.phase == "Running"
+    assert again.container_statuses is not None
+    (lost,) = again.container_statuses
+    assert (lost.ready, lost.restart_count) == (False, 2)
+    assert lost.state is not None
+    assert lost.state.waiting is not None
+    assert lost.last_state is not None
+    assert lost.last_state.terminated is not None
+    assert lost.last_state.terminated.reason == "ContainerStatusUnknown"
+    posted = msgspec.structs.replace(pod(), status=again)
+    assert not status.changed(again, status.compute(posted, [], status.Facts()))
+    assert status.compute(later, [], status.Facts(terminating=True)).phase == "Failed"
+
+
 def test_an_unchanged_status_is_not_posted() -> None:
     first = status.compute(pod(), [run("running")], status.Facts(ips=["10.0.0.1"]))
     again = status.compute(
