@@ -134,7 +134,7 @@ class ServiceProxy:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, longest)
                 continue
-            if not self._dirty:
+            if not self._dirty and not self._look_now:
                 self._changed.clear()
                 # Not wait_for: in Python 3.11 it may lose the cancellation.
                 with contextlib.suppress(TimeoutError):
@@ -146,15 +146,15 @@ class ServiceProxy:
         dirty, self._dirty = self._dirty, set()
         before = {key: self.table.frontends(key) for key in dirty}
         plans = {key: self._plan(key) for key in dirty}
-        if self._whole:
-            self._dirty |= self.table.take(plans)
-            # What is there from an earlier life is replaced, but for whom it has led where.
-            rules = self.table.whole(await self.kernel.clients(self.table.name, self.table.client_sets()))
-        else:
-            rules, freed = self.table.change(plans)
-            self._dirty |= freed
-        del plans
         try:
+            if self._whole:
+                self._dirty |= self.table.take(plans)
+                # What is there from an earlier life is replaced, but for whom it has led where.
+                rules = self.table.whole(await self.kernel.clients(self.table.name, self.table.client_sets()))
+            else:
+                rules, freed = self.table.change(plans)
+                self._dirty |= freed
+            del plans
             if rules:
                 await self.kernel.load(rules)
         except RulesError:
