@@ -54,6 +54,7 @@ class PodWorker:
         self._woken = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._crashes = Backoff(shared.clock)
+        self._begun: dict[str, int] = {}  # container -> number of its last restart
         self._ended_at: dict[str, float] = {}  # container id -> when its end was seen, monotonic
         self._failures = 0
         #: Of all that is being ended: a deletion may bring it nearer.
@@ -416,6 +417,8 @@ class PodWorker:
             return []
         if current.spec_hash != spec_hash(container):
             return [(container, current.attempt + 1)]
+        if self._begun.get(container.name) == current.attempt + 1:
+            return [(container, current.attempt + 1)]
         key, since = container.name, self._ended_at.get(current.id, self._shared.clock())
         remaining = self._crashes.remaining(key, since)
         if remaining > 0:
@@ -444,7 +447,8 @@ class PodWorker:
             raise volumes
         _, ready = begun
         for container, attempt in batch:
-            if attempt:
+            if attempt and self._begun.get(container.name) != attempt:
+                self._begun[container.name] = attempt
                 self._crashes.next(container.name)
                 self._trim(container.name)
         starts = [self._starter.start(self.pod, container, attempt, volumes) for container, attempt in batch]

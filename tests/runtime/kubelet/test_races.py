@@ -23,7 +23,7 @@ from kubelet_support import eventually
 from navarch.api.configmap import ConfigMap
 from navarch.api.container import Container
 from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta
+from navarch.api.meta import ObjectMeta, now
 from navarch.api.pod import Pod
 from navarch.api.podstatus import PodStatus
 from navarch.api.probe import HTTPGetAction, HTTPHeader
@@ -133,7 +133,7 @@ class Engine(Held):
         return state
 
     async def end(self, id: str, code: int) -> None:
-        self._set(id, status="exited", exit_code=code, finished_at="2026-01-01T00:00:01Z", pid=0)
+        self._set(id, status="exited", exit_code=code, finished_at=now(), pid=0)
         if self.changed is not None:
             await self.changed(id)
 
@@ -162,6 +162,9 @@ class Engine(Held):
 
     async def image(self, reference: str) -> Image:
         return Image("sha256:0", "docker://sha256:0", "")
+
+    async def pull(self, reference: str, auth: Any) -> None:
+        await self.call("pull")
 
     async def close(self) -> None:
         pass
@@ -321,6 +324,17 @@ async def test_a_second_deletion_shortens_the_grace_of_the_first(ground: Ground)
     await eventually(lambda: ("a", "SIGTERM") in ground.engine.signals)
     ground.delete(grace=1)
     await ground.gone()
+
+
+async def test_a_restart_that_looks_for_its_image_first_is_one_restart(ground: Ground) -> None:
+    ground.pod({"name": "a", "imagePullPolicy": "Always"})
+    first = (await eventually(lambda: ground.running("a")))[0]
+    await ground.engine.end(first.id, 1)
+    second = (await eventually(lambda: ground.running("a"), 8))[0]  # at once: it had not failed before
+    await ground.engine.end(second.id, 1)
+    said = await eventually(lambda: ground.worker.facts.backing_off.get("a"))
+    assert said.startswith("back-off 10s"), said
+    assert ground.engine.calls["pull"] == 2
 
 
 async def test_what_is_to_end_ends_though_the_engine_was_away(
