@@ -260,7 +260,7 @@ class Watch:
                 await self._tell(event["type"], item)
 
     async def _tell(self, happened: str, item: dict[str, Any]) -> None:
-        shown = item if self.args.get("reveal") else _shared("documents").without_secrets(item)
+        shown = item if self.args.get("reveal") else _shared("hiding").without_secrets(item)
         await self.queue.put({"type": happened, "resource": shown})
 
     async def _ask(self, path: str, query: dict[str, str]) -> dict[str, Any]:
