@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -55,11 +56,13 @@ async def test_host_paths_that_are_made_can_be_read(
 ) -> None:
     path = tmp_path / "x" if kind == "FileOrCreate" else tmp_path / "above" / "x"
     volume = msgspec.convert({"name": "v", "hostPath": {"path": str(path), "type": kind}}, Volume)
-    await registry.find(volume).set_up(volume, Context(Pod(), tmp_path, None, None))  # type: ignore[arg-type]  # asks nobody
+    nobody: Any = None  # whom it might ask, and does not
+    context = Context(Pod(), tmp_path, nobody, nobody)
+    await registry.find(volume).set_up(volume, context)
     assert mode(path) == expected
     assert mode(path.parent) in (0o755, mode(tmp_path))
     path.chmod(0o600)
-    await registry.find(volume).set_up(volume, Context(Pod(), tmp_path, None, None))  # type: ignore[arg-type]  # asks nobody
+    await registry.find(volume).set_up(volume, context)
     assert mode(path) == 0o600
 
 

@@ -46,7 +46,7 @@ from navarch.network.cni import CniError
 
 UID = "0a1b2c3d-0000-4000-8000-000000000001"
 
-Hold = Callable[..., Awaitable[None]]
+Hold = Callable[..., Awaitable[Any]]
 
 
 class Held:
@@ -161,6 +161,7 @@ class Engine(Held):
         return [state.id for state in self.have.values() if state.uid == uid]
 
     async def image(self, reference: str) -> Image:
+        await self.call("image")
         return Image("sha256:0", "docker://sha256:0", "")
 
     async def pull(self, reference: str, auth: Any) -> None:
@@ -415,11 +416,7 @@ def missing(path: Path) -> dict[str, Any]:
 
 async def test_a_sandbox_that_is_being_made_is_not_made_again(ground: Ground, tmp_path: Path) -> None:
     go = asyncio.Event()
-
-    async def hold() -> None:
-        await go.wait()
-
-    ground.engine.after["create_sandbox"] = hold
+    ground.engine.after["create_sandbox"] = go.wait
     ground.pod({"name": "a"}, **missing(tmp_path / "f"))
     await eventually(lambda: ground.engine.calls["create_sandbox"])
     await asyncio.sleep(0.1)
@@ -433,11 +430,7 @@ async def test_a_sandbox_that_is_being_made_is_not_made_again(ground: Ground, tm
 
 async def test_a_sandbox_that_is_being_started_goes_with_its_pod(ground: Ground, tmp_path: Path) -> None:
     go = asyncio.Event()
-
-    async def hold() -> None:
-        await go.wait()
-
-    ground.engine.after["start_sandbox"] = hold
+    ground.engine.after["start_sandbox"] = go.wait
     ground.pod({"name": "a"}, **missing(tmp_path / "f"))
     await eventually(lambda: ground.engine.calls["start_sandbox"])
     ground.delete(grace=1)
@@ -460,14 +453,13 @@ async def test_a_sandbox_that_failed_is_made_anew_once_for_all_containers(ground
     async def slow() -> None:
         await asyncio.sleep(0.1)
 
-    async def late(reference: str) -> Image:
+    async def late() -> None:
         await failed.wait()
         await asyncio.sleep(0.01)
-        return Image("sha256:0", "docker://sha256:0", "")
 
     ground.engine.before["start_sandbox"] = fail
     ground.engine.after["create_sandbox"] = slow
-    ground.engine.image = late  # type: ignore[method-assign]
+    ground.engine.before["image"] = late
     ground.pod({"name": "a"}, {"name": "b"})
     await eventually(lambda: ground.running("a") and ground.running("b"))
     await asyncio.sleep(0.3)
@@ -580,13 +572,12 @@ async def test_a_pod_whose_first_sandbox_failed_has_its_address(ground: Ground) 
             failed.set()
             raise RuntimeFault("once")
 
-    async def late(reference: str) -> Image:
+    async def late() -> None:
         await failed.wait()
         await asyncio.sleep(0.01)
-        return Image("sha256:0", "docker://sha256:0", "")
 
     ground.engine.after["start_sandbox"] = lose_the_answer
-    ground.engine.image = late  # type: ignore[method-assign]
+    ground.engine.before["image"] = late
     ground.pod({"name": "a"})
     await eventually(ground.told_running)
     await eventually(lambda: ground.master.told[-1].pod_ip == "10.1.0.5", 5)

@@ -43,6 +43,20 @@ def sandbox(uid: str) -> SandboxSpec:
     return SandboxSpec(uid=uid, namespace="n", pod="p", attempt=0, hostname="p")
 
 
+def sleeping(uid: str, sandbox: str) -> ContainerSpec:
+    return ContainerSpec(
+        uid=uid,
+        namespace="n",
+        pod="p",
+        name="a",
+        attempt=0,
+        spec_hash="",
+        sandbox=sandbox,
+        image=IMAGE,
+        entrypoint=["sleep", "100"],
+    )
+
+
 @pytest.mark.parametrize("own", [True, False], ids=["pause makes the namespace", "the engine makes it"])
 async def test_a_sandbox_has_a_network_of_its_own_that_containers_join(
     runtime: DockerRuntime, own: bool
@@ -52,17 +66,7 @@ async def test_a_sandbox_has_a_network_of_its_own_that_containers_join(
     id = await runtime.create_sandbox(sandbox(uid))
     state = await runtime.start_sandbox(id, host_network=False, sysctls={})
     assert namespace_of(state.pid, "net") != namespace_of("self", "net")
-    spec = ContainerSpec(
-        uid=uid,
-        namespace="n",
-        pod="p",
-        name="a",
-        attempt=0,
-        spec_hash="",
-        sandbox=id,
-        image=IMAGE,
-        entrypoint=["sleep", "100"],
-    )
+    spec = sleeping(uid, id)
     made = await runtime.create(spec)
     # The same again, as a kubelet does whose first try was cut short: one container is left.
     again = await runtime.create(spec)
@@ -82,18 +86,7 @@ async def test_a_command_whose_time_is_up_before_it_has_begun_leaves_no_process(
 ) -> None:
     id = await runtime.create_sandbox(sandbox(secrets.token_hex(8)))
     state = await runtime.start_sandbox(id, host_network=False, sysctls={})
-    spec = ContainerSpec(
-        uid=state.uid,
-        namespace="n",
-        pod="p",
-        name="a",
-        attempt=0,
-        spec_hash="",
-        sandbox=id,
-        image=IMAGE,
-        entrypoint=["sleep", "100"],
-    )
-    made = await runtime.start_container(await runtime.create(spec))
+    made = await runtime.start_container(await runtime.create(sleeping(state.uid, id)))
     shared: Any = SimpleNamespace(runtime=runtime)
     for number in range(16):
         with pytest.raises(TimeoutError):
