@@ -15,7 +15,10 @@ options:
         that begins with V({), is content. Content is never shown.
       - Environment variable E(K8S_AUTH_KUBECONFIG) is used when this is not set, then E(KUBECONFIG), then
         C(~/.kube/config) where it exists.
-      - Users that get their credentials from a helper program (C(exec)) are refused.
+      - Users that get their credentials from a program (C(exec), as managed clusters have it) or an OpenID
+        provider (C(auth-provider) named C(oidc)) are supported. A program runs where the module does, once in
+        a process, and again when its credentials end or are refused. Tokens of an OpenID provider are
+        renewed by the refresh token and written into the kubeconfig where it can be written.
     type: raw
   context:
     description:

@@ -262,6 +262,7 @@ class Client:
         if body is not None:
             headers["Content-Type"] = content_type
             data = json.dumps(body, separators=(",", ":")).encode("utf-8")
+        renewed = False
         for attempt in range(TRIES):
             last = attempt == TRIES - 1
             try:
@@ -282,6 +283,10 @@ class Client:
             if answer.status_code < 300:
                 return answer
             retry = answer.status_code == 429 or (answer.status_code == 503 and verb in IDEMPOTENT)
+            if answer.status_code == 401 and not last and not renewed and self.session.auth.renew():
+                renewed = True  # nothing was done, and the credentials are others now
+                answer.close()
+                continue
             if answer.status_code == 401:
                 raise refused_credentials(self.connection, _decoded(answer), verb, path)
             if not retry or last:

@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 """Where the cluster is and who we are: options, then environment, then kubeconfig, then the pod we run in.
 
-Belongs here: turning all of that into one ``Connection``. Not here: any talk with the cluster.
+Belongs here: turning all of that into one ``Connection``. Not here: any talk with the cluster, and getting
+credentials from somewhere else (``credentials``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from . import yamltext
+from .credentials import Source
 from .errors import ClusterError, OptionError
 
 _HOST = re.compile(r"^[\w.:%-]+$", re.ASCII)
@@ -47,6 +49,7 @@ class Connection:
     server_name: str | None = None
     proxy: str | None = None
     origin: str = "host"
+    source: Source | None = None  # of further credentials, which are got when they are needed
 
     def __repr__(self) -> str:  # a traceback shows reprs: no credentials in it
         return "Connection(%s, from %s)" % (self.server, self.origin)
@@ -61,10 +64,15 @@ def connect_params(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str] |
         changes.update(server=_server(params["host"], "host"), origin="host")
     if params.get("api_key"):  # what is given here is who we are, not what a kubeconfig has besides
         changes.update(
-            token=params["api_key"], token_file=None, username=None, client_cert=None, client_key=None
+            token=params["api_key"],
+            token_file=None,
+            username=None,
+            client_cert=None,
+            client_key=None,
+            source=None,
         )
     elif params.get("client_cert"):
-        changes.update(token=None, token_file=None, username=None)
+        changes.update(token=None, token_file=None, username=None, source=None)
     if params.get("validate_certs") is not None:
         changes["verify"] = bool(params["validate_certs"])
     if params.get("proxy"):
@@ -120,6 +128,11 @@ def _secrets_in(value: t.Any) -> set[str]:
             found |= _secrets_in(item)
         elif item and str(key).lower().endswith(_SECRET):
             found.add(str(item))
+    run = value.get("exec")
+    env = run.get("env") if isinstance(run, dict) else None
+    for one in env if isinstance(env, list) else []:  # an access key, or a region: their names do not tell
+        if isinstance(one, dict) and len(str(one.get("value") or "")) > 7:
+            found.add(str(one["value"]))
     return found
 
 
@@ -162,12 +175,13 @@ def _load(paths: list[str], context: str | None, option: str) -> Connection:
         raise OptionError(option, "there is no file %s" % os.pathsep.join(paths))
     for path in found:
         content = _parse(read_file(path, option), "%s %s" % (option, path))
-        folder = os.path.dirname(os.path.abspath(path))
+        path = os.path.abspath(path)
+        folder = os.path.dirname(path)
         for part in ("clusters", "users", "contexts"):  # the first file that names a thing wins
             have = {item.get("name") for item in merged.setdefault(part, [])}
             for item in _named(content.get(part), part, option):
                 if item["name"] not in have:
-                    merged[part].append(dict(item, _folder=folder))
+                    merged[part].append(dict(item, _folder=folder, _path=path))
         merged.setdefault("current-context", content.get("current-context"))
         merged["current-context"] = merged["current-context"] or content.get("current-context")
     return from_kubeconfig(merged, context, option, folder, found[0])
@@ -190,13 +204,6 @@ def from_kubeconfig(
     user_folder = folder
     if chosen.get("user"):
         user, user_folder = _find(content, "users", chosen["user"], "user", where, folder)
-    for helper in ("exec", "auth-provider"):
-        if user.get(helper):
-            raise OptionError(
-                option,
-                "user %s gets its credentials from a helper program (%s), which is not run here: "
-                "give api_key, or client_cert and client_key" % (chosen["user"], helper),
-            )
     token_file = user.get("tokenFile") if not user.get("token") else None
     return Connection(
         server=_server(cluster.get("server"), "%s, cluster %s" % (where, chosen.get("cluster"))),
@@ -211,7 +218,37 @@ def from_kubeconfig(
         server_name=_text(cluster.get("tls-server-name")),
         proxy=_proxy(cluster.get("proxy-url"), "%s, proxy-url" % where),
         origin="%s, context %s" % (where, name),
+        source=_source(content, chosen.get("user"), user, user_folder, cluster, where),
     )
+
+
+def _source(
+    content: dict[str, t.Any],
+    name: t.Any,
+    user: dict[str, t.Any],
+    folder: str,
+    cluster: dict[str, t.Any],
+    where: str,
+) -> Source | None:
+    """What gives out the user's credentials. A token or password that stands in the kubeconfig goes before,
+    as in kubectl.
+    """
+    run, provider = user.get("exec"), user.get("auth-provider")
+    if run and provider:
+        raise OptionError(where, "user %s has both exec and auth-provider; one of them can be" % name)
+    if (not run and not provider) or any(user.get(key) for key in ("token", "tokenFile", "username")):
+        return None
+    where = "%s, user %s" % (where, name)
+    if run:
+        from . import credentials_exec  # which few tasks need
+
+        return credentials_exec.from_user(run, cluster, folder, where)
+    from . import credentials_oidc
+
+    config = provider.get("config") if isinstance(provider, dict) else None
+    ca = _pem(config, "idp-certificate-authority", folder, where) if isinstance(config, dict) else None
+    path = next((item.get("_path", "") for item in content["users"] if item["name"] == name), "")
+    return credentials_oidc.from_user(provider, str(name), path, ca, where)
 
 
 def _find(

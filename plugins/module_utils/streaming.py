@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from .client import POD, Client
 from .errors import ClusterError, OptionError, StatusError, UnreachableError, status_error
 from .podstate import judge
+from .transport import refused_credentials
 from .websocket import Broken, Refused, WebSocket, dial
 
 V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
@@ -138,6 +139,11 @@ def _dial(client: Client, target: Target, argv: list[str], stdin: bool, protocol
         query.append(("container", target.container))
     server = client.connection.server
     try:
+        try:
+            return dial(client.session, server + path, query, [protocol])
+        except Refused as problem:
+            if problem.code != 401 or not client.session.auth.renew():
+                raise
         return dial(client.session, server + path, query, [protocol])
     except (OSError, Broken) as problem:
         client.ask("/version")  # which explains a cluster that is away, or that is another one
@@ -220,8 +226,11 @@ def _explained(client: Client, target: Target, refused: Refused) -> ClusterError
     said: t.Any = refused.body.decode("utf-8", "replace")
     if _is_status(refused.body):
         said = json.loads(said)
-    problem = status_error(refused.code, said, "GET", POD.path(target.namespace, target.pod, "exec"))
-    if problem.code in (401, 403):
+    path = POD.path(target.namespace, target.pod, "exec")
+    if refused.code == 401:
+        return refused_credentials(client.connection, said, "GET", path)
+    problem = status_error(refused.code, said, "GET", path)
+    if problem.code == 403:
         return problem
     try:
         pod = client.get(POD, target.namespace, target.pod)

@@ -21,6 +21,7 @@ import traceback
 import typing as t
 from urllib.parse import urlencode, urlsplit
 
+from . import credentials
 from .errors import ClusterError, StatusError, TrustError, status_error
 from .kubeconfig import Connection, read_file
 
@@ -69,6 +70,14 @@ class PinnedAdapter(HTTPAdapter):
         kwargs.update(self._tls)
         return super().proxy_manager_for(*args, **kwargs)
 
+    def use(self, context: ssl.SSLContext) -> None:
+        """Other trust or another client certificate, for connections from now on."""
+        self.close()
+        self.context, self.tls_session = context, None
+        self._tls["ssl_context"] = context
+        self.init_poolmanager(self._pool_connections, self._pool_maxsize, block=self._pool_block)
+        self.proxy_manager = {}
+
     def cert_verify(self, conn: t.Any, url: t.Any, verify: t.Any, cert: t.Any) -> None:
         conn.cert_reqs = self._required
         conn.ca_certs = None
@@ -80,18 +89,35 @@ class Credentials(AuthBase):
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._used: credentials.Credential | None = None
+        self.adapter: PinnedAdapter | None = None  # of which the client certificate is kept up to date
 
     def __call__(self, request: t.Any) -> t.Any:
         connection = self._connection
-        token = _token(connection)
+        token = bearer(connection, self._follow())
         if token:
             request.headers["Authorization"] = "Bearer %s" % token
         elif connection.username and connection.password:
             request = requests.auth.HTTPBasicAuth(connection.username, connection.password)(request)
         return request
 
+    def renew(self) -> bool:
+        """Gets other credentials after a 401. False where there are none to be got."""
+        return credentials.renew(self._connection, self._used)
 
-def _token(connection: Connection) -> str | None:
+    def _follow(self) -> credentials.Credential | None:
+        """The credentials of the connection's source, whose certificate is used from now on."""
+        held, used = credentials.current(self._connection), self._used
+        if held is not None and self.adapter and held.certificate != (used and used.certificate):
+            self.adapter.use(ssl_context(self._connection, held))
+        self._used = held
+        return held
+
+
+def bearer(connection: Connection, held: credentials.Credential | None) -> str | None:
+    """The token that the cluster is shown. ``held`` is what the connection's source gave, if it has one."""
+    if held is not None:
+        return held.token
     if not connection.token and connection.token_file:
         return read_file(connection.token_file, "tokenFile").strip()
     return connection.token
@@ -108,7 +134,9 @@ def make_session(connection: Connection) -> t.Any:
     if is_loopback(connection.server):  # never by way of HTTPS_PROXY, as kubectl has it
         session.trust_env = False
     if connection.server.startswith("https://"):
-        session.mount("https://", PinnedAdapter(ssl_context(connection), connection.server_name))
+        adapter = PinnedAdapter(ssl_context(connection), connection.server_name)
+        session.mount("https://", adapter)
+        session.auth.adapter = adapter
     if connection.proxy:
         session.proxies = {"http": connection.proxy, "https": connection.proxy}
     return session
@@ -154,7 +182,10 @@ class Sender:
 
 def refused_credentials(connection: Connection, body: t.Any, verb: str, path: str) -> StatusError:
     """The exception for a 401, which says of a token that tells its own end when that was."""
-    ended = _expiry(_token(connection))
+    if connection.source is not None:
+        said = "the cluster does not know the credentials that %s gives (401 Unauthorized)"
+        return StatusError(401, "Unauthorized", said % connection.source.title())
+    ended = _expiry(bearer(connection, None))
     if ended is None or ended > time.time():
         return status_error(401, body, verb, path)
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ended))
@@ -166,15 +197,25 @@ def refused_credentials(connection: Connection, body: t.Any, verb: str, path: st
 
 
 def _expiry(token: str | None) -> float | None:
-    """When a token ends, as far as it is a JSON web token (RFC 7519)."""
-    parts = (token or "").split(".")
-    if len(parts) != 3:
-        return None
+    """When a token ends, as far as it tells."""
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        return float(claims["exp"])
+        return float(token_claims(token)["exp"])
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def token_claims(token: t.Any) -> dict[str, t.Any]:
+    """What a token says of itself, as far as it is a JSON web token (RFC 7519). Its signature is not looked
+    at.
+    """
+    parts = str(token or "").split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def innermost(problem: BaseException) -> str:
@@ -199,33 +240,40 @@ def is_loopback(server: str) -> bool:
         return host == "localhost"
 
 
-def ssl_context(connection: Connection) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cadata=connection.ca or None)
-    except (ssl.SSLError, ValueError):
-        raise TrustError(
-            "ca_cert: no certificate of an authority in it (from %s)" % connection.origin
-        ) from None
+def ssl_context(connection: Connection, held: credentials.Credential | None = None) -> ssl.SSLContext:
+    """Whom to trust, and the client certificate: the one of ``held`` (as for ``bearer``) before the
+    connection's own.
+    """
+    context = trust(connection.ca, connection.origin)
     if not connection.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if connection.client_cert and connection.client_key:
-        _load_client_cert(context, connection)
+    if held is not None and held.certificate and held.key:
+        _load_client_cert(context, held.certificate, held.key, "clientCertificateData", connection.origin)
+    elif connection.client_cert and connection.client_key:
+        own = (connection.client_cert, connection.client_key)
+        _load_client_cert(context, *own, "client_cert, client_key", connection.origin)
     return context
 
 
-def _load_client_cert(context: ssl.SSLContext, connection: Connection) -> None:
+def trust(ca: str | None, origin: str) -> ssl.SSLContext:
+    """That an authority has signed whom we speak to: one of PEM text, else one of the system's."""
+    try:
+        return ssl.create_default_context(cadata=ca or None)
+    except (ssl.SSLError, ValueError):
+        raise TrustError("ca_cert: no certificate of an authority in it (from %s)" % origin) from None
+
+
+def _load_client_cert(context: ssl.SSLContext, certificate: str, key: str, what: str, origin: str) -> None:
     """Python loads a key from a file only: it lies in one that nobody else may read, for as long as that
     takes.
     """
     handle, path = tempfile.mkstemp(prefix="navarch-")
     try:
         with os.fdopen(handle, "w") as file:
-            file.write("%s\n%s\n" % (connection.client_cert, connection.client_key))
+            file.write("%s\n%s\n" % (certificate, key))
         context.load_cert_chain(path)
     except (ssl.SSLError, ValueError):
-        raise TrustError(
-            "client_cert, client_key: not a certificate and its own key in PEM (from %s)" % connection.origin
-        ) from None
+        raise TrustError("%s: not a certificate and its own key in PEM (from %s)" % (what, origin)) from None
     finally:
         os.unlink(path)

@@ -156,7 +156,9 @@ class Watch:
         self.args = _shared("eda_args").checked(args)
         self.session = session
         self.connection = _shared("kubeconfig").connect_params(self.args)
-        self.tls = _shared("transport").ssl_context(self.connection)
+        self.tls: Any = None
+        self.token: str | None = None
+        self.credential: Any = None
         self.known: dict[str, dict[str, Any]] = {}
         self.version = ""
         self.path = ""
@@ -240,7 +242,7 @@ class Watch:
             "resourceVersion": self.version,
             "timeoutSeconds": str(WATCH_SECONDS),
         }
-        async with self._get(self.path, query, WATCH_SECONDS + 30) as answer:
+        async with await self._get(self.path, query, WATCH_SECONDS + 30) as answer:
             await self._check(answer)
             async for line in _lines(answer.content):
                 event = json.loads(line)
@@ -264,27 +266,42 @@ class Watch:
         await self.queue.put({"type": happened, "resource": shown})
 
     async def _ask(self, path: str, query: dict[str, str]) -> dict[str, Any]:
-        async with self._get(path, query, 60) as answer:
+        async with await self._get(path, query, 60) as answer:
             await self._check(answer)
             found = await answer.json(content_type=None)
         if not isinstance(found, dict):
             raise ValueError(f"{self.connection.server} answers with something that is no API object")
         return found
 
-    def _get(self, path: str, query: dict[str, str], seconds: float) -> Any:
+    def _log_in(self) -> None:
+        """Whom to trust and who we are, which a kubeconfig may have from a program or an OpenID provider."""
+        transport, held = _shared("transport"), _shared("credentials").current(self.connection)
+        if self.tls is None or held is not self.credential:
+            self.tls, self.credential = transport.ssl_context(self.connection, held), held
+        self.token = transport.bearer(self.connection, held)
+
+    async def _get(self, path: str, query: dict[str, str], seconds: float) -> Any:
+        await asyncio.to_thread(self._log_in)
+        answer = await self._send(path, query, seconds)
+        if answer.status == 401:
+            renewed = await asyncio.to_thread(_shared("credentials").renew, self.connection, self.credential)
+            if renewed:
+                answer.release()
+                await asyncio.to_thread(self._log_in)
+                answer = await self._send(path, query, seconds)
+        return answer
+
+    async def _send(self, path: str, query: dict[str, str], seconds: float) -> Any:
         asked = dict(query)
         for option, name in (("label_selectors", "labelSelector"), ("field_selectors", "fieldSelector")):
             if self.args.get(option) and path == self.path:
                 asked[name] = ",".join(self.args[option])
         connection = self.connection
         headers = {"Accept": "application/json", "User-Agent": "navarch.cluster"}
-        token = connection.token
-        if not token and connection.token_file:
-            token = Path(connection.token_file).read_text(encoding="utf-8").strip()
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        login = connection.username and connection.password and not token
-        return self.session.get(
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        login = connection.username and connection.password and not self.token
+        return await self.session.get(
             connection.server + path,
             params=asked,
             headers=headers,

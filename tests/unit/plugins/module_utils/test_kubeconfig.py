@@ -137,8 +137,8 @@ def test_a_token_that_is_given_is_the_only_identity(write):
         ({"kubeconfig": {}}, "context: kubeconfig has no current-context; it has none"),
         ({"kubeconfig": config(), "context": "z"}, "context: no context z in kubeconfig; there: a"),
         (
-            {"kubeconfig": config(user={"exec": {"command": "x"}})},
-            "kubeconfig: user a gets its credentials from a helper program",
+            {"kubeconfig": config(user={"exec": {"command": "x"}, "auth-provider": {"name": "oidc"}})},
+            "kubeconfig: user a has both exec and auth-provider",
         ),
         (
             {"kubeconfig": config(server="ftp://x")},
