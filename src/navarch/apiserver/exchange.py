@@ -195,12 +195,18 @@ class Exchange:
     def header(self, name: str) -> str:
         return self.headers.get(name) or ""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """To the transport at once. Raises ConnectionResetError when the connection is gone."""
         transport = self.protocol.transport
         if transport is None:
             raise ConnectionResetError("connection lost")
         transport.write(data)
+
+    def limit_buffer(self, size: int) -> None:
+        """Have writing paused when this many bytes wait for the client."""
+        transport = self.protocol.transport
+        if transport is not None:
+            transport.set_write_buffer_limits(size)
 
     def release(self) -> None:
         """Say that the answer may last: from now on the request counts for no limit of number or time."""

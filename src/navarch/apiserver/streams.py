@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import Any
 
 from navarch.apiserver.exchange import JSON, WRITTEN, WRITTEN_LAST, Exchange, Reply, head
 
 #: Bytes written before the client's pace is looked at: what fits in the socket and TLS buffers without a copy
-#: too many.
+#: too many. A slow client has at most this and the transport's own limit of an answer in memory.
 PORTION = 256 * 1024
 
 #: Answers from this size on are compressed for who asks, unless they stay on this host.
@@ -32,10 +33,45 @@ async def send(
     if gzip and length >= GZIP_FROM:
         return await _send_gzip(x, code, parts, content_type)
     x.write(head(code, content_type, length, x.extra_lines()))
-    for portion in _portions(parts):
-        x.write(portion)
-        await drain(x)
+    await write(x, parts)
     return WRITTEN_LAST if x.should_close else WRITTEN
+
+
+async def send_made(
+    x: Exchange, made: AsyncIterator[bytes], content_type: str = JSON, *, gzip: bool = False
+) -> Reply:
+    """An answer whose parts are made as they are sent: of a long one, no more than a portion is there."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in made:
+        parts.append(part)
+        size += len(part)
+        if size > PORTION and not x.silent:
+            break
+    else:
+        return await send(x, 200, parts, content_type, gzip=gzip)
+    coding = "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n" if gzip else ""
+    squeeze = zlib.compressobj(1, zlib.DEFLATED, 31) if gzip else None
+    x.write(head(200, content_type, None, x.extra_lines(coding)))
+    await _write_made(x, parts, squeeze)
+    parts, size = [], 0
+    async for part in made:
+        parts.append(part)
+        size += len(part)
+        if size >= PORTION:
+            await _write_made(x, parts, squeeze)
+            parts, size = [], 0
+    await _write_made(x, parts, squeeze)
+    x.write((chunk(squeeze.flush()) if squeeze else b"") + LAST_CHUNK)
+    return WRITTEN_LAST if x.should_close else WRITTEN
+
+
+async def _write_made(x: Exchange, parts: list[bytes], squeeze: Any) -> None:
+    if squeeze is not None:
+        data = await asyncio.to_thread(squeeze.compress, b"".join(parts))
+        parts = [data] if data else []
+    if parts:
+        await write_chunk(x, parts)
 
 
 async def _send_gzip(x: Exchange, code: int, parts: Sequence[bytes], content_type: str) -> Reply:
@@ -53,17 +89,36 @@ async def _send_gzip(x: Exchange, code: int, parts: Sequence[bytes], content_typ
     return WRITTEN_LAST if x.should_close else WRITTEN
 
 
-def _portions(parts: Sequence[bytes]) -> Iterator[bytes]:
-    """Neighbours joined up to the size of a portion: every byte is copied once."""
+async def write(x: Exchange, parts: Iterable[bytes]) -> None:
+    """Write at the client's pace."""
+    for portion in _portions(parts):
+        x.write(portion)
+        await drain(x)
+
+
+async def write_chunk(x: Exchange, parts: Sequence[bytes]) -> None:
+    """One chunk of a chunked body, not empty, at the client's pace."""
+    await write(x, (b"%x\r\n" % sum(map(len, parts)), *parts, b"\r\n"))
+
+
+def _portions(parts: Iterable[bytes]) -> Iterator[bytes | memoryview]:
+    """Neighbours joined up to the size of a portion, large ones cut: every byte is copied once at most."""
     waiting: list[bytes] = []
     size = 0
     for part in parts:
+        if len(part) > PORTION:
+            if waiting:
+                yield b"".join(waiting)
+                waiting, size = [], 0
+            view = memoryview(part)
+            for at in range(0, len(part), PORTION):
+                yield view[at : at + PORTION]
+            continue
         waiting.append(part)
         size += len(part)
         if size >= PORTION:
             yield b"".join(waiting)
-            waiting.clear()
-            size = 0
+            waiting, size = [], 0
     if waiting:
         yield b"".join(waiting)
 

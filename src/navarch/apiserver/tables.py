@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import msgspec
@@ -21,6 +21,8 @@ from navarch.api.scheme import Column, Kind
 
 #: Objects made into rows before others get the loop.
 PORTION = 200
+#: Bytes of rows likewise.
+PORTION_BYTES = 128 * 1024
 
 _encode = msgspec.json.encode
 
@@ -79,17 +81,36 @@ def _head(kind: Kind[Any], revision: int, more: bytes) -> bytes:
 
 async def table(
     kind: Kind[Any], values: Iterable[bytes], revision: int, include: str, more: bytes = b""
-) -> bytes:
-    """A Table of objects. include: None, Metadata or Object; more: further members of its ListMeta, each
-    begun by a comma.
+) -> AsyncIterator[bytes]:
+    """The parts of a Table of objects. include: None, Metadata or Object; more: further members of its
+    ListMeta, each begun by a comma.
     """
     now = time.time()
+    yield _head(kind, revision, more)
     rows: list[bytes] = []
+    size = 0
+    comma = b""
     for value in values:
-        rows.append(_row(kind, value, include, now))
-        if len(rows) % PORTION == 0:
+        row = _row(kind, value, include, now)
+        rows.append(row)
+        size += len(row)
+        if len(rows) == PORTION or size > PORTION_BYTES:
+            yield comma + b",".join(rows)
+            rows, size, comma = [], 0, b","
             await asyncio.sleep(0)
-    return b"%b%b]}" % (_head(kind, revision, more), b",".join(rows))
+    yield (comma if rows else b"") + b",".join(rows) + b"]}"
+
+
+async def partials(kind: Kind[Any], values: Iterable[bytes], head: bytes) -> AsyncIterator[bytes]:
+    """The parts of a list of PartialObjectMetadata, behind its head."""
+    yield head
+    comma = b""
+    for at, value in enumerate(values, 1):
+        yield comma + partial(kind, value)
+        comma = b","
+        if at % PORTION == 0:
+            await asyncio.sleep(0)
+    yield b"]}"
 
 
 def event_row(kind: Kind[Any], value: bytes, revision: int, include: str, *, first: bool) -> bytes:

@@ -21,7 +21,7 @@ from navarch.api.scheme import Kind
 from navarch.apiserver import negotiate, streams, tables
 from navarch.apiserver.exchange import Exchange, Reply
 from navarch.apiserver.route import Options, Target
-from navarch.registry.context import Context, Stored
+from navarch.registry.context import Context, ListResult, Stored
 from navarch.registry.registry import Registry
 from navarch.store.cache import Entry
 
@@ -84,8 +84,8 @@ class Verbs:
         form = negotiate.accept(accept)
         if form.as_ == "Table":
             include = options.include_object or "Metadata"
-            body = await tables.table(kind, [stored.value], stored.revision, include)
-            return x.reply(code, body, form.content_type)
+            parts = [part async for part in tables.table(kind, [stored.value], stored.revision, include)]
+            return x.reply(code, b"".join(parts), form.content_type)
         if form.as_ == "PartialObjectMetadata":
             return x.reply(code, tables.partial(kind, stored.value), form.content_type)
         if form.as_:
@@ -113,30 +113,12 @@ class Verbs:
             if found.remaining is not None:
                 more += b',"remainingItemCount":%d' % found.remaining
         form = negotiate.accept(x.header("Accept"))
-        values = [entry.value for entry in found.entries]
         gzip = negotiate.wants_gzip(x.header("Accept-Encoding")) and not _stays_here(x)
-        if form.as_ == "Table":
-            body = await tables.table(
-                kind, values, found.revision, options.include_object or "Metadata", more
-            )
-            return await streams.send(x, 200, [body], form.content_type, gzip=gzip)
-        name, version, content_type = f"{kind.kind}List", kind.api_version, form.content_type
-        if form.as_ == "PartialObjectMetadataList":
-            values = [tables.partial(kind, value) for value in values]
-            name, version = form.as_, "meta.k8s.io/v1"
-        elif form.as_:
-            raise errors.not_acceptable(f"a list cannot be sent as {form.as_}")
-        parts = [
-            b'{"kind":"%b","apiVersion":"%b","metadata":{"resourceVersion":"%d"%b},"items":['
-            % (name.encode(), version.encode(), found.revision, more)
-        ]
-        for value in values:
-            parts.append(value)
-            parts.append(b",")
-        if values:
-            parts.pop()
-        parts.append(b"]}")
-        return await streams.send(x, 200, parts, content_type, gzip=gzip)
+        held = self._registry.pin(kind, found.entries, x.close)
+        try:
+            return await _send_list(x, kind, found, more, form, options.include_object, gzip=gzip)
+        finally:
+            held()
 
     # Writing
 
@@ -242,8 +224,49 @@ class Verbs:
             kind.api_version.encode(),
             found.revision,
         )
-        body = b",".join([entry.value for entry in found.entries])
-        return await streams.send(x, 200, [head, body, b"]}"])
+        return await streams.send(x, 200, [head, *_joined(found.entries), b"]}"])
+
+
+async def _send_list(
+    x: Exchange,
+    kind: Kind[Any],
+    found: ListResult,
+    more: bytes,
+    form: negotiate.Form,
+    include: str,
+    *,
+    gzip: bool,
+) -> Reply:
+    """more: further members of the ListMeta, each begun by a comma."""
+    form_type = form.content_type
+    if form.as_ == "Table":
+        values = (entry.value for entry in found.entries)
+        rows = tables.table(kind, values, found.revision, include or "Metadata", more)
+        return await streams.send_made(x, rows, form_type, gzip=gzip)
+    name, version = f"{kind.kind}List", kind.api_version
+    metadata_only = form.as_ == "PartialObjectMetadataList"
+    if metadata_only:
+        name, version = form.as_, "meta.k8s.io/v1"
+    elif form.as_:
+        raise errors.not_acceptable(f"a list cannot be sent as {form.as_}")
+    head = b'{"kind":"%b","apiVersion":"%b","metadata":{"resourceVersion":"%d"%b},"items":[' % (
+        name.encode(), version.encode(), found.revision, more,
+    )  # fmt: skip
+    if metadata_only:
+        items = tables.partials(kind, (entry.value for entry in found.entries), head)
+        return await streams.send_made(x, items, form_type, gzip=gzip)
+    return await streams.send(x, 200, [head, *_joined(found.entries), b"]}"], form_type, gzip=gzip)
+
+
+def _joined(entries: list[Entry]) -> list[bytes]:
+    """Values with commas between."""
+    parts: list[bytes] = []
+    for entry in entries:
+        parts.append(entry.value)
+        parts.append(b",")
+    if parts:
+        parts.pop()
+    return parts
 
 
 def _of_list(entries: list[Entry], kind: Kind[Any], namespace: str) -> bool:

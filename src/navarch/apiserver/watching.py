@@ -2,7 +2,11 @@
 """Watches: a stream of JSON frames, one write to the transport a batch and watcher.
 
 What a batch looks like on the wire is made by the first watcher that sends it and remembered in the batch,
-so that fifty watchers with one selector encode once.
+so that fifty watchers with one selector encode once. Large objects are not copied for that: they are written
+from the bytes that are stored, at the client's pace.
+
+A client that reads nothing costs what its transport and its queue may hold (`BUFFER`, `UNREAD`), and is cut
+after `streams.STUCK` seconds. It may come back from where it was as long as the window has that.
 """
 
 from __future__ import annotations
@@ -23,7 +27,8 @@ from navarch.apiserver.route import Options, Target
 from navarch.apiserver.verbs import context, field_selector, label_selector
 from navarch.registry.reading import Bookmark, Watching
 from navarch.registry.registry import Registry
-from navarch.store.cache import Batch
+from navarch.store.cache import Batch, batches
+from navarch.store.watchers import BATCH_BYTES
 
 #: Seconds a watch lasts when the client names no end: between half an hour and an hour, so that not all end
 #: at once.
@@ -31,6 +36,13 @@ SHORTEST, LONGEST = 1800.0, 3600.0
 
 #: Changes written at a time: a long backlog does not hold the loop.
 PORTION = 500
+
+#: Bytes of changes that may wait for one client.
+UNREAD = 1 << 20
+#: Bytes that may wait in the transport of one client before no more is written.
+BUFFER = 128 * 1024
+#: Objects from this size on are not copied into frames.
+LARGE = 32 * 1024
 
 _encode = msgspec.json.encode
 
@@ -71,6 +83,7 @@ class Watches:
                 fields=field_selector(options),
                 send_initial_events=options.send_initial_events,
                 bookmarks=options.bookmarks,
+                unread=UNREAD,
             )
         except errors.StatusError as error:
             if error.code != 410:
@@ -84,7 +97,7 @@ class Watches:
         self._metrics.watches += 1
         x.on_lost = watching.close
         try:
-            return await self._stream(x, watching, kind, form, options)
+            return await self._stream(x, watching, target, form, options)
         finally:
             self._metrics.watches -= 1
             self._open.discard(watching)
@@ -97,10 +110,12 @@ class Watches:
             watching.close()
 
     async def _stream(
-        self, x: Exchange, watching: Watching, kind: Kind[Any], form: negotiate.Form, options: Options
+        self, x: Exchange, watching: Watching, target: Target, form: negotiate.Form, options: Options
     ) -> Reply:
+        kind = target.kind
         encode = _encoder(kind, form, options)
         seconds = options.timeout or random.uniform(SHORTEST, LONGEST)
+        x.limit_buffer(BUFFER)
         x.write(head(200, "application/json", None, x.extra_lines()))
         try:
             async with asyncio.timeout(seconds):
@@ -108,8 +123,10 @@ class Watches:
                     batch = await watching.next()
                     if isinstance(batch, Bookmark):
                         x.write(streams.chunk(bookmark(kind, form, batch)))
-                    elif len(batch.changes) > PORTION:
-                        await self._write_long(x, batch, encode)
+                    elif batch.size > BATCH_BYTES or len(batch.changes) > PORTION:
+                        await self._write_long(x, target, batch, encode)
+                    elif batch.size > LARGE:
+                        await _write_large(x, batch, encode)
                     else:
                         x.write(encode(batch))
                     if x.protocol.writing_paused:
@@ -123,13 +140,25 @@ class Watches:
                 x.write(_error(error))
         return _end(x)
 
-    async def _write_long(self, x: Exchange, batch: Batch, encode: Encoder) -> None:
+    async def _write_long(self, x: Exchange, target: Target, batch: Batch, encode: Encoder) -> None:
         """The initial events of a watch: as many portions, the client's pace looked at in between."""
-        for at in range(0, len(batch.changes), PORTION):
-            part = batch.changes[at : at + PORTION]
-            x.write(encode(Batch(part, part[-1].entry.revision, {})))
-            await streams.drain(x)
-            await asyncio.sleep(0)
+        held = self._registry.pin(target.kind, [change.entry for change in batch.changes], x.close)
+        try:
+            for part in batches(batch.changes, PORTION):
+                await _write_large(x, part, encode)
+                await asyncio.sleep(0)
+        finally:
+            held()
+
+
+async def _write_large(x: Exchange, batch: Batch, encode: Encoder) -> None:
+    if encode is plain and batch.size > LARGE * len(batch.changes):
+        parts: list[bytes] = []
+        for change in batch.changes:
+            parts += (_KINDS[change.kind], change.entry.value, _CLOSE)
+        await streams.write_chunk(x, parts)
+    else:
+        await streams.write(x, (encode(batch),))
 
 
 def _error(error: errors.StatusError) -> bytes:

@@ -59,3 +59,16 @@ def duration(text: str) -> float:
     if not text or _DURATION.sub("", text):
         raise ValueError(f"{text!r} is no duration such as 40s, 5m or 1h30m")
     return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
+
+
+def size(text: str) -> int:
+    """Bytes of `64Mi`, `500M`, `1Gi`: a quantity of Kubernetes. Raises ValueError."""
+    from navarch.api.quantity import value
+
+    try:
+        found = value(text)
+    except ValueError:
+        found = 0
+    if found <= 0:
+        raise ValueError(f"{text!r} is no size such as 64Mi or 1Gi")
+    return found

@@ -39,6 +39,7 @@ from navarch.registry.admission.standard import plugins
 from navarch.registry.context import SYSTEM, Context, User
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
+from navarch.store.window import BUDGET, History
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     advertise_address: str = ""
     #: Simulated nodes.
     nodes: int = 0
+    #: Bytes of the past that the watch caches keep.
+    watch_history: int = BUDGET
 
     @property
     def serves_pods(self) -> bool:
@@ -102,6 +105,7 @@ class ControlPlane:
                 toleration_seconds=settings.toleration_seconds,
                 service_account_tokens=settings.serves_pods,
             ),
+            history=History(settings.watch_history),
         )
         await registry.start()
         authorizer = Union([Roles(), NodeAuthorizer(PodsOfNodes(registry))])

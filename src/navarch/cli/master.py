@@ -15,7 +15,7 @@ import msgspec
 
 from navarch import pki
 from navarch.cli import Failure
-from navarch.cli.config import ConfigError, duration, load
+from navarch.cli.config import ConfigError, duration, load, size
 from navarch.cli.serving import listen, load_http, logging_to_stderr, serve
 from navarch.network.address import default_address, overlapping
 
@@ -44,6 +44,8 @@ class MasterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     service_cidr: str = msgspec.field(name="serviceCIDR", default="10.96.0.0/16")
     node_monitor_grace_period: str = "40s"
     default_toleration_seconds: int = 300
+    #: Bytes of replaced and deleted objects that are kept for watches to resume.
+    watch_history: str = "64Mi"
     log_level: str = "info"
 
 
@@ -102,6 +104,7 @@ def check(config: MasterConfig) -> None:
     _checked("nodeMonitorGracePeriod", config.node_monitor_grace_period, duration)
     if config.default_toleration_seconds < 0:
         raise ValueError("defaultTolerationSeconds: must not be negative")
+    _checked("watchHistory", config.watch_history, size)
     if config.log_level not in ("debug", "info", "warning", "error"):
         raise ValueError(f"logLevel: {config.log_level!r} is not one of debug, info, warning, error")
 
@@ -182,6 +185,7 @@ def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
         service_account_key=account_key,
         root_ca=_read(path, "clientCAFile", config.client_ca_file),
         advertise_address=_advertised(config),
+        watch_history=size(config.watch_history),
     )
     return serve(settings, sock, lambda: None)
 

@@ -16,6 +16,7 @@ import msgspec
 
 from navarch import pki
 from navarch.cli import Failure
+from navarch.cli.config import size
 from navarch.cli.serving import listen, load_http, logging_to_stderr, serve
 
 #: Pod addresses for more simulated nodes than the usual range of the cluster has room for. It holds the usual
@@ -38,6 +39,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--address", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (0: a free one)")
     parser.add_argument("--token", metavar="T", help="bearer token of the administrator (default: a new one)")
+    parser.add_argument(
+        "--watch-history",
+        default="64Mi",
+        metavar="SIZE",
+        help="what is kept of replaced objects for watches to resume (64Mi)",
+    )
     parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
 
 
@@ -50,6 +57,10 @@ def run(options: argparse.Namespace) -> int:
         raise Failure(f"--port: {options.port} is no port", 2)
     if options.token is not None and len(options.token) < 8:
         raise Failure("--token: must have at least 8 characters", 2)
+    try:
+        history = size(options.watch_history)
+    except ValueError as error:
+        raise Failure(f"--watch-history: {error}", 2) from None
     logging_to_stderr(options.log_level)
     sock = listen(options.address, options.port)
     temporary = None
@@ -62,14 +73,14 @@ def run(options: argparse.Namespace) -> int:
                 os.makedirs(folder, mode=0o700, exist_ok=True)
             except OSError as error:
                 raise Failure(f"--data-dir: cannot make {folder}: {error.strerror}", 2) from None
-        return _run(options, folder, sock)
+        return _run(options, folder, sock, history)
     finally:
         sock.close()
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _run(options: argparse.Namespace, folder: str, sock: socket.socket) -> int:
+def _run(options: argparse.Namespace, folder: str, sock: socket.socket, history: int) -> int:
     load_http()
     from navarch.apiserver.server import client_tls, server_tls
     from navarch.cli.controlplane import Settings
@@ -103,6 +114,7 @@ def _run(options: argparse.Namespace, folder: str, sock: socket.socket) -> int:
         root_ca=ca.certificate,
         service_account_key=_service_account_key(folder),
         advertise_address=_advertised(address),
+        watch_history=history,
     )
     if options.nodes > _USUAL_NODES:
         settings = msgspec.structs.replace(settings, cluster_cidr=_WIDE_CIDR)

@@ -21,6 +21,7 @@ from navarch.registry.admission import Admission, Operation, Request
 from navarch.registry.context import versioned
 from navarch.store import base as store
 from navarch.store.cache import Cache, Entry, Row
+from navarch.store.window import History
 
 log = logging.getLogger(__name__)
 
@@ -130,12 +131,18 @@ class Core:
     """The store, the kinds at work, and the admission plugins."""
 
     def __init__(
-        self, store: store.Store, scheme: Scheme, admission: Sequence[Admission], window: int
+        self,
+        store: store.Store,
+        scheme: Scheme,
+        admission: Sequence[Admission],
+        window: int,
+        history: History | None = None,
     ) -> None:
         self.store = store
         self.scheme = scheme
         self._admission = tuple(admission)
         self._window = window
+        self._history = history if history is not None else History()
         self._resources: dict[Kind[Any], Resource] = {}
         #: By time to live: a lease that is shared by what is written in the same minute, and until when.
         self._leases: dict[float, tuple[int, float]] = {}
@@ -145,7 +152,12 @@ class Core:
         for kind in self.scheme:
             if kind.stored:
                 cache = Cache(
-                    self.store, kind.root, index=indexer(kind), splice=kind.splice, window=self._window
+                    self.store,
+                    kind.root,
+                    index=indexer(kind),
+                    splice=kind.splice,
+                    window=self._window,
+                    history=self._history,
                 )
                 self._resources[kind] = Resource(kind, cache, self._admission)
         for resource in self._resources.values():

@@ -2,8 +2,8 @@
 """list and watch, from the watch cache: selectors, pages, versions.
 
 A page that is cut leaves the rest of its list behind as a snapshot (references to shared bytes), so that the
-next page is consistent with it; who comes too late gets 410 and lists anew ("Retrieving large results sets in
-chunks", API concepts).
+next page is consistent with it; who comes too late, or when what was replaced since takes too much memory,
+gets 410 and lists again ("Retrieving large results sets in chunks", API concepts).
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from navarch.registry.context import ListResult
 from navarch.registry.core import Core, refused
 from navarch.registry.metadata import parse_version
 from navarch.store import base as store
-from navarch.store.cache import Batch, Change, Entry, Lagging, Watcher
+from navarch.store.cache import Batch, Cache, Change, Entry, Lagging, Watcher
+from navarch.store.watchers import UNREAD_BYTES
+from navarch.store.window import Pin
 
 Match = Callable[[Entry], bool]
 
@@ -61,6 +63,8 @@ class _Snapshot(NamedTuple):
     until: float
     scope: Scope
     whole: ListResult
+    cache: Cache
+    pin: Pin
 
 
 class Selection:
@@ -173,6 +177,7 @@ class Reading:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._snapshots: OrderedDict[str, _Snapshot] = OrderedDict()
+        self._expiry: asyncio.TimerHandle | None = None
         self._ids = 0
 
     def select(
@@ -218,38 +223,54 @@ class Reading:
             raise too_large(asked, revision)
         wanted = Selection(kind, namespace, labels, fields)
         entries = self._select(kind, wanted)
-        if match == "Exact" and asked != revision and self._changed(kind, asked):
+        if match == "Exact" and asked != revision and self._core.resource(kind).cache.changed(asked):
             raise gone(f"too old resource version: {asked} ({revision})")
         whole = ListResult(entries, asked if match == "Exact" else revision)
         if not limit or len(entries) <= limit:
             return whole
-        return self._cut(whole, limit, wanted)
-
-    def _changed(self, kind: Kind[Any], since: int) -> bool:
-        """Whether anything of the kind was written after `since`; also when that is not known any more."""
-        cache = self._core.resource(kind).cache
-        try:
-            watcher = cache.watch(prefix=kind.root, since=since, group=None, match=None)
-        except store.Compacted:
-            return True
-        try:
-            return watcher.revision < cache.revision
-        finally:
-            watcher.close()
+        return self._cut(kind, whole, limit, wanted)
 
     # Pages
 
-    def _cut(self, whole: ListResult, limit: int, wanted: Selection) -> ListResult:
+    def _cut(self, kind: Kind[Any], whole: ListResult, limit: int, wanted: Selection) -> ListResult:
         self._ids += 1
         snapshot = f"{self._ids:x}-{whole.revision:x}-{id(self) & 0xFFFFFF:x}"
         present = monotonic()
         kept = self._snapshots
         while kept and (len(kept) >= SNAPSHOTS or next(iter(kept.values())).until < present):
-            kept.popitem(last=False)
+            self._drop(next(iter(kept)))
         # `remaining` of the snapshot: whether what is left may be told.
         whole = whole._replace(remaining=0 if wanted.plain else None)
-        kept[snapshot] = _Snapshot(present + SNAPSHOT_SECONDS, wanted.scope, whole)
+        cache = self._core.resource(kind).cache
+        pin = cache.pin(whole.entries, lambda: self._drop(snapshot))
+        kept[snapshot] = _Snapshot(present + SNAPSHOT_SECONDS, wanted.scope, whole, cache, pin)
+        if self._expiry is None:
+            self._expiry = asyncio.get_running_loop().call_later(SNAPSHOT_SECONDS, self._expire)
         return self._part(snapshot, 0, limit)
+
+    def _drop(self, snapshot: str) -> None:
+        kept = self._snapshots.pop(snapshot, None)
+        if kept is not None:
+            kept.cache.unpin(kept.pin)
+
+    def _expire(self) -> None:
+        """Let go of the snapshots that are too old, also when no other list comes."""
+        self._expiry = None
+        present = monotonic()
+        for snapshot, kept in list(self._snapshots.items()):
+            if kept.until <= present:
+                self._drop(snapshot)
+        if self._snapshots:
+            first = next(iter(self._snapshots.values())).until
+            self._expiry = asyncio.get_running_loop().call_later(first - present, self._expire)
+
+    def close(self) -> None:
+        """Let go of all snapshots. Idempotent."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        for snapshot in list(self._snapshots):
+            self._drop(snapshot)
 
     def _part(self, snapshot: str, at: int, limit: int) -> ListResult:
         whole = self._snapshots[snapshot].whole
@@ -293,6 +314,7 @@ class Reading:
         fields: FieldSelector | None,
         send_initial_events: bool | None,
         bookmarks: bool,
+        unread: int = 0,
         every: float = BOOKMARK_SECONDS,
     ) -> Watching:
         cache = self._core.resource(kind).cache
@@ -309,13 +331,17 @@ class Reading:
                 group=wanted.group,
                 match=wanted.match(),
                 by=wanted.by,
+                unread=unread or UNREAD_BYTES,
+                hints=not unread,
             )
         except store.Compacted as exc:
             raise gone(f"too old resource version: {exc.asked} ({exc.oldest})") from exc
         batch: Batch | None = None
         if initial:
-            changes = tuple(Change("ADDED", entry) for entry in self._select(kind, wanted))
-            batch = Batch(changes, current, {}) if changes else None
+            entries = self._select(kind, wanted)
+            if entries:
+                size = sum(len(entry.value) for entry in entries)
+                batch = Batch(tuple(Change("ADDED", entry) for entry in entries), current, {}, size)
         end = current if send_initial_events and bookmarks else None
         return Watching(watcher, batch, end=end, bookmarks=bookmarks, every=every)
 

@@ -8,7 +8,7 @@ StatusError.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from navarch.api.binding import BINDING
@@ -25,20 +25,28 @@ from navarch.registry.reading import Reading, Watching
 from navarch.registry.writing import Reviewer, Writing
 from navarch.store.base import Store
 from navarch.store.cache import Entry
+from navarch.store.window import History
 
 
 class Registry:
     def __init__(
-        self, store: Store, scheme: Scheme, *, admission: Sequence[Admission] = (), window: int = 10_000
+        self,
+        store: Store,
+        scheme: Scheme,
+        *,
+        admission: Sequence[Admission] = (),
+        window: int = 10_000,
+        history: History | None = None,
     ) -> None:
         """store: started, and closed by whoever made it. admission: plugins, in the order they are asked.
-        window: changes of each kind that are kept for watches to resume.
+        window: changes of each kind that are kept for watches to resume, at most. history: how much of the
+        past is kept in all.
         """
         self.store = store
         self.scheme = scheme
         #: What answers the kinds that are only asked (`stored=False`).
         self.reviewers: dict[Kind[Any], Reviewer] = {}
-        self._core = Core(store, scheme, admission, window)
+        self._core = Core(store, scheme, admission, window, history)
         self._reading = Reading(self._core)
         self._writing = Writing(self._core, self.reviewers)
         self._deletion = Deletion(self._core)
@@ -63,6 +71,7 @@ class Registry:
 
     async def close(self) -> None:
         """End all watches. Idempotent."""
+        self._reading.close()
         await self._core.close()
 
     # Reads
@@ -118,11 +127,13 @@ class Registry:
         fields: FieldSelector | None = None,
         send_initial_events: bool | None = None,
         bookmarks: bool = False,
+        unread: int = 0,
     ) -> Watching:
         """Changes after `since`; without one (or "0") first everything there is, as ADDED.
 
         send_initial_events: None leaves that to `since`. With bookmarks, True also marks the end of the
-        initial events. Raises StatusError 400, 410, 504.
+        initial events. unread: bytes that may wait for a reader outside of this process, which gets no
+        decoded objects; 0: the reader is a part of it. Raises StatusError 400, 410, 504.
         """
         return self._reading.watch(
             kind,
@@ -132,7 +143,16 @@ class Registry:
             fields=fields,
             send_initial_events=send_initial_events,
             bookmarks=bookmarks,
+            unread=unread,
         )
+
+    def pin(self, kind: Kind[Any], entries: Sequence[Entry], drop: Callable[[], Any]) -> Callable[[], None]:
+        """Say that entries of a list are held while they are sent. `drop` is called when what was replaced
+        meanwhile takes too much memory. Returns what ends it.
+        """
+        cache = self._core.resource(kind).cache
+        pin = cache.pin(entries, drop)
+        return lambda: cache.unpin(pin)
 
     # Writes
 

@@ -1,25 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The watch cache of one prefix: every living object as the bytes clients get, and a window of changes for
-watches to resume.
+"""The watch cache of one prefix: every living object as the bytes clients get.
 
 It is fed by `Store.subscribe` and so is as new as the store: after a write was answered, it is here. Values
 are bytes; what can be selected on comes from the index function of whoever knows the kind. The fan-out to
-watchers is in `watchers`.
+watchers is in `watchers`, the changes kept for watches to resume in `window`.
 """
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from navarch.store.base import Compacted, Event, Future, KeyValue, Store, Subscription
-from navarch.store.watchers import Batch, By, Change, Dispatcher, Entry, Group, Lagging, Match, Watcher
+from navarch.store.watchers import (
+    UNREAD,
+    UNREAD_BYTES,
+    Batch,
+    By,
+    Change,
+    Dispatcher,
+    Entry,
+    Lagging,
+    Match,
+    Watcher,
+    batches,
+)
+from navarch.store.window import History, Pin
 
-__all__ = ["Batch", "Cache", "Change", "Entry", "Lagging", "Row", "Watcher"]
+__all__ = ["Batch", "Cache", "Change", "Entry", "Lagging", "Row", "Watcher", "batches"]
 
 #: Keys read at a time while the cache fills.
 PAGE = 2000
@@ -67,8 +77,9 @@ class Cache:
     """index(value, hint): labels and selectable fields of a stored value. splice(value, revision): the bytes
     for clients; it inserts the revision at a place that is the same for all values of the prefix.
 
-    window: changes kept for watches to resume, for window_seconds at most (older ones go as new ones come).
-    keep_hints: keep what the writers attached with the entries, not only on the changes handed to watchers.
+    window: changes kept for watches to resume, as far as the history's bytes and time allow. history: shared
+    by all caches of a process. keep_hints: keep what the writers attached with the entries, not only on the
+    changes handed to watchers.
     """
 
     def __init__(
@@ -79,25 +90,20 @@ class Cache:
         index: Callable[[bytes, object], Row],
         splice: Callable[[bytes, int], bytes],
         window: int = 10_000,
-        window_seconds: float = 300.0,
+        history: History | None = None,
         keep_hints: bool = False,
     ) -> None:
         self._store = store
         self._prefix = prefix
         self._index = index
         self._splice = splice
-        self._window_size = window
-        self._window_seconds = window_seconds
         self._keep_hints = keep_hints
         self._spaces: dict[str, _Space] = {}
         self._directories: list[str] | None = None
         self._nested = False
-        #: (monotonic time, changes) of each delivery, and the number of changes in all.
-        self._window: deque[tuple[float, list[Change]]] = deque()
-        self._windowed = 0
-        self._seen = 0
-        self.oldest = 0
-        self._dispatcher = Dispatcher(lambda: self.revision)
+        self._history = history if history is not None else History()
+        self._window = self._history.window(window)
+        self._dispatcher = Dispatcher(lambda: self.revision, self._window)
         self._subscription: Subscription | None = None
         self._loading: list[Event] | None = None
         self._shared: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
@@ -121,22 +127,31 @@ class Cache:
         for event in loading:
             self._absorb(event)
             since = max(since, event.revision)
-        self._seen = self.oldest = max(since, self.revision)
+        self._window.begin(max(since, self.revision))
 
     async def close(self) -> None:
         """End all watches and let go of everything. Idempotent."""
         if self._subscription is not None:
             self._subscription.close()
             self._subscription = None
+            self._history.forget(self._window)
         self._dispatcher.close()
-        self._window.clear()
         self._spaces.clear()
         self._directories = None
 
     @property
     def revision(self) -> int:
         """The newest revision this state includes. What the store calls visible has been delivered here."""
-        return max(self._seen, self._store.revision)
+        return max(self._window.newest, self._store.revision)
+
+    @property
+    def oldest(self) -> int:
+        """Watches from before it raise Compacted."""
+        return self._window.oldest
+
+    def changed(self, since: int) -> bool:
+        """Whether anything was written after `since`; also when that is not known any more."""
+        return since < self._window.oldest or since < self._window.newest
 
     # Reads
 
@@ -190,37 +205,32 @@ class Cache:
         group: Hashable,
         match: Match | None,
         by: By | None = None,
-        limit: int = 10_000,
+        limit: int = UNREAD,
+        unread: int = UNREAD_BYTES,
+        hints: bool = True,
     ) -> Watcher:
         """Changes of keys with the prefix after revision `since`, as the selector sees them.
 
         group: identifies `match`; watchers of equal (prefix, group, by) share one evaluation and their
         batches. by: (field, value) that must hold besides `match` and by which changes find the group;
-        `metadata.name` needs no index. limit: events that may wait before the watcher is ended with Lagging.
-        Raises Compacted, Future.
+        `metadata.name` needs no index. limit, unread: changes and bytes that may wait for the watcher; one
+        that is further behind reads on from the window, and is ended with Lagging when that has left it
+        behind. hints: whether new changes carry what their writers attached. Raises Compacted, Future.
         """
         if since < self.oldest:
             raise Compacted(since, self.oldest)
         if since > self.revision:
             raise Future(since, self.revision)
-        watcher = self._dispatcher.watch(prefix, group, by, match, limit)
-        missed = self._missed(watcher.group, since) if since < self._seen else []
-        batch = Batch(tuple(missed), missed[-1].entry.revision, {}) if missed else None
-        watcher.start(since, batch)
-        return watcher
+        found = self._dispatcher.watch(prefix, group, by, match, hints)
+        return Watcher(self._dispatcher, found, since, limit, unread)
 
-    def _missed(self, group: Group, since: int) -> list[Change]:
-        found: list[Change] = []
-        for _, changes in reversed(self._window):
-            if changes[-1].entry.revision <= since:
-                break
-            for change in reversed(changes):
-                if change.entry.revision > since and change.entry.key.startswith(group.prefix):
-                    seen = group.view(change)
-                    if seen is not None:
-                        found.append(seen)
-        found.reverse()
-        return found
+    def pin(self, entries: Sequence[Entry], drop: Callable[[], object]) -> Pin:
+        """Say that these entries are held for a while. `drop` is called when the past costs too much."""
+        return self._history.pin(self._window, lambda: sum(len(entry.value) for entry in entries), drop)
+
+    def unpin(self, pin: Pin) -> None:
+        """Idempotent."""
+        self._history.unpin(pin)
 
     # Feeding
 
@@ -238,7 +248,7 @@ class Cache:
             if dispatcher:
                 if event.hint is not None and not self._keep_hints:
                     entry = change.entry
-                    told = Entry(
+                    hinted = Entry(
                         entry.key,
                         entry.value,
                         entry.revision,
@@ -247,25 +257,12 @@ class Cache:
                         entry.fields,
                         event.hint,
                     )
-                    dispatcher.offer(Change(change.kind, told, change.previous))
+                    dispatcher.offer(change, Change(change.kind, hinted, change.previous))
                 else:
-                    dispatcher.offer(change)
+                    dispatcher.offer(change, change)
         if changes:
-            self._remember(changes)
+            self._window.remember(changes)
             dispatcher.flush()
-
-    def _remember(self, changes: list[Change]) -> None:
-        self._seen = changes[-1].entry.revision
-        now = time.monotonic()
-        window = self._window
-        window.append((now, changes))
-        self._windowed += len(changes)
-        while self._windowed > self._window_size or window[0][0] < now - self._window_seconds:
-            _, old = window.popleft()
-            self._windowed -= len(old)
-            self.oldest = old[-1].entry.revision
-            if not window:
-                break
 
     def _absorb(self, event: Event) -> Change | None:
         """Bring the state up to date. None for what it already has."""

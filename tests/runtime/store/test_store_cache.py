@@ -257,7 +257,24 @@ async def test_the_window_is_bounded_and_says_so(store: Store) -> None:
     await cache.close()
 
 
-async def test_a_lagging_watcher_is_ended_and_the_others_go_on(store: Store, cache: Cache) -> None:
+async def test_a_slow_watcher_reads_on_from_the_window(store: Store, cache: Cache) -> None:
+    slow, quick = watch(cache, limit=5), watch(cache)
+    narrow = watch(cache, limit=5, group="app=db", match=app("db"))
+    for n in range(10):
+        await store.create(f"/pods/ns/{n}", value("db" if n == 9 else "web"))
+    assert slow.waiting == 0
+    assert slow.revision < cache.revision, "a bookmark must not say more than was handed out"
+    assert told([await slow.next()]) == [("ADDED", str(n)) for n in range(10)]
+    assert told([await narrow.next()]) == [("ADDED", "9")]
+    assert len(told(quick.ready())) == 10
+    await store.create("/pods/ns/live", value())
+    assert told([await slow.next()]) == told(quick.ready()) == [("ADDED", "live")]
+    assert slow.revision == cache.revision
+
+
+async def test_a_watcher_that_the_window_left_behind_is_ended_and_the_others_go_on(store: Store) -> None:
+    cache = new_cache(store, window=8)
+    await cache.start()
     slow, quick = watch(cache, limit=5), watch(cache)
     for n in range(10):
         await store.create(f"/pods/ns/{n}", value())
@@ -265,6 +282,7 @@ async def test_a_lagging_watcher_is_ended_and_the_others_go_on(store: Store, cac
         await slow.next()
     assert slow.ready() == []
     assert len(told(quick.ready())) == 10
+    await cache.close()
 
 
 async def test_a_waiting_watcher_is_woken_and_told_when_closed(store: Store, cache: Cache) -> None:
