@@ -12,7 +12,6 @@ import shutil
 from typing import Protocol
 
 from navarch.api import errors
-from navarch.apiserver import streams
 from navarch.apiserver.exchange import WRITTEN, WRITTEN_LAST, Exchange, Reply, head
 
 PATH = "/navarch/v1/backup"
@@ -56,6 +55,6 @@ class Backup:
             x.write(head(200, "application/vnd.sqlite3", size, x.extra_lines()))
             while not x.silent and (portion := await asyncio.to_thread(file.read, _PORTION)):
                 x.write(portion)
-                await streams.drain(x)
+                await x.drained()
         x.silent = False
         return WRITTEN_LAST if x.should_close else WRITTEN

@@ -5,21 +5,27 @@ A request that is whole in one read, plain HTTP/1.1 with keep-alive and with not
 taken here: its header block is looked up (a client sends the same one again and again), one task answers
 it. Everything else, and everything that might be wrong, goes to aiohttp's parser as it came: the short way
 never refuses anything. Watches and streams take aiohttp's way too.
+
+aiohttp's parser is given one message at a time, with every byte of it, so that it is always known whether
+the next byte begins a request (`_Framing`). Only there may the short way be taken: how the network cuts the
+bytes changes neither the requests nor their order.
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
 import re
 import resource
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from navarch.api import errors
-from navarch.apiserver.exchange import BODY_LIMIT, JSON, Exchange, Reply, encode_status, head
+from navarch.apiserver.exchange import BODY_LIMIT, JSON, Exchange, Payload, Reply, encode_status, head
 from navarch.registry.context import User
 
 #: Seconds an idle connection is kept, and seconds a new client may take for its first head.
@@ -35,12 +41,22 @@ _BLOCKS, _LONGEST = 16, 2048
 #: Heads beyond this are aiohttp's to judge.
 _LARGEST_HEAD = 8192
 
+#: Fields beyond this are aiohttp's to judge (it refuses more than 128).
+_MOST_FIELDS = 100
+
+#: Messages that may wait in aiohttp's queue; what comes behind them is not parsed yet.
+_QUEUE = 16
+
+_END = b"\r\n\r\n"
 _LINE = re.compile(rb"(GET|POST|PUT|PATCH|DELETE) (/api[!\x24-~]*) HTTP/1\.1")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e]*?)[ \t]*")
 #: With one of these a request is not plain.
 _UNUSUAL = frozenset(
-    {b"transfer-encoding", b"expect", b"connection", b"upgrade", b"content-encoding", b"te", b"trailer"}
-)
+    {
+        b"transfer-encoding", b"expect", b"connection", b"proxy-connection", b"upgrade", b"content-encoding",
+        b"te", b"trailer", b"sec-websocket-key1",
+    }
+)  # fmt: skip
 _LONG_ANSWER = re.compile(rb"[?&]watch=|[?&]follow=|/log(\?|$)|/proxy")
 
 
@@ -55,24 +71,26 @@ class _Head(NamedTuple):
 def _understand(block: bytes) -> _Head | None:
     """None when there is anything unusual in it."""
     headers: CIMultiDict[str] = CIMultiDict()
-    length, hosts, lengths = 0, 0, 0
-    for line in block.split(b"\r\n"):
+    length = 0
+    names: set[bytes] = set()
+    lines = block.split(b"\r\n")
+    if len(lines) > _MOST_FIELDS:
+        return None
+    for line in lines:
         match = _FIELD.fullmatch(line)
         if match is None:
             return None
         name, value = match.groups()
         lower = name.lower()
-        if lower in _UNUSUAL or lower.startswith(b"impersonate-"):
+        if lower in _UNUSUAL or lower in names or lower.startswith(b"impersonate-"):
             return None
-        if lower == b"host":
-            hosts += 1
-        elif lower == b"content-length":
+        names.add(lower)
+        if lower == b"content-length":
             if not value.isdigit() or len(value) > 10:
                 return None
             length = int(value)
-            lengths += 1
         headers.add(name.decode("ascii"), value.decode("ascii"))
-    if hosts != 1 or lengths > 1 or length > BODY_LIMIT:
+    if b"host" not in names or length > BODY_LIMIT:
         return None
     return _Head(CIMultiDictProxy(headers), length)
 
@@ -102,14 +120,30 @@ class Whole:
         return None
 
 
+class _Framing(enum.Enum):
+    """Where in the client's bytes aiohttp's parser stands."""
+
+    #: Before a request.
+    BETWEEN = enum.auto()
+    HEAD = enum.auto()
+    #: In a body of declared length.
+    LENGTH = enum.auto()
+    #: In a body whose end only the parser knows.
+    CHUNKED = enum.auto()
+    #: Behind an upgrade: all bytes are the stream's.
+    STREAM = enum.auto()
+    #: No request can follow: the last one was not valid, or the connection ends after it.
+    OVER = enum.auto()
+
+
 class Connection(web.RequestHandler):
     """Also holds what is read of a connection once: the certificate's user, the user of the last
     Authorization header.
     """
 
     __slots__ = (
-        "_asked", "_blocks", "_exchange", "_heard", "_more", "_partial", "_reading_stopped", "_short",
-        "bearer", "bearer_user", "certificate_user", "identified",
+        "_asked", "_at", "_blocks", "_body", "_cut", "_exchange", "_framing", "_heard", "_more", "_owed",
+        "_reading_stopped", "_short", "bearer", "bearer_user", "certificate_user", "identified",
     )  # fmt: skip
 
     def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
@@ -119,13 +153,19 @@ class Connection(web.RequestHandler):
         self.bearer = ""
         self.bearer_user: User | None = None
         self._blocks: dict[bytes, _Head] = {}
-        #: The request on the short way, its task, and what came behind it.
+        #: The request on the short way, and its task.
         self._exchange: Exchange | None = None
         self._short: asyncio.Task[None] | None = None
+        #: What came and is not looked at yet: from `_at` on in `_more`.
         self._more = b""
+        self._at = 0
         self._reading_stopped = False
-        #: Whether aiohttp's parser may be in the middle of a request.
-        self._partial = False
+        self._framing = _Framing.BETWEEN
+        #: The last bytes of an unfinished head (its end may lie across two reads).
+        self._cut = b""
+        #: Bytes missing of a body of declared length; the body of a chunked request.
+        self._owed = 0
+        self._body: Payload | None = None
         #: Whether there was a whole request yet, and the loop's time of the last one or its answer.
         self._asked = False
         self._heard = loop.time()
@@ -137,57 +177,125 @@ class Connection(web.RequestHandler):
             cast(asyncio.Transport, transport).abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._short is not None:
-            # The client did not wait for its answer: what it sent comes next.
-            self._more += data
-            if not self._reading_stopped:
-                self._reading_stopped = True
-                self._pause_transport_reading()
-        elif not self._take(data):
-            count = self._request_count
+        """From the transport; empty when aiohttp's parser may go on with what it holds."""
+        if not data:
             super().data_received(data)
-            self._partial = self._request_count == count
-            if not self._partial:
-                self._asked = True
-                self._heard = self._loop.time()
+        elif self._more:
+            self._more = self._more[self._at :] + data
+            self._at = 0
+        else:
+            self._more = data
+        self._go_on()
 
-    def _take(self, data: bytes) -> bool:
+    def _go_on(self) -> None:
+        """Look at what came, as far as it can be answered or queued now."""
+        while self._at < len(self._more):
+            if self._short is not None or self._reading_paused or len(self._messages) >= _QUEUE:
+                # The client did not wait for its answer: what it sent comes next.
+                if not self._reading_stopped:
+                    self._reading_stopped = True
+                    self._pause_transport_reading()
+                return
+            if self._framing is not _Framing.BETWEEN or not self._take():
+                self._feed()
+        self._more, self._at = b"", 0
+        if self._reading_stopped and self._short is None:
+            self._reading_stopped = False
+            if not self._reading_paused and not self._buffer_paused:
+                self._resume_transport_reading()
+
+    def _resume_transport_reading(self) -> None:
+        if not self._reading_stopped:
+            super()._resume_transport_reading()
+
+    def _feed(self) -> None:
+        """Give aiohttp what belongs to one message, or all when its end has not come."""
+        framing, data, at = self._framing, self._more, self._at
+        if framing is _Framing.OVER:
+            self._at = len(data)
+            return
+        if framing is _Framing.STREAM:
+            end = len(data)
+        elif framing is _Framing.LENGTH:
+            end = min(len(data), at + self._owed)
+        else:
+            end = self._end_of_lines(data, at)
+        part = data if end - at == len(data) else data[at:end]
+        self._at = end
+        # Empty lines before a request are none.
+        if framing is _Framing.BETWEEN and (part[-1:] != b"\n" or part.strip(b"\r\n")):
+            self._framing = _Framing.HEAD
+        self._cut = (self._cut + part[-3:])[-3:]
+        count = self._request_count
+        super().data_received(part)
+        if framing is _Framing.LENGTH:
+            self._owed -= len(part)
+            if not self._owed:
+                self._framing = _Framing.BETWEEN
+        elif self._request_count != count:
+            self._began()
+        self._look_at_body()
+        if self._framing is _Framing.BETWEEN:
+            self._cut = b""
+
+    def _end_of_lines(self, data: bytes, at: int) -> int:
+        """Where the next empty line ends, or the data."""
+        cut = self._cut
+        if cut:
+            found = (cut + data[at : at + 3]).find(_END)
+            if found >= 0:
+                return at + found + 4 - len(cut)
+        found = data.find(_END, at)
+        return found + 4 if found >= 0 else len(data)
+
+    def _began(self) -> None:
+        """aiohttp has understood a head, or refused the bytes."""
+        self._asked = True
+        self._heard = self._loop.time()
+        message, payload = self._messages[-1]
+        if not isinstance(message, RawRequestMessage):
+            self._framing = _Framing.OVER
+        elif message.upgrade and message.headers.get("Upgrade", "").lower() == "websocket":
+            self._framing = _Framing.STREAM
+        elif message.chunked:
+            self._framing, self._body = _Framing.CHUNKED, payload
+        else:
+            self._owed = int(message.headers.get("Content-Length", "0"))
+            self._framing = _Framing.LENGTH if self._owed else _Framing.BETWEEN
+
+    def _look_at_body(self) -> None:
+        if self._body is not None and self._body.is_eof():
+            self._framing, self._body = _Framing.BETWEEN, None
+
+    def _take(self) -> bool:
         """Answer a plain request that is whole. False when it is none, or aiohttp is in the middle of
         something.
         """
         waiter = self._waiter
-        if (
-            waiter is None
-            or waiter.done()
-            or self._messages
-            or self._upgraded
-            or self._close
-            or self._force_close
-        ):
+        if waiter is None or waiter.done() or self._messages or self._close or self._force_close:
             return False
-        end = data.find(b"\r\n\r\n")
-        if not 0 <= end <= _LARGEST_HEAD or self._partial:
+        data, at = self._more, self._at
+        end = data.find(_END, at)
+        if not 0 <= end - at <= _LARGEST_HEAD:
             return False
-        first = data.find(b"\r\n")
-        line = _LINE.fullmatch(data, 0, first)
+        first = data.find(b"\r\n", at)
+        line = _LINE.fullmatch(data, at, first)
         if line is None or _LONG_ANSWER.search(line[2]):
             return False
         block = data[first + 2 : end]
         known = self._blocks.get(block) or self._learn(block)
         if known is None:
             return False
-        length = known.length
         body = end + 4
-        rest = len(data) - body - length
-        if rest < 0:
+        behind = body + known.length
+        if behind > len(data):
             return False
-        if rest:
-            self._more = data[body + length :]
+        self._at = behind
         exchange = Exchange(
             line[1].decode("ascii"),
             line[2].decode("ascii"),
             known.headers,
-            Whole(data[body : body + length] if length else b""),
+            Whole(data[body:behind] if known.length else b""),
             self,
             False,
         )
@@ -213,8 +321,10 @@ class Connection(web.RequestHandler):
             if reply.data:
                 exchange.write(reply.data)
             again = reply.keep_alive
+            if self._paused:
+                await exchange.drained()
         except ConnectionError:
-            pass
+            again = False
         finally:
             self._exchange = self._short = None
             if again and not self._force_close and not self._close:
@@ -227,11 +337,7 @@ class Connection(web.RequestHandler):
         self._heard = self._loop.time()
         self._next_keepalive_close_time = self._heard + self._keepalive_timeout
         if self._more:
-            data, self._more = self._more, b""
-            self.data_received(data)
-        if self._reading_stopped and self._short is None:
-            self._reading_stopped = False
-            self._resume_transport_reading()
+            self._go_on()
 
     def end_if_silent(self, now: float) -> None:
         """End a connection whose client does not come to the end of its first head, or asks nothing more."""
@@ -282,8 +388,14 @@ class WebServer(web.Server):
 
 def _exchange(message: Any, payload: Any, protocol: Connection, writer: Any, task: Any) -> Exchange:
     """aiohttp's parsed message as our request."""
+    # Behind an upgrade that is refused no request is read: who asked for it may have sent the stream already.
     exchange = Exchange(
-        message.method, message.path, message.headers, payload, protocol, message.should_close
+        message.method,
+        message.path,
+        message.headers,
+        payload,
+        protocol,
+        message.should_close or bool(message.upgrade),
     )
     exchange.impersonates = any(name.lower().startswith("impersonate-") for name in message.headers)
     return exchange

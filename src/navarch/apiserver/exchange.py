@@ -29,6 +29,9 @@ BODY_LIMIT = 3 * 1024 * 1024
 #: Seconds a client may take to send a body that did not come with its head.
 BODY_TIMEOUT = 30.0
 
+#: Seconds a client may be stuck before it is given up.
+STUCK = 60.0
+
 JSON = "application/json"
 
 REASONS = {
@@ -118,6 +121,7 @@ class Reply:
     async def prepare(self, exchange: Exchange) -> None:
         if self.data:
             exchange.write(b"" if exchange.silent else self.data)
+            await exchange.drained()
 
     async def write_eof(self) -> None:
         return None
@@ -222,6 +226,19 @@ class Exchange:
     async def drain(self) -> None:
         """Wait while the client is behind. Raises ConnectionResetError when the connection is gone."""
         await self.protocol._drain_helper()
+
+    async def drained(self) -> None:
+        """`drain`, for answers that are made already: a client that takes too little for too long is cut off,
+        and ConnectionResetError raised.
+        """
+        if not self.protocol.writing_paused:
+            return
+        try:
+            async with asyncio.timeout(STUCK):
+                await self.drain()
+        except TimeoutError:
+            self.close()
+            raise ConnectionResetError(f"the client took nothing for {STUCK:.0f} seconds") from None
 
     async def body(self) -> bytes:
         """The whole body. Raises StatusError 413 over the limit, 400 when it does not come."""

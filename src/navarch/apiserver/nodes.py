@@ -159,7 +159,7 @@ async def _pass_on(x: Exchange, answer: aiohttp.ClientResponse) -> Reply:
     try:
         async for data in answer.content.iter_any():
             x.write(streams.chunk(data))
-            await streams.drain(x)
+            await x.drained()
     except aiohttp.ClientError:
         # The answer has begun: cutting it off without its end is all that says it is not complete.
         x.close()

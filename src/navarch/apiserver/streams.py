@@ -19,9 +19,6 @@ PORTION = 256 * 1024
 #: Answers from this size on are compressed for who asks, unless they stay on this host.
 GZIP_FROM = 128 * 1024
 
-#: Seconds a client may be stuck before it is given up.
-STUCK = 60.0
-
 
 async def send(
     x: Exchange, code: int, parts: Sequence[bytes], content_type: str = JSON, *, gzip: bool = False
@@ -84,7 +81,7 @@ async def _send_gzip(x: Exchange, code: int, parts: Sequence[bytes], content_typ
         data = await asyncio.to_thread(squeeze.compress, portion)
         if data:
             x.write(chunk(data))
-            await drain(x)
+            await x.drained()
     x.write(chunk(squeeze.flush()) + LAST_CHUNK)
     return WRITTEN_LAST if x.should_close else WRITTEN
 
@@ -93,7 +90,7 @@ async def write(x: Exchange, parts: Iterable[bytes]) -> None:
     """Write at the client's pace."""
     for portion in _portions(parts):
         x.write(portion)
-        await drain(x)
+        await x.drained()
 
 
 async def write_chunk(x: Exchange, parts: Sequence[bytes]) -> None:
@@ -129,19 +126,3 @@ LAST_CHUNK = b"0\r\n\r\n"
 def chunk(data: bytes) -> bytes:
     """One chunk of a chunked body (RFC 9112 section 7.1)."""
     return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-async def drain(x: Exchange) -> None:
-    """Wait until the client has taken most of what was written. Raises ConnectionResetError when it is gone
-    or stuck.
-    """
-    if not x.protocol.writing_paused:
-        return
-    try:
-        async with asyncio.timeout(STUCK):
-            await x.drain()
-    except TimeoutError:
-        transport = x.protocol.transport
-        if transport is not None:
-            transport.abort()
-        raise ConnectionResetError(f"the client took nothing for {STUCK:.0f} seconds") from None

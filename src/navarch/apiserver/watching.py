@@ -6,7 +6,7 @@ so that fifty watchers with one selector encode once. Large objects are not copi
 from the bytes that are stored, at the client's pace.
 
 A client that reads nothing costs what its transport and its queue may hold (`BUFFER`, `UNREAD`), and is cut
-after `streams.STUCK` seconds. It may come back from where it was as long as the window has that.
+after `exchange.STUCK` seconds. It may come back from where it was as long as the window has that.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Watches:
                     else:
                         x.write(encode(batch))
                     if x.protocol.writing_paused:
-                        await streams.drain(x)
+                        await x.drained()
         except TimeoutError:
             pass
         except errors.StatusError as error:
