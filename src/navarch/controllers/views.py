@@ -153,14 +153,18 @@ class LeaseView(View):
 
 
 def pods(informers: Informers) -> Informer[PodView]:
-    """The pods all controllers share, indexed by `node`, `namespace` and `owner` (uid of the controlling
-    owner)."""
+    """The pods all controllers share.
+
+    Indexed by `node`, `namespace`, `owner` (uid of the controlling owner) and `orphan` (namespace of those
+    without one).
+    """
     from navarch.api.pod import Pod
 
     informer = informers.of(Pod, view=PodView)
     informer.index("node", lambda pod: [pod.spec.node_name] if pod.spec.node_name else [])
     informer.index("namespace", lambda pod: [pod.metadata.namespace or ""])
     informer.index("owner", lambda pod: [owner.uid] if (owner := pod.controller) else [])
+    informer.index("orphan", lambda pod: [] if pod.controller else [pod.metadata.namespace or ""])
     return informer
 
 
