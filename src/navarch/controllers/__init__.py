@@ -11,6 +11,7 @@ from navarch.client.events import EventRecorder
 from navarch.client.informer import Informers
 from navarch.controllers.base import Context, Controller, Options
 from navarch.controllers.certificates import Certificates
+from navarch.controllers.deployments import Deployments
 from navarch.controllers.endpoints import EndpointsController
 from navarch.controllers.endpointslices import EndpointSlices
 from navarch.controllers.eviction import TaintEviction
@@ -21,11 +22,13 @@ from navarch.controllers.namespaces import Namespaces
 from navarch.controllers.nodelifecycle import NodeLifecycle
 from navarch.controllers.podcidr import PodCIDRs
 from navarch.controllers.podgc import PodGC
+from navarch.controllers.replicasets import ReplicaSets
 from navarch.controllers.replication import Replication
 from navarch.controllers.serviceaccounts import ServiceAccounts
 
 CONTROLLERS: tuple[type[Controller], ...] = (
     Certificates,
+    Deployments,
     EndpointSlices,
     EndpointsController,
     Expiry,
@@ -35,6 +38,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     NodeLifecycle,
     PodCIDRs,
     PodGC,
+    ReplicaSets,
     Replication,
     ServiceAccounts,
     TaintEviction,

@@ -19,6 +19,7 @@ from navarch.api.fields import Struct
 FILES = (
     "affinity",
     "container",
+    "deployment",
     "endpoints",
     "endpointslice",
     "environment",
@@ -30,6 +31,7 @@ FILES = (
     "podtemplate",
     "probe",
     "reference",
+    "replicaset",
     "replicationcontroller",
     "security",
     "service",
