@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from navarch.api.nodeaddress import Reserved
 from navarch.registry.admission import Admission
 from navarch.registry.admission.certificate_requests import CertificateRequests
 from navarch.registry.admission.default_tolerations import DefaultTolerations
 from navarch.registry.admission.namespace_lifecycle import NamespaceLifecycle
+from navarch.registry.admission.node_addresses import NodeAddresses
 from navarch.registry.admission.node_restriction import NodeRestriction
 from navarch.registry.admission.service_account import ServiceAccount
 from navarch.registry.admission.service_allocation import ServiceAllocation
@@ -18,15 +20,18 @@ def plugins(
     toleration_seconds: int = 300,
     node_ports: tuple[int, int] = (30000, 32767),
     service_account_tokens: bool = False,
+    reserved: Reserved | None = None,
 ) -> list[Admission]:
     """service_cidr: where service addresses come from. node_ports: first and last port of services on nodes.
-    service_account_tokens: whether pods get a token of their service account.
+    service_account_tokens: whether pods get a token of their service account. reserved: addresses and names
+    that no node may have.
 
     Raises ValueError for a range that is none.
     """
     return [
         NamespaceLifecycle(),
         NodeRestriction(),
+        NodeAddresses(reserved or Reserved(services=[service_cidr])),
         ServiceAccount(tokens=service_account_tokens),
         CertificateRequests(),
         DefaultTolerations(toleration_seconds),

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A kubelet reports no address or name that is the master's, a service's, a pod's or another node's.
+
+The rule is `api.nodeaddress`; here stands who has what, read from the nodes themselves (the store's events).
+What a node has already is not looked at again. Administrators and cloud controllers may write what they want.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from navarch.api import nodeaddress
+from navarch.api.errors import forbidden_request
+from navarch.api.node import Node
+from navarch.api.nodeaddress import Holder, Reserved
+from navarch.api.scheme import Kind
+from navarch.registry.admission import Admission, Operation, Request
+from navarch.registry.admission.node_restriction import node_of
+from navarch.registry.core import Core
+from navarch.store.base import Event, Subscription
+
+
+class NodeAddresses(Admission):
+    def __init__(self, reserved: Reserved) -> None:
+        self._reserved = reserved
+        #: By what they have (as `nodeaddress.key` writes it), then by the key of the node.
+        self._holders: dict[str, dict[str, Holder]] = {}
+        self._held: dict[str, set[str]] = {}
+        #: What writes under way ask for -> the node.
+        self._claims: dict[str, str] = {}
+        self._kind: Kind[Any] | None = None
+        self._subscription: Subscription | None = None
+
+    async def start(self, core: Core) -> None:
+        nodes = core.named("", "v1", "nodes")
+        if nodes is None:
+            return
+        self._kind = nodes.kind
+        for entry in nodes.cache.scan(nodes.kind.root):
+            self._learn(entry.key, nodes.object(entry))
+        self._subscription = core.store.subscribe(nodes.kind.root, nodes.cache.revision, self._deliver)
+
+    def close(self) -> None:
+        if self._subscription is not None:
+            self._subscription.close()
+            self._subscription = None
+
+    def _deliver(self, events: Sequence[Event]) -> None:
+        assert self._kind is not None
+        for event in events:
+            if event.deleted:
+                self._learn(event.key, None)
+            else:
+                self._learn(
+                    event.key,
+                    event.hint if isinstance(event.hint, Node) else self._kind.decode(event.value),
+                )
+
+    def _learn(self, at: str, node: Node | None) -> None:
+        for value in self._held.pop(at, ()):
+            holders = self._holders[value]
+            del holders[at]
+            if not holders:
+                del self._holders[value]
+        if node is None:
+            return
+        meta = node.metadata
+        name = meta.name or ""
+        holder = Holder(name, meta.creation_timestamp or "", _living(node))
+        held = {nodeaddress.key(value) for value in [name, *_addresses(node)]}
+        for value in held:
+            self._holders.setdefault(value, {})[at] = holder
+        self._held[at] = held
+
+    def handles(self, kind: Kind[Any], operation: Operation) -> bool:
+        return kind.type is Node and operation in ("CREATE", "UPDATE")
+
+    def validate(self, request: Request) -> None:
+        node = node_of(request.ctx.user)
+        if node is None or node != request.name:
+            return
+        old = {nodeaddress.key(value) for value in _addresses(request.old)} if request.old is not None else ()
+        for value in _addresses(request.obj):
+            key = nodeaddress.key(value)
+            if key in old:
+                continue
+            why = self._reserved.refusal(value, node)
+            if not why and key != nodeaddress.key(node):
+                why = nodeaddress.taken(value, node, self._holders.get(key, {}).values())
+                if not why and self._claims.get(key, node) != node:
+                    why = f"{value} belongs to node {self._claims[key]}"
+            if why:
+                raise forbidden_request(
+                    request.kind.resource, request.name, f'node "{node}" cannot have that address: {why}'
+                )
+            self._claim(key, node, request)
+
+    def _claim(self, key: str, node: str, request: Request) -> None:
+        """Keep it for this write until it has ended."""
+        if key not in self._claims:
+            self._claims[key] = node
+            request.on_done(lambda: self._release(key))
+
+    def _release(self, key: str) -> None:
+        del self._claims[key]
+
+
+def _addresses(node: Node) -> list[str]:
+    return [
+        a.address for a in (node.status.addresses if node.status is not None else None) or () if a.address
+    ]
+
+
+def _living(node: Node) -> bool:
+    conditions = (node.status.conditions if node.status is not None else None) or ()
+    return not any(c.type == "Ready" and c.status == "Unknown" for c in conditions)
