@@ -25,6 +25,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CA_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(days=365)
+#: The CA of kubelets' serving certificates, by its common name.
+KUBELET_CA = "navarch-kubelet-ca"
 
 #: A certificate is valid from a little before it was made: the clocks of a cluster's hosts differ.
 _BACKDATE = timedelta(minutes=5)
@@ -57,12 +59,14 @@ def public_key(key: bytes) -> bytes:
     )
 
 
-def make_ca(name: str = "navarch-ca", lifetime: timedelta = CA_LIFETIME) -> Pair:
-    """A self-signed certificate authority."""
+def make_ca(
+    name: str = "navarch-ca", lifetime: timedelta = CA_LIFETIME, *, at: datetime | None = None
+) -> Pair:
+    """A self-signed certificate authority; at: when it begins, now by default."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
-        _builder(subject, subject, key.public_key(), lifetime)
+        _builder(subject, subject, key.public_key(), lifetime, at)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_key_usage(sign_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -78,13 +82,28 @@ def issue(
     names: Iterable[str] = (),
     usages: Sequence[str] = ("client auth",),
     lifetime: timedelta = LEAF_LIFETIME,
+    at: datetime | None = None,
 ) -> Pair:
     """A new key with a certificate of the CA. names: DNS names and IP addresses; usages: `server auth`,
-    `client auth`.
+    `client auth`; at: when it begins, now by default.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _sign(ca, _subject(common_name, organizations), key.public_key(), names, usages, lifetime)
+    subject = _subject(common_name, organizations)
+    certificate = _sign(ca, subject, key.public_key(), names, usages, lifetime, at)
     return Pair(certificate, _key_pem(key))
+
+
+def renew(ca: Pair, certificate: bytes, *, at: datetime | None = None) -> Pair:
+    """A new key with a certificate that says what this one says, for the usual time."""
+    facts = inspect(certificate)
+    return issue(
+        ca,
+        facts.common_name,
+        organizations=facts.organizations,
+        names=sorted(facts.names),
+        usages=facts.usages,
+        at=at,
+    )
 
 
 class Request(NamedTuple):
@@ -141,7 +160,14 @@ class Facts(NamedTuple):
     common_name: str
     organizations: tuple[str, ...]
     names: frozenset[str]
+    usages: tuple[str, ...]
+    not_before: datetime
     not_after: datetime
+
+    @property
+    def due(self) -> datetime:
+        """When to renew it: two thirds of its time are over."""
+        return self.not_before + (self.not_after - self.not_before) * 2 / 3
 
 
 def inspect(pem: bytes) -> Facts:
@@ -154,8 +180,15 @@ def inspect(pem: bytes) -> Facts:
         names = frozenset([*dns, *(str(a) for a in extension.get_values_for_type(x509.IPAddress))])
     except x509.ExtensionNotFound:
         pass
+    usages: tuple[str, ...] = ()
+    try:
+        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        usages = tuple(usage for usage, oid in _USAGES.items() if oid in purposes)
+    except x509.ExtensionNotFound:
+        pass
     common_name, organizations = _names_of(certificate.subject)
-    return Facts(common_name, organizations, names, certificate.not_valid_after_utc)
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return Facts(common_name, organizations, names, usages, begins, ends)
 
 
 def belongs(certificate: bytes, key: bytes) -> bool:
@@ -258,8 +291,10 @@ def _key_usage(*, sign_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: Any, lifetime: timedelta) -> x509.CertificateBuilder:
-    moment = datetime.now(UTC)
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: Any, lifetime: timedelta, at: datetime | None = None
+) -> x509.CertificateBuilder:
+    moment = at or datetime.now(UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -272,13 +307,21 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: Any, lifetime: timedelt
 
 
 def _sign(
-    ca: Pair, subject: x509.Name, key: Any, names: Iterable[str], usages: Sequence[str], lifetime: timedelta
+    ca: Pair,
+    subject: x509.Name,
+    key: Any,
+    names: Iterable[str],
+    usages: Sequence[str],
+    lifetime: timedelta,
+    at: datetime | None = None,
 ) -> bytes:
     issuer, issuer_key = _load_cert(ca.certificate), _load_key(ca.key)
     issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
-    lifetime = min(lifetime, issuer.not_valid_after_utc - datetime.now(UTC))
+    lifetime = min(lifetime, issuer.not_valid_after_utc - (at or datetime.now(UTC)))
+    if lifetime <= timedelta():
+        raise PkiError(f"the authority ended on {issuer.not_valid_after_utc:%Y-%m-%d}; make a new one")
     builder = (
-        _builder(subject, issuer.subject, key, lifetime)
+        _builder(subject, issuer.subject, key, lifetime, at)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(sign_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([_USAGES[u] for u in usages if u in _USAGES]), critical=False)

@@ -16,6 +16,8 @@ from navarch.api.meta import Object, Time, now
 from navarch.api.scheme import Column, Kind, Strategy
 
 APPROVED, DENIED, FAILED = "Approved", "Denied", "Failed"
+#: The signer of kubelets' serving certificates.
+KUBELET_SERVING = "kubernetes.io/kubelet-serving"
 
 USAGES = (
     "any",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from navarch.apiserver import negotiate, streams
 from navarch.apiserver.backup import Backup
 from navarch.apiserver.discovery import Discovery
 from navarch.apiserver.exchange import Exchange, Reply
-from navarch.apiserver.metrics import Requests, exposition
+from navarch.apiserver.metrics import Collector, exposition
 from navarch.apiserver.route import unknown_path
 from navarch.registry.registry import Registry
 
@@ -21,7 +22,9 @@ _V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
 
 class Documents:
-    def __init__(self, registry: Registry, metrics: Requests, backup: Backup | None = None) -> None:
+    def __init__(
+        self, registry: Registry, metrics: Sequence[Collector], backup: Backup | None = None
+    ) -> None:
         self._backup = backup
         self._scheme = registry.scheme
         self._discovery = Discovery(registry.scheme)
@@ -43,7 +46,7 @@ class Documents:
             case ["healthz" | "livez" | "readyz", *_]:
                 return self._health(x, parts)
             case ["metrics"]:
-                body, content_type = exposition(self._metrics)
+                body, content_type = exposition(*self._metrics)
                 return x.reply(200, body, content_type)
             case ["navarch", "v1", "backup"] if self._backup is not None:
                 return await self._backup.answer(x)

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 #: Upper bounds, in seconds.
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Collector(Protocol):
+    def collect(self) -> Iterator[Any]:
+        """The collector interface of prometheus-client: families of metrics."""
 
 
 class Requests:
@@ -64,7 +69,7 @@ class Requests:
         )
 
 
-def exposition(requests: Requests) -> tuple[bytes, str]:
+def exposition(*collectors: Collector) -> tuple[bytes, str]:
     """The text of /metrics and its content type."""
     from prometheus_client import (
         CONTENT_TYPE_LATEST,
@@ -79,5 +84,6 @@ def exposition(requests: Requests) -> tuple[bytes, str]:
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-    registry.register(requests)
+    for collector in collectors:
+        registry.register(collector)
     return generate_latest(registry), CONTENT_TYPE_LATEST

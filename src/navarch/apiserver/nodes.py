@@ -2,21 +2,22 @@
 """The way to a pod's node: logs are fetched from its kubelet and passed on; exec, attach and port-forward are
 spliced through.
 
-The master shows the kubelet its client certificate and wants the kubelet's to be of the cluster's CA.
+The master shows the kubelet its client certificate; what it wants of the kubelet's is `kubelettls`.
 """
 
 from __future__ import annotations
 
 import ssl
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl, quote
 
 import aiohttp
 import msgspec
 
 from navarch.api import errors
-from navarch.apiserver import splice, streams
+from navarch.apiserver import kubelettls, splice, streams
 from navarch.apiserver.exchange import WRITTEN, WRITTEN_LAST, Exchange, Reply, head
+from navarch.apiserver.kubelettls import Kubelet
 from navarch.apiserver.route import Target
 from navarch.registry.context import SYSTEM, Context
 from navarch.registry.registry import Registry
@@ -25,11 +26,6 @@ _PATHS = {"exec": "exec", "attach": "attach", "portforward": "portForward"}
 _LOG_OPTIONS = frozenset(
     {"follow", "tailLines", "sinceSeconds", "sinceTime", "timestamps", "previous", "limitBytes", "stream"}
 )
-
-
-class Kubelet(NamedTuple):
-    host: str
-    port: int
 
 
 class Nodes:
@@ -73,7 +69,7 @@ class Nodes:
         if endpoint is None or not endpoint.port:
             # A simulated node, say. No 503: asking again does not help.
             raise errors.bad_request(f"node {node_name} runs no kubelet that could be asked about pod {name}")
-        return Kubelet(host, endpoint.port)
+        return Kubelet(node_name, host, endpoint.port)
 
     def _client_tls(self) -> ssl.SSLContext:
         if self._tls is None:
@@ -93,11 +89,13 @@ class Nodes:
         session = self._session
         if session is None:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-            session = self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
+            session = self._session = aiohttp.ClientSession(
+                connector=kubelettls.Connector(), timeout=timeout, auto_decompress=False
+            )
         tls = self._client_tls()
         x.release()
         try:
-            async with session.get(url, params=asked, ssl=tls) as answer:
+            async with session.get(url, params=asked, ssl=tls, server_hostname=kubelet.node) as answer:
                 return await _pass_on(x, answer)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if x.lost or isinstance(error, ConnectionResetError):
@@ -130,9 +128,7 @@ class Nodes:
         tls = self._client_tls()
         x.release()
         try:
-            return await splice.through(
-                x, kubelet.host, kubelet.port, tls, f"{path}?{query}" if query else path
-            )
+            return await splice.through(x, kubelet, tls, f"{path}?{query}" if query else path)
         except OSError as error:
             if x.lost:
                 raise ConnectionResetError("connection lost") from None

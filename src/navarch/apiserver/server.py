@@ -25,7 +25,7 @@ from navarch.apiserver.backup import Backup
 from navarch.apiserver.connection import IDLE_SECONDS, WebServer
 from navarch.apiserver.documents import Documents
 from navarch.apiserver.exchange import Exchange, Reply, head
-from navarch.apiserver.metrics import Requests
+from navarch.apiserver.metrics import Collector, Requests
 from navarch.apiserver.nodes import Nodes
 from navarch.apiserver.reviews import Reviews
 from navarch.apiserver.subresources import Subresources
@@ -60,9 +60,10 @@ class ApiServer:
         authorizer: Authorizer,
         kubelet_tls: ssl.SSLContext | None = None,
         backup: Backup | None = None,
+        collectors: Sequence[Collector] = (),
     ) -> None:
         """tls: server context that verifies client certificates. kubelet_tls: how the master shows itself to
-        kubelets. backup: how the store is copied.
+        kubelets. backup: how the store is copied. collectors: what else /metrics shows.
         """
         self._registry = registry
         self._scheme = registry.scheme
@@ -70,7 +71,7 @@ class ApiServer:
         self._authorizer = authorizer
         self._authenticator = Authenticator(tokens, ISSUER)
         self.metrics = Requests()
-        self._documents = Documents(registry, self.metrics, backup)
+        self._documents = Documents(registry, [self.metrics, *collectors], backup)
         self._watches = Watches(registry, self.metrics)
         self._nodes = Nodes(registry, kubelet_tls)
         verbs = Verbs(registry, self._may)
@@ -294,11 +295,4 @@ def server_tls(certificate: str, key: str, client_ca: str) -> ssl.SSLContext:
     tls.load_verify_locations(client_ca)
     tls.verify_mode = ssl.CERT_OPTIONAL
     tls.set_alpn_protocols(["http/1.1"])
-    return tls
-
-
-def client_tls(certificate: str, key: str, ca: str) -> ssl.SSLContext:
-    """Paths of PEM files -> the context for connections to kubelets."""
-    tls = ssl.create_default_context(cafile=ca)
-    tls.load_cert_chain(certificate, key)
     return tls

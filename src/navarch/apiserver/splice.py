@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 
+from navarch.apiserver import kubelettls
 from navarch.apiserver.exchange import WRITTEN_LAST, Exchange, Reply
+from navarch.apiserver.kubelettls import Kubelet
 
 #: Headers that belong to the hop from the client to us, or that the kubelet must not see.
 _DROPPED = frozenset({"authorization", "host", "content-length", "transfer-encoding", "cookie"})
@@ -57,10 +59,16 @@ class _ToKubelet:
             await asyncio.gather(self._waiting, return_exceptions=True)
 
 
-async def through(x: Exchange, host: str, port: int, tls: ssl.SSLContext, target: str) -> Reply:
+async def through(x: Exchange, kubelet: Kubelet, tls: ssl.SSLContext, target: str) -> Reply:
     """Pass an upgrade request on as a GET of `target`. Raises OSError while nothing was answered yet."""
+    node, host, port = kubelet
     async with asyncio.timeout(10):
-        reader, writer = await asyncio.open_connection(host, port, ssl=tls, server_hostname=host)
+        reader, writer = await asyncio.open_connection(host, port, ssl=tls, server_hostname=node)
+    try:
+        kubelettls.check(writer.transport, node)
+    except OSError:
+        writer.close()
+        raise
     client = _ToKubelet(x, writer)
     try:
         lines = [f"GET {target} HTTP/1.1", f"Host: {host}:{port}"]

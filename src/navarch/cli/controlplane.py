@@ -16,12 +16,14 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from navarch import pki
+from navarch.api.certificatesigningrequest import KUBELET_SERVING
+from navarch.api.nodeaddress import Reserved
 from navarch.api.scheme import scheme
 from navarch.apiserver.authn import TokenMethod
 from navarch.apiserver.authn.bootstrap import SECRET_TYPE, BootstrapTokens
@@ -34,6 +36,7 @@ from navarch.apiserver.authz.roles import Roles
 from navarch.apiserver.backup import Backup
 from navarch.apiserver.server import ApiServer
 from navarch.apiserver.tokens import Issuer, Signer
+from navarch.cli.renewal import Renewal
 from navarch.client.local import LocalClient
 from navarch.registry.admission.standard import plugins
 from navarch.registry.context import SYSTEM, Context, User
@@ -56,6 +59,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tokens: Mapping[str, User] = {}
     #: The CA that signs certificate requests; None: they are not signed here.
     ca: pki.Pair | None = None
+    #: The CA that signs those of kubelets' servers; the master alone trusts it.
+    kubelet_ca: pki.Pair | None = None
+    #: Keeps the certificates on this machine fresh; None: they are somebody else's business.
+    renewal: Renewal | None = None
+    #: Names and addresses by which clients reach the API: no node may have them.
+    master_names: Sequence[str] = ()
+    #: The node on this machine, which may.
+    own_node: str = ""
+    cluster_domain: str = "cluster.local"
     cluster_cidr: str = "10.244.0.0/16"
     node_cidr_mask_size: int = 24
     service_cidr: str = "10.96.0.0/16"
@@ -81,6 +93,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return not ipaddress.ip_address(self.advertise_address).is_loopback
 
+    @property
+    def no_node(self) -> Reserved:
+        """Addresses and names that no node may have."""
+        return Reserved(
+            pods=[self.cluster_cidr],
+            services=[self.service_cidr],
+            domain=self.cluster_domain,
+            master=self.master_names,
+            own_node=self.own_node,
+        )
+
 
 class ControlPlane:
     def __init__(self, settings: Settings) -> None:
@@ -104,6 +127,7 @@ class ControlPlane:
                 service_cidr=settings.service_cidr,
                 toleration_seconds=settings.toleration_seconds,
                 service_account_tokens=settings.serves_pods,
+                reserved=settings.no_node,
             ),
             history=History(settings.watch_history),
         )
@@ -122,6 +146,7 @@ class ControlPlane:
             tokens=tokens,
             authorizer=authorizer,
             backup=Backup(self._store, os.path.dirname(os.path.abspath(settings.store))),
+            collectors=[settings.renewal] if settings.renewal is not None else [],
         )
         await server.start(sock)
         self._start_parts(registry)
@@ -137,6 +162,9 @@ class ControlPlane:
         )
         self._add("scheduler", self._schedule(registry, loaded))
         self._add("controllers", self._control(registry, loaded))
+        if settings.renewal is not None:
+            client = LocalClient(registry, User(name="system:navarch-master", groups=("system:masters",)))
+            self._add("certificates", settings.renewal.run(client))
         if settings.nodes:
             from navarch.kubelet.simulated import SimulatedNodes
 
@@ -168,7 +196,8 @@ class ControlPlane:
             root_ca=settings.root_ca.decode() if settings.serves_pods else "",
             advertise_address=settings.advertise_address if settings.serves_pods else "",
             advertise_port=self._port,
-            signer=_signer(settings.ca) if settings.ca is not None else None,
+            signer=_signer(settings.ca, settings.kubelet_ca) if settings.ca is not None else None,
+            reserved=settings.no_node,
         )
         user = User(name="system:kube-controller-manager", groups=("system:masters",))
         await controllers.run(LocalClient(registry, user), options)
@@ -217,19 +246,17 @@ def _answer_reviews(registry: Registry, made: asyncio.Future[tuple[Any, LocalCli
     registry.reviewers[kind] = answer
 
 
-def _signer(ca: pki.Pair) -> Any:
+def _signer(ca: pki.Pair, kubelet_ca: pki.Pair | None) -> Any:
     from datetime import timedelta
 
-    usages = {
-        "kubernetes.io/kubelet-serving": ("server auth",),
-        "kubernetes.io/kube-apiserver-client-kubelet": ("client auth",),
-        "kubernetes.io/kube-apiserver-client": ("client auth",),
-    }
-
     def sign(request: bytes, signer: str, seconds: int) -> bytes:
-        return pki.sign_request(
-            ca, request, usages=usages.get(signer, ("client auth",)), lifetime=timedelta(seconds=seconds)
-        )
+        lifetime = timedelta(seconds=seconds)
+        if signer != KUBELET_SERVING:
+            return pki.sign_request(ca, request, usages=("client auth",), lifetime=lifetime)
+        # Never the clients' CA: everybody knows the master by that one.
+        if kubelet_ca is None:
+            raise pki.PkiError("this master has no CA for kubelets' serving certificates")
+        return pki.sign_request(kubelet_ca, request, usages=("server auth",), lifetime=lifetime)
 
     return sign
 

@@ -16,6 +16,8 @@ import msgspec
 from navarch import pki
 from navarch.cli import Failure
 from navarch.cli.config import ConfigError, duration, load, size
+from navarch.cli.pki import FORMER
+from navarch.cli.renewal import Leaf, Renewal
 from navarch.cli.serving import listen, load_http, logging_to_stderr, serve
 from navarch.network.address import default_address, overlapping
 
@@ -35,6 +37,10 @@ class MasterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     tls_key_file: str = PKI + "apiserver.key"
     client_ca_file: str = msgspec.field(name="clientCAFile", default=PKI + "ca.crt")
     client_ca_key_file: str = msgspec.field(name="clientCAKeyFile", default=PKI + "ca.key")
+    #: The CA of kubelets' serving certificates. "": the files beside clientCAFile, and admin.conf above them.
+    kubelet_ca_file: str = msgspec.field(name="kubeletCAFile", default="")
+    kubelet_ca_key_file: str = msgspec.field(name="kubeletCAKeyFile", default="")
+    admin_kubeconfig_file: str = ""
     kubelet_client_cert_file: str = PKI + "kubelet-client.crt"
     kubelet_client_key_file: str = PKI + "kubelet-client.key"
     service_account_key_file: str = PKI + "sa.key"
@@ -42,6 +48,9 @@ class MasterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     cluster_cidr: str = msgspec.field(name="clusterCIDR", default="10.244.0.0/16")
     node_cidr_mask_size: int = msgspec.field(name="nodeCIDRMaskSize", default=24)
     service_cidr: str = msgspec.field(name="serviceCIDR", default="10.96.0.0/16")
+    cluster_domain: str = "cluster.local"
+    #: The node on this machine, if there is one. "": it is called like the machine.
+    node_name: str = ""
     node_monitor_grace_period: str = "40s"
     default_toleration_seconds: int = 300
     #: Bytes of replaced and deleted objects that are kept for watches to resume.
@@ -119,14 +128,20 @@ def _checked(key: str, value: str, read: Callable[[str], T]) -> T:
 def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
     load_http()
     from navarch.apiserver.authn import token_file
-    from navarch.apiserver.server import client_tls, server_tls
+    from navarch.apiserver.kubelettls import client_tls
+    from navarch.apiserver.server import server_tls
     from navarch.cli.controlplane import Settings
 
-    ca = None
+    files = Files(config)
+    ca = kubelet_ca = None
     if config.client_ca_key_file:
         ca = pki.Pair(
             _read(path, "clientCAFile", config.client_ca_file),
             _read(path, "clientCAKeyFile", config.client_ca_key_file),
+        )
+        kubelet_ca = pki.Pair(
+            _read(path, "kubeletCAFile", files.kubelet_ca),
+            _read(path, "kubeletCAKeyFile", files.kubelet_ca_key),
         )
     for key, name in (
         ("tlsCertFile", config.tls_cert_file),
@@ -134,6 +149,8 @@ def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
         ("clientCAFile", config.client_ca_file),
     ):
         _read(path, key, name)
+    renewal = files.renewal()
+    renewal.settle()
     tokens = {}
     if config.token_file:
         text = _read(path, "tokenFile", config.token_file).decode(errors="replace")
@@ -146,17 +163,19 @@ def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
         tls = server_tls(config.tls_cert_file, config.tls_key_file, config.client_ca_file)
     except ssl.SSLError as error:
         raise Failure(f"{path}: tlsCertFile, tlsKeyFile, clientCAFile: cannot be used: {error}", 2) from None
+    renewal.follow(tls, files.serving)
     if config.kubelet_client_cert_file:
+        _read(path, "kubeletCAFile", files.kubelet_ca)
         _read(path, "kubeletClientCertFile", config.kubelet_client_cert_file)
         _read(path, "kubeletClientKeyFile", config.kubelet_client_key_file)
         try:
             kubelet_tls = client_tls(
-                config.kubelet_client_cert_file, config.kubelet_client_key_file, config.client_ca_file
+                config.kubelet_client_cert_file, config.kubelet_client_key_file, *files.kubelet_authorities()
             )
         except ssl.SSLError as error:
-            raise Failure(
-                f"{path}: kubeletClientCertFile, kubeletClientKeyFile: cannot be used: {error}", 2
-            ) from None
+            keys = "kubeletClientCertFile, kubeletClientKeyFile, kubeletCAFile"
+            raise Failure(f"{path}: {keys}: cannot be used: {error}", 2) from None
+        renewal.follow(kubelet_tls, files.kubelet_client, files.kubelet_authorities())
     account_key = None
     if config.service_account_key_file:
         from navarch.apiserver.tokens import Signer
@@ -171,12 +190,18 @@ def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
         os.makedirs(config.data_dir, mode=0o700, exist_ok=True)
     except OSError as error:
         raise Failure(f"{path}: dataDir: cannot make {config.data_dir}: {error.strerror}", 2) from None
+    serving = pki.inspect(_read(path, "tlsCertFile", config.tls_cert_file))
     settings = Settings(
         store=os.path.join(config.data_dir, "store.db"),
         tls=tls,
         kubelet_tls=kubelet_tls,
         tokens=tokens,
         ca=ca,
+        kubelet_ca=kubelet_ca,
+        renewal=renewal,
+        cluster_domain=config.cluster_domain,
+        master_names=[*serving.names, _advertised(config)],
+        own_node=config.node_name or socket.gethostname().lower(),
         cluster_cidr=config.cluster_cidr,
         node_cidr_mask_size=config.node_cidr_mask_size,
         service_cidr=config.service_cidr,
@@ -188,6 +213,40 @@ def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
         watch_history=size(config.watch_history),
     )
     return serve(settings, sock, lambda: None)
+
+
+class Files:
+    """Where a master's certificates are."""
+
+    def __init__(self, config: MasterConfig) -> None:
+        self._config = config
+        self._folder = os.path.dirname(os.path.abspath(config.client_ca_file))
+        self.kubelet_ca = config.kubelet_ca_file or os.path.join(self._folder, "kubelet-ca.crt")
+        self.kubelet_ca_key = config.kubelet_ca_key_file or os.path.join(self._folder, "kubelet-ca.key")
+        self.serving = Leaf("apiserver", config.tls_cert_file, config.tls_key_file)
+        self.kubelet_client = Leaf(
+            "kubelet-client", config.kubelet_client_cert_file, config.kubelet_client_key_file
+        )
+
+    def kubelet_authorities(self) -> list[str]:
+        """That of kubelets' certificates, and the one before it while there are some of that."""
+        former = os.path.join(os.path.dirname(self.kubelet_ca), FORMER)
+        return [self.kubelet_ca, *([former] if os.path.exists(former) else [])]
+
+    def renewal(self) -> Renewal:
+        leaves = [self.serving]
+        if self._config.kubelet_client_cert_file:
+            leaves.append(self.kubelet_client)
+        admin = Leaf("admin", *(os.path.join(self._folder, f"admin.{end}") for end in ("crt", "key")))
+        if os.path.exists(admin.certificate) and os.path.exists(admin.key):
+            leaves.append(admin)
+        return Renewal(
+            ca=(self._config.client_ca_file, self._config.client_ca_key_file),
+            leaves=leaves,
+            authorities=[self.kubelet_ca],
+            admin_conf=self._config.admin_kubeconfig_file
+            or os.path.join(os.path.dirname(self._folder), "admin.conf"),
+        )
 
 
 def _advertised(config: MasterConfig) -> str:

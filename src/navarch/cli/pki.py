@@ -17,11 +17,13 @@ from navarch.cli import Failure
 
 #: A certificate that ends within this time is made anew, unless --renew-within says otherwise.
 RENEW = "30d"
+#: What signed kubelets' serving certificates before kubelet-ca.crt did.
+FORMER = "kubelet-ca-former.crt"
 _DAYS = re.compile(r"([1-9][0-9]{0,3})d")
 
 #: What `issue` may call its files.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
-_OURS = ("ca", "apiserver", "kubelet-client", "admin", "sa")
+_OURS = ("ca", "kubelet-ca", "kubelet-ca-former", "apiserver", "kubelet-client", "admin", "sa")
 
 #: Names by which pods and the master's own host reach the API server.
 _STANDARD = (
@@ -67,7 +69,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     init.add_argument(
         "--new-ca",
         action="store_true",
-        help="make a new CA (the old one stays as ca.crt.old, ca.key.old) and all that it signs",
+        help="make new CAs (the old ones stay as ca.crt.old, ca.key.old and so on) and all that they sign",
     )
     leaf = actions.add_parser(
         "issue", help="have the CA sign a server's certificate, unless there is a good one"
@@ -150,23 +152,23 @@ class _Folder:
         certificate, key = self.read(f"{name}.crt"), self.read(f"{name}.key")
         return pki.Pair(certificate, key) if certificate is not None and key is not None else None
 
+    def remove(self, name: str) -> None:
+        self.names.append(name)
+        if self._write:
+            os.unlink(os.path.join(self.path, name))
+
     def put_pair(self, name: str, pair: pki.Pair) -> None:
         self.put(f"{name}.key", pair.key, 0o600)
         self.put(f"{name}.crt", pair.certificate, 0o644)
 
 
 def init(folder: _Folder, options: argparse.Namespace) -> None:
-    ca = folder.pair("ca")
-    if ca is None and folder.read("ca.crt") is not None:
-        raise pki.PkiError(
-            "ca.crt is here without ca.key; bring the key, or move ca.crt away to make a new CA"
-        )
-    if ca is not None and options.new_ca:
-        folder.put("ca.key.old", ca.key, 0o600)
-        folder.put("ca.crt.old", ca.certificate, 0o644)
-    if ca is None or options.new_ca or _ends(ca, folder.renew_within):
+    before = _authority(folder, "ca")
+    ca = _kept(folder, "ca", before, options)
+    if ca is None:
         ca = pki.make_ca()
         folder.put_pair("ca", ca)
+    _kubelet_authority(folder, before, options)
     names = list(dict.fromkeys([options.master_name, *options.san, *_STANDARD]))
     _leaf(folder, ca, "apiserver", "navarch-apiserver", names=names, usages=["server auth"])
     _leaf(folder, ca, "kubelet-client", "navarch-kubelet-client", organizations=["system:masters"])
@@ -184,6 +186,45 @@ def init(folder: _Folder, options: argparse.Namespace) -> None:
     wanted = pki.kubeconfig(server, ca.certificate, user="admin", client=admin)
     if folder.read(name) != wanted:
         folder.put(name, wanted, 0o600)
+
+
+def _authority(folder: _Folder, name: str) -> pki.Pair | None:
+    pair = folder.pair(name)
+    if pair is None and folder.read(f"{name}.crt") is not None:
+        raise pki.PkiError(
+            f"{name}.crt is here without {name}.key; bring the key, or move {name}.crt away to make a new CA"
+        )
+    return pair
+
+
+def _kept(folder: _Folder, name: str, pair: pki.Pair | None, options: argparse.Namespace) -> pki.Pair | None:
+    """The authority, unless a new one is to take its place."""
+    if pair is not None and options.new_ca:
+        folder.put(f"{name}.key.old", pair.key, 0o600)
+        folder.put(f"{name}.crt.old", pair.certificate, 0o644)
+        return None
+    return None if pair is None or _ends(pair, folder.renew_within) else pair
+
+
+def _kubelet_authority(folder: _Folder, ca: pki.Pair | None, options: argparse.Namespace) -> None:
+    """The CA of kubelets' serving certificates, which the master alone trusts.
+
+    What signed them before (in a cluster of before this CA: the cluster's own) is trusted for them until the
+    last of its certificates has ended: kubelets get new ones by themselves.
+    """
+    before = _authority(folder, "kubelet-ca")
+    kept = _kept(folder, "kubelet-ca", before, options)
+    if kept is not None:
+        over = pki.inspect(kept.certificate).not_before + pki.LEAF_LIFETIME + timedelta(days=1)
+        if folder.read(FORMER) is not None and datetime.now(UTC) > over:
+            folder.remove(FORMER)
+        return
+    folder.put_pair("kubelet-ca", pki.make_ca(pki.KUBELET_CA))
+    former = before or ca
+    if former is not None and not options.new_ca:
+        folder.put(FORMER, former.certificate, 0o644)
+    elif folder.read(FORMER) is not None:
+        folder.remove(FORMER)
 
 
 def _leaf(

@@ -82,11 +82,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace, folder: str, sock: socket.socket, history: int) -> int:
     load_http()
-    from navarch.apiserver.server import client_tls, server_tls
+    from navarch.apiserver.kubelettls import client_tls
+    from navarch.apiserver.server import server_tls
     from navarch.cli.controlplane import Settings
     from navarch.registry.context import User
 
-    ca = _authority(folder)
+    ca, kubelet_ca = _authority(folder, "ca", "navarch-ca"), _authority(folder, "kubelet-ca", pki.KUBELET_CA)
     address, port = sock.getsockname()[:2]
     names = {"localhost", "127.0.0.1", "::1", "kubernetes.default.svc", options.address, address} - {
         "0.0.0.0",
@@ -101,7 +102,9 @@ def _run(options: argparse.Namespace, folder: str, sock: socket.socket, history:
         )
         client = pki.issue(ca, "navarch-master", organizations=["system:masters"])
         kubelet_tls = client_tls(
-            _put(files, "client.crt", client.certificate), _put(files, "client.key", client.key), authority
+            _put(files, "client.crt", client.certificate),
+            _put(files, "client.key", client.key),
+            _put(files, "kubelet-ca.crt", kubelet_ca.certificate),
         )
     token = options.token or secrets.token_urlsafe(24)
     settings = Settings(
@@ -110,6 +113,9 @@ def _run(options: argparse.Namespace, folder: str, sock: socket.socket, history:
         kubelet_tls=kubelet_tls,
         tokens={token: User(name="admin", groups=("system:masters",))},
         ca=ca,
+        kubelet_ca=kubelet_ca,
+        master_names=sorted(names),
+        own_node=socket.gethostname().lower(),
         nodes=options.nodes,
         root_ca=ca.certificate,
         service_account_key=_service_account_key(folder),
@@ -132,14 +138,14 @@ def _run(options: argparse.Namespace, folder: str, sock: socket.socket, history:
     return serve(settings, sock, ready)
 
 
-def _authority(folder: str) -> pki.Pair:
-    """The CA in the folder, made when it is not there."""
-    certificate, key = os.path.join(folder, "ca.crt"), os.path.join(folder, "ca.key")
+def _authority(folder: str, file: str, name: str) -> pki.Pair:
+    """A CA in the folder, made when it is not there."""
+    certificate, key = os.path.join(folder, f"{file}.crt"), os.path.join(folder, f"{file}.key")
     try:
         with open(certificate, "rb") as one, open(key, "rb") as other:
             return pki.Pair(one.read(), other.read())
     except FileNotFoundError:
-        made = pki.make_ca()
+        made = pki.make_ca(name)
         pki.write_file(key, made.key, 0o600)
         pki.write_file(certificate, made.certificate, 0o644)
         return made

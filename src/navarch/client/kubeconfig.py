@@ -36,15 +36,20 @@ class Connection(msgspec.Struct, frozen=True):
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if self.certificate:
-            # The ssl module loads key pairs from files only; this one is private and gone when loaded.
-            handle, path = tempfile.mkstemp(prefix="navarch-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(self.certificate + b"\n" + self.key)
-                context.load_cert_chain(path)
-            finally:
-                os.unlink(path)
+            load_pair(context, self.certificate, self.key)
         return context
+
+
+def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """Give a context a certificate and its key, PEM. Raises ssl.SSLError when they do not belong together."""
+    # The ssl module loads key pairs from files only; this one is private and gone when loaded.
+    handle, path = tempfile.mkstemp(prefix="navarch-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(certificate + b"\n" + key)
+        context.load_cert_chain(path)
+    finally:
+        os.unlink(path)
 
 
 def load(path: str | Path, context: str = "") -> Connection:

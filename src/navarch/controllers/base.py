@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from navarch.api.nodeaddress import Reserved
 from navarch.client.base import Client
 from navarch.client.events import EventRecorder
 from navarch.client.informer import Informers
@@ -30,6 +31,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     advertise_port: int = 6443
     #: None: certificate requests are not signed here.
     signer: Signer | None = None
+    #: Addresses and names that no node may have.
+    reserved: Reserved = Reserved()
 
 
 class Context(msgspec.Struct, frozen=True):

@@ -15,9 +15,12 @@ from typing import Any
 
 import msgspec
 
+from navarch.api import nodeaddress
 from navarch.api.certificatesigningrequest import (
+    KUBELET_SERVING,
     CertificateSigningRequest,
     CertificateSigningRequestCondition,
+    CertificateSigningRequestSpec,
     CertificateSigningRequestStatus,
 )
 from navarch.api.errors import StatusError
@@ -30,19 +33,27 @@ from navarch.controllers.base import Context
 log = logging.getLogger(__name__)
 
 CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
-SERVING = "kubernetes.io/kubelet-serving"
+SERVING = KUBELET_SERVING
 _OTHER_CLIENT = "kubernetes.io/kube-apiserver-client"
 _YEAR = 365 * 24 * 3600
+#: Index of nodes by their addresses and names.
+_HOLDS = "addresses"
+#: Index of requests by who made them.
+_ASKED_BY = "user"
 
 
 class Certificates:
     def __init__(self, context: Context) -> None:
         self._client = context.client
         self._sign = context.options.signer
+        self._reserved = context.options.reserved
         self._nodes = views.nodes(context.informers)
+        self._nodes.index(_HOLDS, _holds)
         self._requests: Informer[CertificateSigningRequest] = context.informers.of(CertificateSigningRequest)
         self._queue: WorkQueue[str] = WorkQueue("certificates")
+        self._requests.index(_ASKED_BY, lambda r: [r.spec.username or ""] if r.spec is not None else [])
         self._requests.listen(self._on_request)
+        self._nodes.listen(self._on_node)
 
     async def run(self) -> None:
         if self._sign is None:
@@ -55,6 +66,13 @@ class Certificates:
         if new is not None and not (new.status and new.status.certificate):
             self._queue.add(new.metadata.name or "")
 
+    def _on_node(self, old: views.NodeView | None, new: views.NodeView | None) -> None:
+        """What a node may not have yet it may have after its status told a new address."""
+        if new is None or (old is not None and old.status.addresses == new.status.addresses):
+            return
+        for request in self._requests.by_index(_ASKED_BY, f"system:node:{new.metadata.name}"):
+            self._on_request(None, request)
+
     async def _reconcile(self, name: str) -> None:
         request = self._requests.get(name)
         if request is None or (request.status and request.status.certificate):
@@ -64,7 +82,8 @@ class Certificates:
             return
         try:
             if "Approved" not in answered:
-                if not self._approvable(request):
+                if why := self._unapprovable(request):
+                    self._leave(name, request, why)
                     return
                 request = await self._approve(request)
             await self._issue(request)
@@ -73,32 +92,68 @@ class Certificates:
             if error.code not in (404, 409):
                 raise
 
-    def _approvable(self, request: CertificateSigningRequest) -> bool:
-        """Whether a kubelet asks for what it may have. Raises LookupError when its node is not known yet
-        (tried again)."""
+    def _leave(self, name: str, request: CertificateSigningRequest, why: str) -> None:
+        spec = request.spec
+        if spec is not None and spec.signer_name in (CLIENT, SERVING):
+            log.warning(
+                "certificate request %s of %s waits for an administrator: %s", name, spec.username, why
+            )
+
+    def _unapprovable(self, request: CertificateSigningRequest) -> str:
+        """Why this is not what a kubelet may have on its own; "" when it is. Raises LookupError when its node
+        is not known yet (tried again)."""
         from cryptography import x509
 
         spec = request.spec
         if spec is None or spec.signer_name not in (CLIENT, SERVING):
-            return False
+            return "its signer is none for kubelets"
         try:
             csr = x509.load_pem_x509_csr(spec.request or b"")
         except ValueError:
-            return False
+            return "it cannot be read"
         if not csr.is_signature_valid:
-            return False
-        if _wrong(spec.signer_name, csr, spec.usages or []):
-            return False
+            return "it is not signed by its own key"
+        if why := _wrong(spec.signer_name, csr, spec.usages or []):
+            return why
         name = _one(csr.subject, x509.NameOID.COMMON_NAME)
         if spec.signer_name == CLIENT:
-            return "system:bootstrappers" in (spec.groups or ()) or spec.username == name
+            if "system:bootstrappers" in (spec.groups or ()) or spec.username == name:
+                return ""
+            return f"{spec.username} asks for a certificate of {name}"
         if spec.username != name:
-            return False
+            return f"{spec.username} asks for a certificate of {name}"
         node = self._nodes.get(name.removeprefix("system:node:"))
         if node is None or not node.status.addresses:
             raise LookupError(f"{name} asks for a server certificate before its addresses are known")
-        allowed = {a.address for a in node.status.addresses} | {node.metadata.name}
-        return _names(csr) <= allowed
+        return self._refusal(node, _names(csr))
+
+    def _refusal(self, node: views.NodeView, names: set[str]) -> str:
+        """Why the node may not have a serving certificate with these names; "" when it may. What it says of
+        itself is no proof: its addresses must be none that others have, or that no node may have."""
+        name = node.metadata.name
+        own = {nodeaddress.key(name), *(nodeaddress.key(a.address) for a in node.status.addresses or ())}
+        for value in sorted(names):
+            key = nodeaddress.key(value)
+            if key not in own:
+                return f"node {name} has no address or name {value}"
+            if why := self._reserved.certificate_refusal(value, name):
+                return why
+            if key == nodeaddress.key(name):
+                continue
+            holders = [_holder(other) for other in self._nodes.by_index(_HOLDS, key)]
+            if why := nodeaddress.taken(value, name, holders, before=node.metadata.creation_timestamp or "0"):
+                return why
+        return ""
+
+    def _reserved_name(self, spec: CertificateSigningRequestSpec, csr: Any) -> str:
+        """Why no node at all may have a name that the request asks for; "" when there is none such."""
+        from cryptography import x509
+
+        if spec.signer_name != SERVING:
+            return ""
+        node = _one(csr.subject, x509.NameOID.COMMON_NAME).removeprefix("system:node:")
+        refusals = (self._reserved.certificate_refusal(value, node) for value in sorted(_names(csr)))
+        return next(filter(None, refusals), "")
 
     async def _approve(self, request: CertificateSigningRequest) -> CertificateSigningRequest:
         status = request.status or CertificateSigningRequestStatus()
@@ -128,7 +183,8 @@ class Certificates:
         pem = spec.request or b""
         try:
             # An administrator approved it, perhaps by mistake: the signer still signs only what it is for.
-            if why := _wrong(spec.signer_name, x509.load_pem_x509_csr(pem), spec.usages or []):
+            csr = x509.load_pem_x509_csr(pem)
+            if why := _wrong(spec.signer_name, csr, spec.usages or []) or self._reserved_name(spec, csr):
                 fresh = _failed(status, "SignerValidationFailure", why)
             else:
                 certificate = self._sign(pem, spec.signer_name, seconds)
@@ -137,6 +193,18 @@ class Certificates:
             fresh = _failed(status, "SigningFailed", str(error))
         await self._client.update(msgspec.structs.replace(request, status=fresh), subresource="status")
         log.info("answered certificate request %s of %s", request.metadata.name, spec.username)
+
+
+def _holds(node: views.NodeView) -> set[str]:
+    return {
+        nodeaddress.key(v) for v in [node.metadata.name, *(a.address for a in node.status.addresses or ())]
+    }
+
+
+def _holder(node: views.NodeView) -> nodeaddress.Holder:
+    ready = node.condition("Ready")
+    living = ready is None or ready.status != "Unknown"
+    return nodeaddress.Holder(node.metadata.name, node.metadata.creation_timestamp or "", living)
 
 
 def _failed(

@@ -16,11 +16,16 @@ import json
 import logging
 import os
 import random
+import ssl
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from navarch.api.certificatesigningrequest import CertificateSigningRequest, CertificateSigningRequestSpec
+from navarch.api.certificatesigningrequest import (
+    KUBELET_SERVING,
+    CertificateSigningRequest,
+    CertificateSigningRequestSpec,
+)
 from navarch.api.errors import StatusError
 from navarch.api.meta import ObjectMeta
 from navarch.client import kubeconfig
@@ -32,9 +37,9 @@ from navarch.kubelet.config import KubeletConfig
 log = logging.getLogger(__name__)
 
 CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
-SERVING_SIGNER = "kubernetes.io/kubelet-serving"
+SERVING_SIGNER = KUBELET_SERVING
 #: A certificate with less than this share of its time left is renewed.
-_RENEW_AT = 0.25
+_RENEW_AT = 1 / 3
 _PATIENCE = 60.0
 
 #: Seconds between looks whether a certificate has to be renewed, at most and at least, and after a failure.
@@ -183,7 +188,7 @@ async def ensure_serving(
     certificate_file, key_file = serving_files(config)
     names_file = config.pki_dir / "kubelet.names"
     wanted = "\n".join(sorted(names))
-    if not force and certificate_file.exists() and key_file.exists():
+    if not force and _usable(certificate_file, key_file):
         same = names_file.exists() and names_file.read_text() == wanted
         if same and seconds_to_renewal(certificate_file.read_bytes()) > 0:
             return
@@ -195,6 +200,32 @@ async def ensure_serving(
     write(names_file, wanted.encode())
 
 
+def serves(config: KubeletConfig) -> bool:
+    """Whether there is a serving certificate that has not ended, whatever it says."""
+    certificate, key = serving_files(config)
+    return _usable(certificate, key) and seconds_left(certificate.read_bytes()) > 0
+
+
+def _usable(certificate: Path, key: Path) -> bool:
+    """Whether both are there and belong together: a crash may have come between the two."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError:  # which ssl.SSLError is as well
+        return False
+    return True
+
+
+def signed_by_everybodys(config: KubeletConfig) -> bool:
+    """Whether the serving certificate is of the CA by which everybody knows the master, as it was in clusters
+    of before kubelets' serving certificates had a CA of their own.
+    """
+    try:
+        authority = Path(config.client_ca_file).read_bytes()
+        return keys.issued_by(serving_files(config)[0].read_bytes(), authority)
+    except (OSError, keys.KeyFailure):
+        return False
+
+
 async def keep_fresh(
     config: KubeletConfig,
     client: Client,
@@ -202,11 +233,13 @@ async def keep_fresh(
     renewed: Callable[[], None],
     moved: asyncio.Event,
 ) -> None:
-    """Renew both certificates when a quarter of their time is left, until cancelled.
+    """Renew both certificates when a third of their time is left, until cancelled.
 
-    renewed: load what is new; moved: set when the names changed.
+    renewed: load what is new; moved: set when the names changed, or may have.
     """
-    pause = _until_next_look(config)
+    # A master that has no other CA signs with that one again: once is enough.
+    move = signed_by_everybodys(config)
+    pause = _HASTE if move else _until_next_look(config)
     while True:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause * random.uniform(0.8, 1.0)):
@@ -220,7 +253,8 @@ async def keep_fresh(
                 renewed()
             if serving_files(config)[0].exists():
                 before = serving_files(config)[0].read_bytes()
-                await ensure_serving(config, client, names())
+                await ensure_serving(config, client, names(), force=move)
+                move = False
                 if serving_files(config)[0].read_bytes() != before:
                     log.info("renewed the serving certificate")
                     renewed()

@@ -2,7 +2,7 @@
 """A new key and a signing request for it, made in a process of its own, and how long a certificate is good.
 
 The cryptography library takes 10 MB that a kubelet needs for some milliseconds a year; hence `python -m
-navarch.kubelet.keys` (JSON in, JSON out), and reading the two dates by hand.
+navarch.kubelet.keys` (JSON in, JSON out), and reading dates and names by hand.
 """
 
 from __future__ import annotations
@@ -44,24 +44,42 @@ def validity(pem: bytes) -> tuple[datetime, datetime]:
     RFC 5280, TBSCertificate.validity. Raises KeyFailure.
     """
     try:
-        text = pem.decode("ascii")
-        first = text[: text.index("-----END CERTIFICATE-----")] + "-----END CERTIFICATE-----\n"
-        der = ssl.PEM_cert_to_DER_cert(first[first.index("-----BEGIN CERTIFICATE-----") :])
-        _, certificate, _ = _element(der, 0)
-        _, fields, _ = _element(certificate, 0)
-        at = 0
-        tag, _, after = _element(fields, at)
-        if tag == _VERSION:
-            at = after
-        for _ in range(3):  # serial number, signature algorithm, issuer
-            _, _, at = _element(fields, at)
-        _, span, _ = _element(fields, at)
+        span = _fields(pem)[1]
         tag, value, second = _element(span, 0)
         begins = _time(tag, value)
         tag, value, _ = _element(span, second)
         return begins, _time(tag, value)
     except (ValueError, IndexError) as error:
         raise KeyFailure(f"not a certificate: {error}") from None
+
+
+def issued_by(pem: bytes, authority: bytes) -> bool:
+    """Whether the certificate names the authority as its issuer (RFC 5280, TBSCertificate.issuer). No
+    signature is checked. Raises KeyFailure.
+    """
+    try:
+        return _fields(pem)[0] == _fields(authority)[2]
+    except (ValueError, IndexError) as error:
+        raise KeyFailure(f"not a certificate: {error}") from None
+
+
+def _fields(pem: bytes) -> tuple[bytes, bytes, bytes]:
+    """(issuer, validity, subject) of the first certificate of a text. Raises ValueError, IndexError."""
+    text = pem.decode("ascii")
+    first = text[: text.index("-----END CERTIFICATE-----")] + "-----END CERTIFICATE-----\n"
+    der = ssl.PEM_cert_to_DER_cert(first[first.index("-----BEGIN CERTIFICATE-----") :])
+    _, certificate, _ = _element(der, 0)
+    _, fields, _ = _element(certificate, 0)
+    at = 0
+    tag, _, after = _element(fields, at)
+    if tag == _VERSION:
+        at = after
+    for _ in range(2):  # serial number, signature algorithm
+        _, _, at = _element(fields, at)
+    _, issuer, at = _element(fields, at)
+    _, validity, at = _element(fields, at)
+    _, subject, _ = _element(fields, at)
+    return issuer, validity, subject
 
 
 def _time(tag: int, value: bytes) -> datetime:

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
+from navarch.api import nodeaddress
 from navarch.api.errors import StatusError
 from navarch.client import kubeconfig
 from navarch.client.http import HttpClient
@@ -78,17 +79,18 @@ async def _serve(
 ) -> None:
     """Get a serving certificate, serve, and keep the certificates fresh.
 
-    Tries on while the master does not sign.
+    Tries on while the master does not sign. One that is still good serves until it does.
     """
 
     def names() -> list[str]:
-        return list(dict.fromkeys([address.now, config.node_name, socket.gethostname()]))
+        return [config.node_name, *([] if nodeaddress.local(address.now) else [address.now])]
 
     certificate, key = join.serving_files(config)
     delay = 0.5
     while True:
         try:
-            await join.ensure_serving(config, client, names())
+            if not join.serves(config):
+                await join.ensure_serving(config, client, names())
             context = tls.context(certificate, key, Path(config.client_ca_file))
             break
         except (StatusError, join.JoinError, keys.KeyFailure, TimeoutError, OSError) as error:
@@ -104,5 +106,6 @@ async def _serve(
         client.reconnect(kubeconfig.load(config.kubeconfig))
 
     moved = asyncio.Event()
+    moved.set()
     address.listen(moved.set)
     await join.keep_fresh(config, client, names, renewed, moved)

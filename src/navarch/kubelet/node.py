@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import time
 from collections.abc import Callable
 
@@ -195,7 +194,7 @@ class NodeReporter:
             conditions=self.conditions(),
             addresses=[
                 NodeAddress(type="InternalIP", address=self._address.now),
-                NodeAddress(type="Hostname", address=socket.gethostname()),
+                NodeAddress(type="Hostname", address=self._config.node_name),
             ],
             daemon_endpoints=NodeDaemonEndpoints(kubelet_endpoint=DaemonEndpoint(port=self.port)),
             node_info=machine.system_info(self._runtime),
@@ -233,11 +232,13 @@ class NodeReporter:
                 await self.post_status()
                 posted, last = loop.time(), current
             except StatusError as error:
-                log.debug("node status: %s", error)
+                # Refused, as for an address that another node has: that does not pass in a moment.
+                refused = error.code == 403
+                log.log(logging.WARNING if refused else logging.DEBUG, "node status: %s", error)
                 self._contradicted = True
                 if error.code == 404:
                     await self.register()
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(_LOOK_EVERY if refused else 0.5)
                 self._changed.set()
 
     # Lease.

@@ -65,7 +65,7 @@ async def kubelet(
 ) -> AsyncIterator[PlayedKubelet]:
     """With the node `played` and the pod `p` (containers c and broken) on it."""
     data = server.folder / "data"
-    ca = pki.Pair((data / "ca.crt").read_bytes(), (data / "ca.key").read_bytes())
+    ca = pki.Pair((data / "kubelet-ca.crt").read_bytes(), (data / "kubelet-ca.key").read_bytes())
     pair = pki.issue(ca, "system:node:played", names=["127.0.0.1"], usages=["server auth"])
     (tmp_path / "pair").write_bytes(pair.certificate + pair.key)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(data / "ca.crt"))
@@ -112,6 +112,36 @@ async def test_logs_come_through(
     assert (code, body["message"]) == (400, "container is waiting to start")
     told = await asyncio.to_thread(server.kubectl, "-n", namespace, "logs", "p", "-c", "c")
     assert told == "one\ntwo\nthree\n"
+
+
+async def test_another_kubelet_at_the_nodes_address_is_told_nothing(
+    http: Http, kubelet: PlayedKubelet, namespace: str
+) -> None:
+    """A node says where it is; who answers there must be that node."""
+    node = (await http("GET", "/api/v1/nodes/played"))[1]
+    await http("POST", "/api/v1/nodes", json={"metadata": {"name": "liar"}})
+    try:
+        status = {key: node["status"][key] for key in ("addresses", "daemonEndpoints")}
+        merge = {"Content-Type": "application/merge-patch+json"}
+        await http("PATCH", "/api/v1/nodes/liar/status", json={"status": status}, headers=merge)
+        spec = {"nodeName": "liar", "containers": [{"name": "c", "image": "i"}]}
+        pods = f"/api/v1/namespaces/{namespace}/pods"
+        assert (await http("POST", pods, json={"metadata": {"name": "q"}, "spec": spec}))[0] == 201
+        for path, headers in (
+            ("log", {}),
+            ("exec?command=x&stdout=1", {"Connection": "Upgrade", "Upgrade": "websocket"}),
+        ):
+            code, body = await http("GET", f"{pods}/q/{path}", headers=headers)
+            assert code == 500
+            assert "who answers there is system:node:played, not system:node:liar" in body["message"]
+        assert kubelet.asked == []
+        # A connection to that address which is the right node's is no way in for the other one.
+        assert (await http("GET", f"{pods}/p/log?container=c"))[0] == 200
+        assert (await http("GET", f"{pods}/q/log"))[0] == 500
+        assert len(kubelet.asked) == 1
+    finally:
+        await http("DELETE", f"{pods}/q?gracePeriodSeconds=0")
+        await http("DELETE", "/api/v1/nodes/liar")
 
 
 async def test_followed_logs_come_as_they_are_written(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import stat
 import subprocess
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,8 @@ from navarch import pki
 from navarch.cli import main
 
 FILES = [
-    "ca.key", "ca.crt", "apiserver.key", "apiserver.crt", "kubelet-client.key", "kubelet-client.crt",
+    "ca.key", "ca.crt", "kubelet-ca.key", "kubelet-ca.crt",
+    "apiserver.key", "apiserver.crt", "kubelet-client.key", "kubelet-client.crt",
     "admin.key", "admin.crt", "sa.key", "sa.pub", "admin.conf",
 ]  # fmt: skip
 
@@ -156,3 +157,39 @@ def test_a_servers_certificate_is_issued_once(tmp_path: Path, capsys: pytest.Cap
     assert "--name" in capsys.readouterr().err
     assert main(["pki", "init", "--dir", "x", "--master-name", "m", "--renew-within", "soon"]) == 2
     assert "--renew-within" in capsys.readouterr().err
+
+
+def test_a_cluster_of_before_gets_an_authority_for_kubelets_and_trusts_the_old_one_for_a_year(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init(capsys, tmp_path)
+    folder = tmp_path / "pki"
+    for name in ("kubelet-ca.crt", "kubelet-ca.key"):
+        (folder / name).unlink()
+    assert init(capsys, tmp_path) == ["kubelet-ca.key", "kubelet-ca.crt", "kubelet-ca-former.crt"]
+    assert (folder / "kubelet-ca-former.crt").read_bytes() == (folder / "ca.crt").read_bytes()
+    assert init(capsys, tmp_path) == []
+    made = pki.make_ca(pki.KUBELET_CA, at=datetime.now(UTC) - timedelta(days=367))
+    (folder / "kubelet-ca.key").write_bytes(made.key)
+    (folder / "kubelet-ca.crt").write_bytes(made.certificate)
+    assert init(capsys, tmp_path, "--check") == ["kubelet-ca-former.crt"]
+    assert (folder / "kubelet-ca-former.crt").exists()
+    assert init(capsys, tmp_path) == ["kubelet-ca-former.crt"]
+    assert not (folder / "kubelet-ca-former.crt").exists()
+
+
+def test_a_new_authority_for_kubelets_keeps_the_one_before_trusted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init(capsys, tmp_path)
+    folder = tmp_path / "pki"
+    ending = pki.make_ca(pki.KUBELET_CA, lifetime=timedelta(days=29))
+    (folder / "kubelet-ca.key").write_bytes(ending.key)
+    (folder / "kubelet-ca.crt").write_bytes(ending.certificate)
+    assert init(capsys, tmp_path) == ["kubelet-ca.key", "kubelet-ca.crt", "kubelet-ca-former.crt"]
+    assert (folder / "kubelet-ca-former.crt").read_bytes() == ending.certificate
+    assert "kubelet-ca.crt.old" in init(capsys, tmp_path, "--new-ca")
+    assert not (folder / "kubelet-ca-former.crt").exists(), "every node joins anew then"
+    (folder / "kubelet-ca.key").unlink()
+    assert main(["pki", "init", "--dir", str(folder), "--master-name", "m1"]) == 1
+    assert "kubelet-ca.key" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from navarch import controllers, pki
+from navarch.api.nodeaddress import Reserved
 from navarch.api.scheme import scheme
 from navarch.client.local import LocalClient
 from navarch.registry.admission.standard import plugins
@@ -66,7 +67,12 @@ async def cluster(still: Cluster, grace: float) -> AsyncIterator[Cluster]:
     def sign(request: bytes, signer: str, seconds: int) -> bytes:
         return pki.sign_request(ca, request)
 
-    options = controllers.Options(cluster_cidr="10.244.0.0/22", node_monitor_grace=grace, signer=sign)
+    options = controllers.Options(
+        cluster_cidr="10.244.0.0/22",
+        node_monitor_grace=grace,
+        signer=sign,
+        reserved=Reserved(services=["10.96.0.0/24"]),
+    )
     tasks = [
         asyncio.create_task(controllers.run(client, options), name="controllers"),
         asyncio.create_task(Scheduler(client).run(), name="scheduler"),

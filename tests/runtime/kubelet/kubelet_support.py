@@ -33,10 +33,13 @@ from navarch.kubelet import resources
 from navarch.kubelet.config import KubeletConfig, load
 from navarch.kubelet.runtime.base import LABEL_CONTAINER, LABEL_OWNER, LABEL_POD, LABEL_UID, SANDBOX
 from navarch.kubelet.volumes.base import tear_down
+from navarch.network.address import default_address
 from navarch.network.host import HostNetwork
 
 IMAGE = "navarch-test/busybox:2"
 NODE = "kubelet-test"
+#: The node's: no kubelet may say that it is at the loopback, but that of the master's own node.
+ADDRESS = default_address()
 PATIENCE = 30.0
 #: A readiness probe: who serves on port 8080 is ready when it answers, not when it has been started.
 SERVES = {
@@ -135,6 +138,7 @@ class Cluster:
             "advertiseAddress": str(ipaddress.ip_network(self.cidr)[1]),
             "clusterCIDR": self.cidr,
             "serviceCIDR": self.services,
+            "nodeName": NODE,
         }
         (self.folder / "master.yaml").write_text(json.dumps(master))
         self._master = self._spawn("master", "master", "--config", str(self.folder / "master.yaml"))
@@ -155,7 +159,7 @@ class Cluster:
             "clusterCIDR": self.cidr,
             "serviceCIDR": self.services,
             "bridge": self.bridge,
-            "nodeIP": "127.0.0.1",
+            "nodeIP": ADDRESS,
             "clusterDNS": self.dns,
         }
         (self.folder / "kubelet.yaml").write_text(json.dumps(kubelet))

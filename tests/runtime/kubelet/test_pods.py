@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from kubelet_support import (
+    ADDRESS,
     IMAGE,
     NODE,
     PATIENCE,
@@ -348,7 +349,7 @@ async def test_the_host_network_is_the_hosts(cluster: Cluster, pods: Pods) -> No
     known = (await until_lines(pods, "host", "a", len(wanted))).splitlines()
     assert set(known) >= set(wanted)
     assert pod.status is not None
-    assert pod.status.pod_ip == pod.status.host_ip == "127.0.0.1"
+    assert pod.status.pod_ip == pod.status.host_ip == ADDRESS
     assert namespace_of(host_pid(cluster.engine, cluster.ids("host")["a"]), "net") == namespace_of(
         "self", "net"
     )

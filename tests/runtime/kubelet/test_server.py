@@ -10,7 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from kubelet_support import NODE, PATIENCE, SERVES, Cluster, Pods, eventually, sleeper, until_lines
+from kubelet_support import ADDRESS, NODE, PATIENCE, SERVES, Cluster, Pods, eventually, sleeper, until_lines
 
 from navarch import pki
 from navarch.api.errors import StatusError
@@ -29,9 +29,9 @@ async def port(pods: Pods) -> int:
     return node.status.daemon_endpoints.kubelet_endpoint.port
 
 
-def tls(cluster: Cluster, name: str = "kubelet-client") -> ssl.SSLContext:
+def tls(cluster: Cluster, name: str = "kubelet-client", *, ca: str = "kubelet-ca") -> ssl.SSLContext:
     folder = cluster.folder / "pki"
-    context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+    context = ssl.create_default_context(cafile=str(folder / f"{ca}.crt"))
     if name:
         context.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
     return context
@@ -89,7 +89,7 @@ async def test_who_follows_a_silent_log_hears_at_once_and_can_leave(cluster: Clu
     async with aiohttp.ClientSession() as session:
         for _ in range(5):
             async with asyncio.timeout(PATIENCE):
-                answer = await session.get(master + where, ssl=tls(cluster, "admin"))
+                answer = await session.get(master + where, ssl=tls(cluster, "admin", ca="ca"))
             assert answer.status == 200
             answer.close()
     # A follower costs two: the master's connection and the Engine's.
@@ -101,7 +101,7 @@ async def test_only_the_master_and_administrators_may_ask(
 ) -> None:
     await pods.create("any", {"name": "a", "command": sleeper()})
     await pods.running("any")  # the kubelet, which may just have been started, has told its port
-    url = f"https://127.0.0.1:{await port(pods)}/pods"
+    url = f"https://{ADDRESS}:{await port(pods)}/pods"
     async with aiohttp.ClientSession() as session:
         async with session.get(url, ssl=tls(cluster)) as answer:
             assert answer.status == 200
@@ -121,7 +121,7 @@ async def test_only_the_master_and_administrators_may_ask(
 async def test_exec_carries_streams_and_the_exit_code(cluster: Cluster, pods: Pods) -> None:
     await pods.create("box", {"name": "a", "command": sleeper()})
     await pods.running("box")
-    base = f"https://127.0.0.1:{await port(pods)}/exec/{pods.namespace}/box/a"
+    base = f"https://{ADDRESS}:{await port(pods)}/exec/{pods.namespace}/box/a"
     query = [
         ("command", "sh"),
         ("command", "-c"),
@@ -153,7 +153,7 @@ async def test_forwarding_a_port_reaches_the_pods_own_localhost(cluster: Cluster
     ]
     await pods.create("inner", {"name": "a", "command": serve, "readinessProbe": SERVES})
     await pods.running("inner")
-    base = f"https://127.0.0.1:{await port(pods)}/portForward/{pods.namespace}/inner"
+    base = f"https://{ADDRESS}:{await port(pods)}/portForward/{pods.namespace}/inner"
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(
@@ -174,7 +174,7 @@ async def test_forwarding_a_port_reaches_the_pods_own_localhost(cluster: Cluster
 async def test_statistics(cluster: Cluster, pods: Pods) -> None:
     await pods.create("uses", {"name": "a", "command": sleeper()})
     await pods.running("uses")
-    url = f"https://127.0.0.1:{await port(pods)}"
+    url = f"https://{ADDRESS}:{await port(pods)}"
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{url}/stats/summary", ssl=tls(cluster)) as answer:
             summary = await answer.json()
