@@ -158,6 +158,10 @@ class Informer(Generic[V]):
     def by_index(self, index: str, value: str) -> list[V]:
         return [self._objects[key] for key in self._indexes[index].get(value, ())]
 
+    def count(self, index: str, value: str) -> int:
+        """How many objects `by_index` would return, without making the list."""
+        return len(self._indexes[index].get(value, ()))
+
     # Handler, called by the reflector.
 
     def replace(self, objects: list[V]) -> None:

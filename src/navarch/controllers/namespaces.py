@@ -56,7 +56,7 @@ class Namespaces:
     def _on_pod(self, old: PodView | None, new: PodView | None) -> None:
         if new is None and old is not None:
             name = old.metadata.namespace or ""
-            if not self._pods.by_index("namespace", name):
+            if not self._pods.count("namespace", name):
                 self._on_namespace(None, self._namespaces.get(name))
 
     async def _reconcile(self, name: str) -> None:
