@@ -38,7 +38,9 @@ optional:
   description: Whether the pod starts when there is no such object.
   type: bool
 items:
-  description: Only these keys, each in a file of its own. By default every key, in a file of its name.
+  description:
+    - Only these keys, each in a file of its own. By default every key, in a file of its name.
+    - Or a mapping of keys to files.
   type: list
   elements: dict
   suboptions:
@@ -82,7 +84,10 @@ working_dir:
   description: The directory to run in.
   type: str
 env:
-  description: Environment variables.
+  description:
+    - Environment variables.
+    - 'Or a mapping of names to values, such as V({LEVEL: debug}), in which a mapping stands for the other
+      options of a variable.'
   type: list
   elements: dict
   suboptions:
@@ -110,7 +115,9 @@ env:
           description: A field of the pod itself, such as V(status.podIP) or V(metadata.name).
           type: str
 ports:
-  description: Ports that the container listens on.
+  description:
+    - Ports that the container listens on.
+    - 'Or a mapping of names to ports, such as V({http: 8080}).'
   type: list
   elements: dict
   suboptions:
@@ -143,7 +150,9 @@ resources:
         O(${at}resources.limits) says.
       type: dict
 volume_mounts:
-  description: Where volumes of the pod appear in the container.
+  description:
+    - Where volumes of the pod appear in the container.
+    - 'Or a mapping of volumes to paths, such as V({pages: /www}).'
   type: list
   elements: dict
   suboptions:
@@ -245,7 +254,9 @@ init_containers:
   elements: dict
   suboptions:${init_container}
 volumes:
-  description: Volumes that containers can mount. Each is of one sort.
+  description:
+    - Volumes that containers can mount. Each is of one sort.
+    - 'Or a mapping of names to volumes, such as V({pages: {empty_dir: {}}}).'
   type: list
   elements: dict
   suboptions:

@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .errors import OptionError
+from .given import Members
 from .quantity import parse_quantity
 
 Convert = t.Callable[[t.Any, str], t.Any]
@@ -22,6 +23,7 @@ class Field:
     """One option and the field of the API that it stands for.
 
     ``fields`` makes it a dict (or, with ``many``, a list of dicts) of further fields.
+    ``mapping``, with ``many``: it may be written as a mapping too, of the first of these to the second.
     ``convert`` (value, path of the option) -> value for the API, where that is not the value itself.
     """
 
@@ -35,6 +37,7 @@ class Field:
     choices: tuple[str, ...] = ()
     at_most_one_of: tuple[str, ...] = ()
     one_of: tuple[str, ...] = ()
+    mapping: tuple[str, str | None] | None = None
     convert: Convert | None = None
 
 
@@ -69,6 +72,9 @@ def argument_spec(fields: t.Iterable[Field]) -> dict[str, t.Any]:
 
 def _spec(field: Field) -> dict[str, t.Any]:
     spec: dict[str, t.Any] = {"type": field.type}
+    if field.mapping:
+        spec = Members(spec)
+        spec.by, spec.value = field.mapping
     if field.elements:
         spec["elements"] = field.elements
     if field.required:

@@ -36,6 +36,7 @@ SERVICE_FIELDS = (
         number("node_port", "nodePort"),
         text("protocol", "protocol", choices=("TCP", "UDP", "SCTP")),
         text("app_protocol", "appProtocol"),
+        mapping=("name", "port"),
     ),
     text("cluster_ip", "clusterIP"),
     texts("external_ips", "externalIPs"),

@@ -57,6 +57,7 @@ ENV = members(
         one_of=("config_map_key", "secret_key", "field"),
     ),
     at_most_one_of=("value", "value_from"),
+    mapping=("name", "value"),
 )
 
 PORTS = members(
@@ -67,6 +68,7 @@ PORTS = members(
     text("host_ip", "hostIP"),
     text("name", "name"),
     text("protocol", "protocol", choices=("TCP", "UDP", "SCTP")),
+    mapping=("name", "container_port"),
 )
 
 RESOURCES = group(
@@ -83,6 +85,7 @@ MOUNTS = members(
     text("mount_path", "mountPath", required=True),
     text("sub_path", "subPath"),
     flag("read_only", "readOnly"),
+    mapping=("name", "mount_path"),
 )
 
 
@@ -139,6 +142,7 @@ _ITEMS = members(
     text("key", "key", required=True),
     text("path", "path", required=True),
     Field("mode", "mode", "raw", convert=mode),
+    mapping=("key", "path"),
 )
 _FILES = (Field("default_mode", "defaultMode", "raw", convert=mode), flag("optional", "optional"), _ITEMS)
 
@@ -174,6 +178,7 @@ VOLUMES = members(
     group("config_map", "configMap", text("name", "name", required=True), *_FILES),
     group("secret", "secret", text("name", "secretName", required=True), *_FILES),
     one_of=("empty_dir", "host_path", "config_map", "secret"),
+    mapping=("name", None),
 )
 
 TOLERATIONS = members(

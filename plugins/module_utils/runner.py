@@ -16,6 +16,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from .args import Spec, auth_spec, hold_names, merge
 from .client import Client
 from .errors import ClusterError, OptionError, StatusError
+from .given import unknown, with_lists
 from .kubeconfig import secrets, shown
 
 Result = t.Dict[str, t.Any]
@@ -27,7 +28,25 @@ Hidden = t.Callable[[t.Mapping[str, t.Any]], t.Set[str]]
 Told = t.Callable[[t.Mapping[str, t.Any]], t.Dict[str, t.Any]]
 
 
-class _Module(AnsibleModule):
+class _Checked(AnsibleModule):
+    """One that takes mappings for lists, and names an option that it does not know before all else."""
+
+    _known = False  # whether ansible-core has found the options to be right
+
+    def __init__(self, **asked: t.Any) -> None:
+        super().__init__(**asked)
+        self._known = True
+
+    def _load_params(self) -> None:
+        super()._load_params()
+        self.params = with_lists(self.argument_spec, self.params)
+
+    def fail_json(self, msg: str, **result: t.Any) -> t.NoReturn:
+        stray = None if self._known else unknown(self.argument_spec, self.params, self._name)
+        super().fail_json(stray or msg, **result)
+
+
+class _Module(_Checked):
     """One that knows what is secret before it says anything, of wrong options too, or to the system's log."""
 
     def __init__(self, hidden: Hidden, told: Told, **asked: t.Any) -> None:
@@ -79,7 +98,7 @@ def run_asking(
     **rules: t.Any,
 ) -> None:
     """Runs one task that asks no cluster but something else, such as this machine's Engine."""
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True, **rules)
+    module = _Checked(argument_spec=spec, supports_check_mode=True, **rules)
     _end(module, execute(run, module.params, module.check_mode, connect))
 
 

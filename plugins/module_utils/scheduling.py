@@ -32,6 +32,8 @@ def bind(client: Client, namespace: str, name: str, node: str) -> dict[str, t.An
     """Makes sure that the pod is bound to the node. What is bound elsewhere stays there, and is an error."""
     for attempt in range(2):
         live = client.get(POD, namespace, name)
+        if live is None and client.dry_run:
+            return _bound_later(client, namespace, name, node)
         if live is None:
             raise OptionError("pod", "there is no pod %s in namespace %s" % (name, namespace))
         where = live["spec"].get("nodeName")
@@ -43,8 +45,7 @@ def bind(client: Client, namespace: str, name: str, node: str) -> dict[str, t.An
             )
         if live["metadata"].get("deletionTimestamp"):
             raise OptionError("pod", "pod %s is being deleted" % name)
-        if client.get(NODE, None, node) is None:  # the API itself binds to nodes that are not there
-            raise OptionError("node", "there is no node %s" % node)
+        _hold_node(client, node)
         binding = {
             "apiVersion": "v1",
             "kind": "Binding",
@@ -61,6 +62,20 @@ def bind(client: Client, namespace: str, name: str, node: str) -> dict[str, t.An
         after = bound if client.dry_run else client.get(POD, namespace, name)
         return Outcome(POD, namespace, name, live, after or bound).result("pod")
     raise ClusterError("pod %s keeps being changed by somebody else" % name)
+
+
+def _hold_node(client: Client, node: str) -> None:
+    """The API itself binds to nodes that are not there."""
+    if client.get(NODE, None, node) is None:
+        raise OptionError("node", "there is no node %s" % node)
+
+
+def _bound_later(client: Client, namespace: str, name: str, node: str) -> dict[str, t.Any]:
+    """Check mode, in which an earlier task has not made the pod that it would make."""
+    _hold_node(client, node)
+    outcome = Outcome(POD, namespace, name, None, definition(POD, name, namespace, {}, {"nodeName": node}))
+    outcome.warnings.append("pod %s does not exist yet, so the cluster could not check this" % name)
+    return outcome.result("pod")
 
 
 def _supposed(client: Client, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -171,6 +186,8 @@ def plan(client: Client, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         missing = [
             name for name in names or () if problem.code == 404 and not client.get(POD, namespace, name)
         ]
+        if missing and client.dry_run:
+            return _planned_later(client, params, missing)
         if missing:
             option = "pod" if params["pod"] else "pods"
             raise OptionError(
@@ -189,3 +206,16 @@ def plan(client: Client, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     placements = (answer.get("status") or {}).get("placements") or []
     empty = {"nodeName": "", "score": None, "message": "", "nodes": []}  # the API leaves out what is empty
     return {"changed": False, "placements": [dict(empty, **placement) for placement in placements]}
+
+
+def _planned_later(client: Client, params: t.Mapping[str, t.Any], missing: list[str]) -> dict[str, t.Any]:
+    """Check mode, in which an earlier task has not made some of the pods: the plan of the others."""
+    names = [params["pod"]] if params["pod"] else params["pods"]
+    left = [name for name in names if name not in missing]
+    made = plan(client, dict(params, pod=None, pods=left))
+    said = "does not exist yet, so the cluster could not plan for it"
+    for name in missing:
+        made["placements"].append({"pod": name, "nodeName": "", "score": None, "message": said, "nodes": []})
+    made["placements"].sort(key=lambda placement: names.index(placement["pod"]))
+    made.setdefault("warnings", []).extend("pod %s %s" % (name, said) for name in missing)
+    return made

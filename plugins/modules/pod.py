@@ -19,6 +19,8 @@ description:
   - On an existing pod only O(labels), O(annotations), the images of its containers and additional
     O(tolerations) can be changed.
     Anything else needs a new pod, which is made only with O(recreate=true).
+  - A pod that does not exist needs O(containers), here or in O(definition). For one that does they may be
+    left out.
 extends_documentation_fragment:
   - navarch.cluster.attributes
   - navarch.cluster.attributes.writes
@@ -120,6 +122,12 @@ EXAMPLES = r"""
     labels:
       app: raw
 
+- name: The pod has one more label
+  navarch.cluster.pod:
+    name: raw
+    labels:
+      tier: back
+
 - name: It is gone
   navarch.cluster.pod:
     name: raw
@@ -162,13 +170,13 @@ from ansible_collections.navarch.cluster.plugins.module_utils.definition import 
     identified,
     over,
 )
+from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
 from ansible_collections.navarch.cluster.plugins.module_utils.podstate import GOALS, immutable_options
 from ansible_collections.navarch.cluster.plugins.module_utils.resource import absent, definition, present
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
 from ansible_collections.navarch.cluster.plugins.module_utils.wait import pod_reaches
 
 RULES: args.Spec = {
-    "required_if": [("state", "present", ["containers", "definition"], True)],
     "required_one_of": [["name", "definition"]],
 }
 
@@ -199,13 +207,25 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
         ).result("pod")
     typed = definition(POD, name, namespace, podspec.metadata_to_api(params), podspec.spec_to_api(params))
     asked = over(params["definition"], typed)
-    outcome = present(client, POD, asked, immutable_options, params["recreate"], timeout)
+    live = client.get(POD, namespace, name)
+    _hold_containers(asked, live, params["recreate"])
+    outcome = present(client, POD, asked, immutable_options, params["recreate"], timeout, seen=[live])
 
     def wait(live: dict[str, t.Any]) -> dict[str, t.Any]:
         goal, patient = params["wait_for"], params["wait_unschedulable"]
         return pod_reaches(client, namespace, name, goal, timeout, patient)
 
     return outcome.finish("pod", wait if params["wait"] and not client.dry_run else None)
+
+
+def _hold_containers(asked: t.Any, live: t.Any, recreate: bool) -> None:
+    """A pod that exists keeps its containers. A new one needs some, before the old one is deleted."""
+    if (asked.get("spec") or {}).get("containers"):
+        return
+    if live is None or live["metadata"].get("deletionTimestamp"):
+        raise OptionError("containers", "a new pod needs them, or definition; there is no such pod yet")
+    if recreate:
+        raise OptionError("recreate", "needs containers or definition, which a new pod is made of")
 
 
 def main() -> None:

@@ -35,7 +35,9 @@ options:
     description: Labels of the pods that serve.
     type: dict
   ports:
-    description: Its ports.
+    description:
+      - Its ports.
+      - 'Or a mapping of names to ports, such as V({http: 80}).'
     type: list
     elements: dict
     suboptions:

@@ -20,9 +20,9 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.validation import check_type_dict
 from ansible.module_utils.common.parameters import remove_values
-from ansible.module_utils.errors import UnsupportedError
 from ansible_collections.navarch.cluster.plugins.module_utils.args import auth_spec, merge
 from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils.given import unknown, with_lists
 from ansible_collections.navarch.cluster.plugins.module_utils.kubeconfig import (
     Connection,
     connect_params,
@@ -40,8 +40,8 @@ def run_task(name: str, given: t.Mapping[str, t.Any], check_mode: bool) -> Resul
     """The result of the module ``name`` with a task's arguments as Ansible has them."""
     module = importlib.import_module(MODULES + name)
     spec, rules = merge(auth_spec(), module.spec()), getattr(module, "RULES", {})
-    options = plain(given)
-    stray = _stray(spec, options)
+    options = with_lists(spec, plain(given))
+    stray = unknown(spec, options, "navarch.cluster." + name) or _stray(spec, options)
     if stray:
         return {"failed": True, "msg": stray}
     checked = ArgumentSpecValidator(spec, **rules).validate(options)
@@ -54,7 +54,7 @@ def run_task(name: str, given: t.Mapping[str, t.Any], check_mode: bool) -> Resul
         for entry in checked._warnings
     ]
     if checked.error_messages:
-        result = _refused(name, checked.errors[0])
+        result = {"failed": True, "msg": checked.error_messages[0]}
     else:
         try:
             result = execute(module.run, params, check_mode, connect)
@@ -133,10 +133,3 @@ def _is_mapping(text: str) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _refused(name: str, error: Exception) -> Result:
-    said = getattr(error, "msg", str(error))
-    if isinstance(error, UnsupportedError):
-        said = "Unsupported parameters for (navarch.cluster.%s) module: %s" % (name, said)
-    return {"failed": True, "msg": said}

@@ -275,7 +275,7 @@ def test_mistakes_are_told_in_one_line(play: Play, kubeconfig: str) -> None:
         'namespace: namespaces "no-such-namespace" not found',
         None,
         "one of the following is required: empty_dir, host_path, config_map, secret found in volumes",
-        "state is present but any of the following are missing: containers, definition",
+        "containers: a new pod needs them, or definition; there is no such pod yet",
         "one of the following is required: name, definition",
         "the cluster does not know these credentials (401 Unauthorized): check api_key",
         f"cannot reach the cluster at {nobody} (from host): Connection refused",

@@ -11,6 +11,7 @@ import pathlib
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.navarch.cluster.plugins.module_utils import args
+from ansible_collections.navarch.cluster.plugins.module_utils.given import Members
 from ansible_collections.navarch.cluster.plugins.plugin_utils import in_process
 
 PLUGINS = pathlib.Path(args.__file__).parent.parent
@@ -50,7 +51,8 @@ def mistakes(spec):
     for name, option in spec.items():
         kind = option.get("type")
         if kind in WRONG:
-            yield name, dict(least(spec), **{name: WRONG[kind]})
+            wrong = 1 if isinstance(option, Members) else WRONG[kind]  # for which a mapping may stand
+            yield name, dict(least(spec), **{name: wrong})
         if option.get("choices"):
             yield name, dict(least(spec), **{name: "nonsense"})
         if option.get("options"):
@@ -86,7 +88,7 @@ def test_one_line_that_names_the_option(name, monkeypatch):
         values = dict(beside(name, values), **values)
         result = in_process.run_task(name, values, False) if clustered else checked(module, values)
         assert result["failed"], values
-        ruled = option == "nmae" and "one of the following is required" in result["msg"]
+        ruled = not clustered and "one of the following is required" in result["msg"]
         assert option in result["msg"] or ruled, values
         assert "\n" not in result["msg"]
         tried += 1
