@@ -16,6 +16,7 @@ import typing as t
 
 from ansible import constants as C
 from ansible.errors import AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import failure
@@ -23,6 +24,14 @@ from ansible_collections.navarch.cluster.plugins.plugin_utils.in_process import 
 from ansible_collections.navarch.cluster.plugins.plugin_utils.manifests import prepared, shown
 
 COLLECTION = "navarch.cluster."
+
+
+def _is_true(value: t.Any) -> bool:
+    """An option of type bool that may be wrong, which the module says."""
+    try:
+        return bool(boolean(value))
+    except TypeError:
+        return False
 
 
 def told_with_arguments(variables: dict[str, t.Any]) -> bool:
@@ -51,7 +60,7 @@ class ActionModule(ActionBase):
             except ClusterError as problem:
                 return dict(result, **failure(problem))
         if self._runs_here(variables):
-            result.update(run_task(name, options, bool(self._task.check_mode)))
+            result.update(run_task(name, options, bool(self._task.check_mode), bool(self._task.diff)))
             if not told_with_arguments(variables):
                 result.pop("invocation", None)
         else:
@@ -60,6 +69,8 @@ class ActionModule(ActionBase):
             result.update(self._execute_module(COLLECTION + name, **asked))
             if not wrapped:
                 self._remove_tmp_path(self._connection._shell.tmpdir)
+        if _is_true(options.get("reveal")) and not result.get("failed"):
+            result["_ansible_no_log"] = True  # it is registered, and nothing prints it: as include_vars does
         told = (result.get("invocation") or {}).get("module_args")
         if options is not given and isinstance(told, dict):
             told.update(shown(given, options, told))

@@ -27,7 +27,10 @@ options:
     REVEAL = r"""
 options:
   reveal:
-    description: Whether to return what secrets hold. Use C(no_log) on such a task.
+    description:
+      - Whether to return what secrets hold.
+      - The result of such a task is never printed, at any verbosity, as if it had C(no_log). It can be
+        registered. Tasks that use it need C(no_log) of their own where they would show it.
     type: bool
     default: false
 """

@@ -4,11 +4,14 @@
 """Documentation of the options that describe a pod (``module_utils.podspec.SPEC``), once for all modules.
 
 ``DOCUMENTATION`` is for module ``pod``, where they are options; ``TEMPLATE`` for modules where they are below
-``template``. Lists of the same options in several places are written once and put in place by indentation.
+``template``, and ``PLACED_TEMPLATE`` for the one that documents affinity. What several options have in common
+is documented at one of them, to which the others refer ("Its options are those of").
 """
 
 from __future__ import annotations
 
+import re
+import typing as t
 from textwrap import indent
 
 _KEY_OF = r"""
@@ -241,18 +244,21 @@ containers:
       type: dict
       suboptions:${probe}
     readiness_probe:
-      description: The container gets no traffic while this fails.
+      description:
+        - The container gets no traffic while this fails.
+        - Its options are those of O(${at}containers[].liveness_probe).
       type: dict
-      suboptions:${probe}
     startup_probe:
-      description: The other probes begin when this has succeeded.
+      description:
+        - The other probes begin when this has succeeded.
+        - Its options are those of O(${at}containers[].liveness_probe).
       type: dict
-      suboptions:${probe}
 init_containers:
-  description: Containers that run one after the other, each to its end, before O(${at}containers) start.
+  description:
+    - Containers that run one after the other, each to its end, before O(${at}containers) start.
+    - Its options are those of O(${at}containers), but for the probes.
   type: list
   elements: dict
-  suboptions:${init_container}
 volumes:
   description:
     - Volumes that containers can mount. Each is of one sort.
@@ -292,9 +298,10 @@ volumes:
       type: dict
       suboptions:${files}
     secret:
-      description: The keys of a Secret as files.
+      description:
+        - The keys of a Secret as files.
+        - Its options are those of O(${at}volumes[].config_map).
       type: dict
-      suboptions:${files}
 restart_policy:
   description: When to start containers again that have ended. By default V(Always).
   type: str
@@ -351,18 +358,20 @@ affinity:
               type: int
               required: true
             term:
-              description: What the node should meet.
+              description:
+                - What the node should meet.
+                - Its options are those of O(${at}affinity.node.required).
               type: dict
               required: true
-              suboptions:${node_term}
     pod:
       description: Which pods to be near to.
       type: dict
       suboptions:${other_pods}
     pod_anti:
-      description: Which pods to be far from.
+      description:
+        - Which pods to be far from.
+        - Its options are those of O(${at}affinity.pod).
       type: dict
-      suboptions:${other_pods}
 topology_spread_constraints:
   description:
     - How evenly pods are to be spread over places, such as zones.
@@ -460,10 +469,11 @@ match_expressions:
   elements: dict
   suboptions:${expressions}
 match_fields:
-  description: Requirements on the node's fields, of which C(metadata.name) is one.
+  description:
+    - Requirements on the node's fields, of which C(metadata.name) is one.
+    - Its options are those of O(${at}affinity.node.required[].match_expressions).
   type: list
   elements: dict
-  suboptions:${expressions}
 """
 
 _POD_TERM = r"""
@@ -480,9 +490,10 @@ namespaces:
   type: list
   elements: str
 namespace_selector:
-  description: Where to look for them besides, by labels of namespaces. Empty means everywhere.
+  description:
+    - Where to look for them besides, by labels of namespaces. Empty means everywhere.
+    - Its options are those of O(${at}affinity.pod.required[].label_selector).
   type: dict
-  suboptions:${label_selector}
 match_label_keys:
   description: Labels in whose values a pod must be like this one to be meant.
   type: list
@@ -509,10 +520,11 @@ preferred:
       type: int
       required: true
     term:
-      description: What should hold.
+      description:
+        - What should hold.
+        - Its options are those of O(${at}affinity.pod.required).
       type: dict
       required: true
-      suboptions:${pod_term}
 """
 
 _TEMPLATE = r"""
@@ -544,17 +556,20 @@ def _fill(text: str, at: str, depth: int, **parts: str) -> str:
     return indent("\n".join(lines).replace("${at}", at), " " * depth)
 
 
-def _options(at: str, depth: int) -> str:
+_POD = "navarch.cluster.pod#module:"
+_SCHEDULE = "navarch.cluster.schedule#module:template."
+
+
+def _options(at: str, depth: int, short: t.Mapping[str, str]) -> str:
+    """All options. Those in ``short`` are documented elsewhere, by what goes before their name there."""
     container = _fill(_CONTAINER, at + "containers[].", 0, key_of=_KEY_OF)
-    init_container = _fill(_CONTAINER, at + "init_containers[].", 0, key_of=_KEY_OF)
     label_selector = _fill(_LABEL_SELECTOR, at, 0, expressions=_EXPRESSIONS.replace("${more}", ""))
     pod_term = _fill(_POD_TERM, at, 0, label_selector=label_selector)
     return _fill(
-        _SPEC,
+        "\n".join(_shortened(one, short) for one in re.split(r"\n(?=\w)", _SPEC.strip())),
         at,
         depth,
         container=container,
-        init_container=init_container,
         probe=_PROBE,
         files=_FILES,
         label_selector=label_selector,
@@ -563,7 +578,32 @@ def _options(at: str, depth: int) -> str:
     )
 
 
+def _shortened(option: str, short: t.Mapping[str, str]) -> str:
+    """The text of one option, or of one documented elsewhere with a reference to that."""
+    name = option.partition(":")[0]
+    if name not in short:
+        return option
+    head = option.partition("\n  suboptions:")[0]
+    text, kind, rest = head.partition("\n  type:")
+    first = "%s:\n  description: " % name
+    if text.startswith(first):
+        text = "%s:\n  description:\n    - %s" % (name, text[len(first) :].replace("\n    ", "\n      "))
+    refers = re.sub(r"\n    - (Its options are|[^\n]*\[\]\.)[^\n]*", "", text)  # to what is not here
+    return "%s\n    - Its options are those of O(%s%s).%s%s" % (refers, short[name], name, kind, rest)
+
+
+_LONG = ("containers", "init_containers", "volumes", "tolerations", "topology_spread_constraints")
+
+
 class ModuleDocFragment:
     # annotated, because they are computed: linters take a bare assignment for the text itself
-    DOCUMENTATION: str = "options:\n" + _options("", 2) + "\n"
-    TEMPLATE: str = _TEMPLATE.rstrip() + "\n" + _options("template.", 6) + "\n"
+    DOCUMENTATION: str = "options:\n" + _options("", 2, {"affinity": _SCHEDULE}) + "\n"
+    TEMPLATE: str = (
+        _TEMPLATE.rstrip()
+        + "\n"
+        + _options("template.", 6, dict(dict.fromkeys(_LONG, _POD), affinity=_SCHEDULE))
+        + "\n"
+    )
+    PLACED_TEMPLATE: str = (
+        _TEMPLATE.rstrip() + "\n" + _options("template.", 6, dict.fromkeys(_LONG, _POD)) + "\n"
+    )

@@ -22,6 +22,8 @@ from .errors import ClusterError, OptionError, StatusError
 from .hiding import without_secrets
 from .ready import Waited, until_gone, until_ready, wait_for_all
 from .resource import Outcome, absent, clean, definition, everything_mutable, present
+from .serverwrites import applied, generated, patched, patches_of
+from .shape import called
 from .sets import KEPT, ObjectSet, Place, identity
 
 Object = t.Dict[str, t.Any]
@@ -77,7 +79,14 @@ class Item:
 
     @property
     def name(self) -> str:
-        return str(self.asked["metadata"]["name"])
+        if self.outcome is not None:
+            return self.outcome.name
+        return called(self.asked["metadata"])
+
+    @property
+    def generated(self) -> bool:
+        """Whether the cluster is to make its name."""
+        return not self.asked["metadata"].get("name")
 
     def title(self) -> str:
         place = "%s/%s" % (self.namespace, self.name) if self.namespace else self.name
@@ -116,6 +125,9 @@ class Task:
         self.set = ObjectSet(client, params["set"], self.namespace) if params["set"] is not None else None
         self.places_before = set(self.set.before) if self.set else set()
         self.prune: bool = params["prune"]
+        self.patches = patches_of(params["patches"]) if params["patches"] is not None else None
+        self.apply: t.Mapping[str, t.Any] | None = params["server_side_apply"]
+        _hold_ways(params, objects)
         if self.prune and self.state == "present" and not objects:
             raise OptionError("prune", "no object is left, so all would be deleted: state=absent does that")
         groups = in_order(objects, backwards=self.state == "absent")
@@ -260,7 +272,7 @@ class Task:
         """Reads what is there, where one list costs less than many single reads."""
         sets: dict[tuple[Kind, str | None], list[Item]] = {}
         for item in group:
-            if item.kind is not None and not item.seen:
+            if item.kind is not None and not item.seen and not item.generated:
                 sets.setdefault((item.kind, item.namespace), []).append(item)
         many = [(key, items) for key, items in sets.items() if len(items) >= LIST_FROM]
 
@@ -296,8 +308,13 @@ class Task:
             outcome = absent(
                 self.client, item.kind, item.namespace, item.name, None, False, left, seen=item.seen
             )
+        elif self.patches is not None:
+            name = item.name
+            outcome = patched(self.client, item.kind, item.namespace, name, self.patches, self._live(item))
+        elif item.generated or self.apply is not None:
+            outcome = self._by_server(item, item.kind)
         else:
-            asked = self._complete(item, item.kind)
+            asked = lastapplied.recorded(self._complete(item, item.kind))
             if not lastapplied.is_recorded(asked):
                 self.warnings.add(
                     "%s is too large to be recorded: what its manifest names no more will stay" % item.title()
@@ -315,6 +332,8 @@ class Task:
         found = outcome.result("object")
         item.changed = found["changed"]
         item.action = _action(outcome, item.changed)
+        if self.patches is not None and item.changed:
+            item.action = "changed"  # also where in check mode it is not there yet
         item.diff = _diff(item, found["diff"]["before"], found["diff"]["after"])
 
     def _complete(self, item: Item, kind: Kind) -> Object:
@@ -322,13 +341,33 @@ class Task:
         asked = {key: value for key, value in item.asked.items() if key != "status"}
         metadata = {key: value for key, value in asked["metadata"].items() if key not in _CLUSTERS}
         asked.update(definition(kind, item.name, item.namespace, metadata, None))
-        return lastapplied.recorded(self.set.label(asked) if self.set else asked)
+        if item.generated:
+            asked["metadata"].pop("name")
+        return self.set.label(asked) if self.set else asked
+
+    def _live(self, item: Item) -> Object | None:
+        """The object as the cluster has it."""
+        kind = t.cast(Kind, item.kind)
+        return item.seen[0] if item.seen else self.client.get(kind, item.namespace, item.name)
+
+    def _by_server(self, item: Item, kind: Kind) -> Outcome:
+        """Server-side apply, or an object whose name the cluster makes."""
+        asked = self._complete(item, kind)
+        if item.generated:
+            return generated(self.client, kind, asked)
+        how, live = t.cast("t.Mapping[str, t.Any]", self.apply), self._live(item)
+        if live is not None:
+            self._hold_own(item, live)
+        return applied(self.client, kind, asked, how["field_manager"], how["force_conflicts"], live)
 
     def _wanted(self, item: Item, asked: Object, live: Object) -> Object:
+        self._hold_own(item, live)
+        return lastapplied.wanted(asked, live)
+
+    def _hold_own(self, item: Item, live: Object) -> None:
         other = self.set.stranger(live) if self.set else None
         if other:
             raise OptionError("set", "%s belongs to the set %s" % (item.title(), other))
-        return lastapplied.wanted(asked, live)
 
     def _wait(self, group: list[Item]) -> None:
         for item in group:
@@ -374,6 +413,19 @@ class Task:
             )
             raise ClusterError(summary, result=result)
         return result
+
+
+def _hold_ways(params: t.Mapping[str, t.Any], objects: t.Sequence[Object]) -> None:
+    """Options of which one is about how objects are written and the other about something else."""
+    ways = [option for option in ("patches", "server_side_apply") if params[option] is not None]
+    if ways and params["state"] == "absent":
+        raise OptionError(ways[0], "goes with state=present alone")
+    if params["patches"] is not None and params["set"] is not None:
+        raise OptionError("patches", "changes objects that are there, and set is about what there shall be")
+    for item in objects:
+        if not item["metadata"].get("name") and (ways or params["state"] == "absent"):
+            said = "%s needs metadata.name with %s" % (item["kind"], ways[0] if ways else "state=absent")
+            raise OptionError("definition", said)
 
 
 def _is_refusal(problem: ClusterError) -> bool:

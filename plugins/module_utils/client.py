@@ -82,6 +82,7 @@ class Client:
     def __init__(self, connection: Connection, dry_run: bool = False) -> None:
         self.connection = connection
         self.dry_run = dry_run
+        self.diff = False  # whether the task shows what differs, where to find that out costs a request
         self.known: dict[str, t.Any] = {}  # what others learned about this cluster (discovery)
         self.session = make_session(connection)
         self._sender = Sender(connection, self.session)
@@ -142,11 +143,19 @@ class Client:
         """Asks a question by POST: nothing is stored, so it is the same in check mode."""
         return self._json("POST", kind.path(namespace), body=body)
 
-    def patch(self, kind: Kind, namespace: str | None, name: str, body: Object) -> Object:
-        form = STRATEGIC if kind.strategic else MERGE
-        return self._json(
-            "PATCH", _object(kind, namespace, name), query=self._write(), body=body, content_type=form
-        )
+    def patch(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        body: t.Any,
+        form: str | None = None,
+        query: t.Mapping[str, str] | None = None,
+    ) -> Object:
+        """Changes an object, by the patch that fits its kind or one of another content type (``form``)."""
+        form = form or (STRATEGIC if kind.strategic else MERGE)
+        asked = dict(query or {}, **self._write())
+        return self._json("PATCH", _object(kind, namespace, name), query=asked, body=body, content_type=form)
 
     def delete(
         self, kind: Kind, namespace: str | None, name: str, grace: int | None = None, uid: str | None = None
@@ -249,7 +258,7 @@ class Client:
         verb: str,
         path: str,
         query: t.Mapping[str, t.Any] | None = None,
-        body: Object | None = None,
+        body: t.Any = None,
         content_type: str = "application/json",
         stream: bool = False,
         read_seconds: float = ANSWER_SECONDS,

@@ -65,6 +65,8 @@ def gather(params: t.Mapping[str, t.Any]) -> list[Object]:
     seen: set[tuple[str, ...]] = set()
     for item in found:
         metadata = item["metadata"]
+        if not metadata.get("name"):
+            continue  # of those there may be several
         namespace = metadata.get("namespace") or params.get("namespace") or ""
         key = (item["apiVersion"].rpartition("/")[0], item["kind"], namespace, metadata["name"])
         if key in seen:

@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .errors import OptionError
-from .given import Members
+from .given import Part
 from .quantity import parse_quantity
 
 Convert = t.Callable[[t.Any, str], t.Any]
@@ -24,6 +24,7 @@ class Field:
 
     ``fields`` makes it a dict (or, with ``many``, a list of dicts) of further fields.
     ``mapping``, with ``many``: it may be written as a mapping too, of the first of these to the second.
+    ``elsewhere``: its fields are documented at another option that has the same ones.
     ``convert`` (value, path of the option) -> value for the API, where that is not the value itself.
     """
 
@@ -38,6 +39,7 @@ class Field:
     at_most_one_of: tuple[str, ...] = ()
     one_of: tuple[str, ...] = ()
     mapping: tuple[str, str | None] | None = None
+    elsewhere: bool = False
     convert: Convert | None = None
 
 
@@ -72,9 +74,6 @@ def argument_spec(fields: t.Iterable[Field]) -> dict[str, t.Any]:
 
 def _spec(field: Field) -> dict[str, t.Any]:
     spec: dict[str, t.Any] = {"type": field.type}
-    if field.mapping:
-        spec = Members(spec)
-        spec.by, spec.value = field.mapping
     if field.elements:
         spec["elements"] = field.elements
     if field.required:
@@ -89,7 +88,10 @@ def _spec(field: Field) -> dict[str, t.Any]:
         spec["required_one_of"] = [list(field.one_of)]
     if any(word in field.option for word in ("key", "secret", "token")):
         spec["no_log"] = False  # names of secrets and of keys in them, never what they hold
-    return spec
+    if field.mapping:
+        spec = Part(spec)
+        spec.by, spec.value = field.mapping
+    return Part.referring(spec) if field.elsewhere else spec
 
 
 def to_api(fields: t.Iterable[Field], values: t.Mapping[str, t.Any], where: str = "") -> dict[str, t.Any]:

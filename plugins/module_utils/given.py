@@ -14,15 +14,42 @@ import typing as t
 Spec = t.Mapping[str, t.Any]
 
 
-class Members(t.Dict[str, t.Any]):
-    """The argument spec of a list of mappings that may be written as one mapping.
+class Part(t.Dict[str, t.Any]):
+    """The argument spec of an option that has options itself, with what ansible-core has no words for.
 
-    ``by`` is the option that the mapping's keys are, ``value`` the option that a value is which is no mapping
-    of the other options itself.
+    ``by``: a list that may be written as one mapping, whose keys are this option of its members. A value is
+    the option ``value``, or a mapping of the other options. ``inner``: what of the spec is documented
+    elsewhere, at an option that has the same.
     """
 
-    by: str
+    by: str | None = None
     value: str | None = None
+    inner: Spec = {}
+
+    @classmethod
+    def referring(cls, spec: Spec) -> Part:
+        """The spec without its options, which are documented elsewhere."""
+        moved = ("options", "mutually_exclusive", "required_one_of", "required_together")
+        made = cls({key: value for key, value in spec.items() if key not in moved})
+        made.by, made.value = getattr(spec, "by", None), getattr(spec, "value", None)
+        made.inner = {key: value for key, value in spec.items() if key in moved}
+        return made
+
+
+def whole(spec: Spec) -> dict[str, t.Any]:
+    """A spec with the options that are documented elsewhere: what a task's options are held to."""
+    return {name: _whole(wanted) for name, wanted in spec.items()}
+
+
+def _whole(wanted: Spec) -> Spec:
+    inner = getattr(wanted, "inner", {})
+    if not inner and "options" not in wanted:
+        return wanted
+    made = Part(dict(wanted, **inner))
+    made.by, made.value = getattr(wanted, "by", None), getattr(wanted, "value", None)
+    if "options" in made:
+        made["options"] = whole(made["options"])
+    return made
 
 
 def with_lists(spec: Spec, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -35,10 +62,11 @@ def with_lists(spec: Spec, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return made
 
 
-def _with_lists(wanted: Spec, value: t.Any) -> t.Any:
+def _with_lists(wanted: t.Any, value: t.Any) -> t.Any:
     inner = wanted["options"]
-    if isinstance(wanted, Members) and isinstance(value, dict):
-        value = [_member(wanted, key, item) for key, item in value.items()]
+    by = getattr(wanted, "by", None)
+    if by and isinstance(value, dict):
+        value = [_member(by, wanted.value, key, item) for key, item in value.items()]
     if isinstance(value, dict):
         return with_lists(inner, value)
     if isinstance(value, list):
@@ -46,12 +74,12 @@ def _with_lists(wanted: Spec, value: t.Any) -> t.Any:
     return value
 
 
-def _member(wanted: Members, key: str, item: t.Any) -> t.Any:
+def _member(by: str, option: str | None, key: str, item: t.Any) -> t.Any:
     if item is None or isinstance(item, dict):
-        return {wanted.by: key, **(item or {})}
-    if wanted.value is None:
+        return {by: key, **(item or {})}
+    if option is None:
         return item  # of which ansible-core says that it is no mapping
-    return {wanted.by: key, wanted.value: str(item).lower() if isinstance(item, bool) else item}
+    return {by: key, option: str(item).lower() if isinstance(item, bool) else item}
 
 
 def unknown(spec: Spec, options: t.Mapping[str, t.Any], module: str) -> str | None:

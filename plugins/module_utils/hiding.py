@@ -34,6 +34,21 @@ def secret_values(params: t.Mapping[str, t.Any]) -> set[str]:
     return {text for text in found if text not in names}
 
 
+def of_secrets(params: t.Mapping[str, t.Any]) -> bool:
+    """Whether the task's own objects are Secrets, some of them at least."""
+    try:
+        return any(name.lower() in ("secret", "secretlist") for name in _identities(params.get("definition")))
+    except RecursionError:
+        return True
+
+
+def patch_values(params: t.Mapping[str, t.Any]) -> set[str]:
+    """What is secret in the option ``patches``: all that it writes, where it writes to a Secret."""
+    given = params.get("patches")
+    values = [one.get("value") for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    return texts_of_secret({"data": values}) if values and of_secrets(params) else set()
+
+
 def shown_definition(value: t.Any) -> t.Any:
     """The option ``definition`` as it may be shown: of Secrets only the keys, of texts nothing.
 

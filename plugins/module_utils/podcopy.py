@@ -17,10 +17,11 @@ import tempfile
 import typing as t
 from dataclasses import dataclass
 
+from . import textdiff
 from .client import Client
 from .errors import OptionError
 from .podfiles import MARKER, Entry, PodFiles
-from .streaming import Stdin, Target
+from .streaming import NoPod, Stdin, Target
 
 Params = t.Mapping[str, t.Any]
 Result = t.Dict[str, t.Any]
@@ -44,7 +45,7 @@ class Wanted:
     def fits(self, entry: Entry) -> bool:
         mode = self.directory_mode if entry.is_folder else self.mode
         return (
-            (mode is None or mode == entry.mode)
+            (mode is None or mode == entry.mode or entry.is_link)
             and (self.owner is None or self.owner in entry.owner)
             and (self.group is None or self.group in entry.group)
         )
@@ -52,7 +53,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Local:
-    """A file or folder here."""
+    """A file, folder or link here. ``link`` is where a link leads that is to be copied as one."""
 
     path: str
     folder: bool
@@ -60,10 +61,35 @@ class Local:
     size: int
     checksum: str | None = None
     mtime: float = 0
+    link: str | None = None
+
+    def is_in(self, entry: Entry) -> bool:
+        """Whether the same is there, but for modes and owners."""
+        if self.folder or self.link is not None:
+            return self.link == entry.link
+        return self.checksum == entry.checksum
+
+    def kept_out_by(self, entry: Entry) -> bool:
+        """Whether what is there must go first, which is more than to put one file in another's place."""
+        return entry.is_folder != self.folder
+
+    def read(self) -> bytes:
+        with open(self.path, "rb") as file:
+            return file.read()
 
 
 def copy_to(params: Params, client: Client) -> Result:
     """The result of one task towards a container."""
+    try:
+        return _copy_to(params, client)
+    except NoPod as problem:
+        if not client.dry_run:
+            raise
+        said = "%s yet, so nothing in it could be looked at" % problem.said
+        return {"changed": True, "dest": params["dest"], "warnings": [said]}
+
+
+def _copy_to(params: Params, client: Client) -> Result:
     target = Target(params["namespace"], params["name"], params["container"])
     files = PodFiles(client, target, params["timeout"])
     wanted = Wanted(
@@ -80,14 +106,14 @@ def copy_to(params: Params, client: Client) -> Result:
         here = Local("", False, 0o644, len(data), hashlib.sha256(data).hexdigest())
         if params["dest"].endswith("/"):
             raise OptionError("dest", "must be a file where content is given")
-        return _file(files, wanted, params["dest"], "", here, Stdin.of(data), client.dry_run)
+        return _file(files, wanted, params["dest"], "", here, Stdin.of(data), client)
     source = os.path.expanduser(params["src"])
     if os.path.isdir(source):
-        return _folder(files, wanted, source, params["dest"], client.dry_run)
+        return _folder(files, wanted, source, params, client)
     here = local(source)
     name = os.path.basename(source)
     dest = params["dest"] + name if params["dest"].endswith("/") else params["dest"]
-    return _file(files, wanted, dest, name, here, Stdin(pieces(source), here.size), client.dry_run)
+    return _file(files, wanted, dest, name, here, Stdin(pieces(source), here.size), client)
 
 
 def octal(value: str | None, option: str) -> int | None:
@@ -102,8 +128,11 @@ def octal(value: str | None, option: str) -> int | None:
     raise OptionError(option, "%r is no mode in octal, such as '0644' (in quotes)" % value)
 
 
-def local(path: str, name: str | None = None) -> Local:
+def local(path: str, follow: bool = True) -> Local:
     try:
+        if not follow and os.path.islink(path):
+            status = os.lstat(path)
+            return Local(path, False, 0o777, 0, None, status.st_mtime, os.readlink(path))
         status = os.stat(path)
         folder = os.path.isdir(path)
         if not folder and not os.path.isfile(path):
@@ -131,7 +160,7 @@ def pieces(path: str) -> t.Iterator[bytes]:
 
 
 def _file(
-    files: PodFiles, wanted: Wanted, dest: str, name: str, here: Local, stdin: Stdin, dry_run: bool
+    files: PodFiles, wanted: Wanted, dest: str, name: str, here: Local, stdin: Stdin, client: Client
 ) -> Result:
     path, there = files.look(dest, name)
     if there is not None and not there.is_file:
@@ -146,18 +175,33 @@ def _file(
         "size": here.size,
         "diff": {"before": {path: _described(there)} if there else {}, "after": {path: after}},
     }
+    if client.diff and not same and here.path:
+        result["diff"] = textdiff.joined(result["diff"], [_text_diff(files, path, here, there)])
+    made: Entry | None = there
     if same and fits:
         result["diff"]["after"] = result["diff"]["before"]
-    elif not dry_run and same:
+    elif not client.dry_run and same:
         files.set(path, _text(wanted.mode), wanted.owned)
-    elif not dry_run:
+        _path, made = files.look(path)
+    elif not client.dry_run:
         mode, owner = wanted.mode, wanted.owned
         if mode is None:
             mode = there.mode if there else here.mode
         if not owner and there:
             owner = "%s:%s" % (there.owner[1], there.group[1])
-        files.put(path, stdin, here.checksum or "", _text(mode), owner)
+        made = files.put(path, stdin, here.checksum or "", _text(mode), owner)
+    if made is not None and not (client.dry_run and result["changed"]):
+        result.update(owner=made.owner[0], group=made.group[0], mode=_text(made.mode))
     return result
+
+
+def _text_diff(files: PodFiles, path: str, here: Local, there: Entry | None, name: str = "") -> t.Any:
+    """The diff of a file that is to be written, which is read there for that."""
+    after = here.read() if here.size <= textdiff.LIMIT else bytes(textdiff.LIMIT + 1)
+    before = None
+    if there is not None and there.is_file:
+        before = files.read(path) if there.size <= textdiff.LIMIT else bytes(textdiff.LIMIT + 1)
+    return textdiff.of_file(name or path, before, after)
 
 
 def _text(mode: int | None) -> str:
@@ -168,14 +212,19 @@ def _described(entry: Entry) -> Result:
     about: Result = {"mode": _text(entry.mode), "owner": entry.owner[0], "group": entry.group[0]}
     if entry.checksum:
         about.update(checksum=entry.checksum, size=entry.size)
+    if entry.link is not None:
+        about["link"] = entry.link
     return about
 
 
 def _shown(here: Local, wanted: Wanted, there: Entry | None) -> Result:
     """How a file or folder will be, as far as that is known."""
-    about: Result = _described(there) if there else {"mode": _text(here.mode)}
+    about: Result = _described(there) if there and here.link is None else {"mode": _text(here.mode)}
+    about.pop("link", None)
+    if here.link is not None:
+        about["link"] = here.link
     mode = wanted.directory_mode if here.folder else wanted.mode
-    if mode is not None:
+    if mode is not None and here.link is None:
         about["mode"] = _text(mode)
     if wanted.owner:
         about["owner"] = wanted.owner
@@ -189,21 +238,24 @@ def _shown(here: Local, wanted: Wanted, there: Entry | None) -> Result:
 # -- a folder
 
 
-def _folder(files: PodFiles, wanted: Wanted, source: str, dest: str, dry_run: bool) -> Result:
+def _folder(files: PodFiles, wanted: Wanted, source: str, params: Params, client: Client) -> Result:
     """The contents of ``source`` where it ends in a slash, else the folder itself, into ``dest``."""
+    dest, follow = params["dest"], params["follow"]
     if not source.endswith("/"):
         dest = "%s/%s" % (dest.rstrip("/"), os.path.basename(source))
     dest = dest.rstrip("/") or "/"
-    here = {".": local(source), **tree(source)}
-    there = files.look_at_all(dest, list(here))
+    here = {".": local(source), **tree(source, follow)}
+    there = files.look_at_all(dest, list(here), follow)
+    folders = [name for name, found in there.items() if found.to_folder and here[name].folder]
+    there.update(files.look_at_all(dest, folders, True))  # a link to a folder is one for what goes into it
     before: Result = {}
     after: Result = {}
     send: dict[str, Local] = {}
     for name, mine in here.items():
         found = there.get(name)
-        if found is not None and found.is_folder != mine.folder:
+        if found is not None and mine.kept_out_by(found):
             raise OptionError("dest", "%s/%s is a %s in %s" % (dest, name, found.kind, files.target))
-        if found is not None and found.checksum == mine.checksum and wanted.fits(found):
+        if found is not None and mine.is_in(found) and wanted.fits(found):
             continue
         if found is not None:
             before[name] = _described(found)
@@ -211,7 +263,9 @@ def _folder(files: PodFiles, wanted: Wanted, source: str, dest: str, dry_run: bo
         send[name] = mine
     result: Result = {"changed": bool(send), "dest": dest, "files": sorted(send)}
     result["diff"] = {"before": before, "after": after}
-    if dry_run or not send:
+    if client.diff and send:
+        result["diff"] = _text_diffs(files, dest, send, there, result["diff"])
+    if client.dry_run or not send:
         return result
     standing = [name for name in send if send[name].folder and name in there]
     if len(standing) < len(send):
@@ -226,15 +280,32 @@ def _folder(files: PodFiles, wanted: Wanted, source: str, dest: str, dry_run: bo
     return result
 
 
-def tree(source: str) -> dict[str, Local]:
-    """Everything below a folder, by relative names, with links followed."""
+def _text_diffs(
+    files: PodFiles,
+    dest: str,
+    send: t.Mapping[str, Local],
+    there: t.Mapping[str, Entry],
+    attributes: Result,
+) -> t.Any:
+    changed = [
+        name
+        for name, mine in sorted(send.items())
+        if mine.checksum is not None and (name not in there or not mine.is_in(there[name]))
+    ]
+    shown = changed[: textdiff.MOST_FILES]
+    texts = [_text_diff(files, "%s/%s" % (dest, name), send[name], there.get(name), name) for name in shown]
+    return textdiff.joined(attributes, texts, len(changed) - len(shown))
+
+
+def tree(source: str, follow: bool) -> dict[str, Local]:
+    """Everything below a folder, by relative names. Links are links, or with ``follow`` what they lead to."""
     found: dict[str, Local] = {}
 
     def refuse(problem: OSError) -> None:
         raise OptionError("src", "cannot read %s: %s" % (problem.filename, problem.strerror))
 
     above: dict[str, set[str]] = {}  # a folder that was walked -> it and those it lies in, without links
-    for folder, folders, names in os.walk(source, followlinks=True, onerror=refuse):
+    for folder, folders, names in os.walk(source, followlinks=follow, onerror=refuse):
         real = os.path.realpath(folder)
         over = above.get(os.path.dirname(folder), set()) if found else set()
         if real in over:  # a link to where it lies: a circle
@@ -246,7 +317,7 @@ def tree(source: str) -> dict[str, Local]:
             relative = os.path.relpath(path, source)
             if "\n" in relative:
                 raise OptionError("src", "%r: names with a newline in them cannot be copied" % relative)
-            found[relative] = local(path)
+            found[relative] = local(path, follow)
     return found
 
 
@@ -266,8 +337,9 @@ def _archive(
                 about.mode = there[name].mode
             if name in there:
                 about.uid, about.gid = int(there[name].owner[1]), int(there[name].group[1])
-            if mine.folder:
-                about.type = tarfile.DIRTYPE
+            if mine.folder or mine.link is not None:
+                about.type = tarfile.DIRTYPE if mine.folder else tarfile.SYMTYPE
+                about.linkname = mine.link or ""
                 tar.addfile(about)
                 continue
             about.size = mine.size

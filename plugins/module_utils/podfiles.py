@@ -30,15 +30,18 @@ exit 0
 #: Written beside, looked at, and only then put in place: whoever reads it never sees a part of it.
 _PUT = """
 p=$0; t="$p.navarch-$$"
-case $p in */*) [ -d "${p%/*}/" ] || exit 95;; esac
+case $p in */*) [ -d "${p%%/*}/" ] || exit 95;; esac
 trap 'rm -f "$t"' EXIT; trap 'exit 1' HUP INT TERM
 cat > "$t" || exit 1
-if command -v sha256sum >/dev/null 2>&1; then s=$(sha256sum < "$t"); [ "${s%% *}" = "$1" ] || exit 98
+if command -v sha256sum >/dev/null 2>&1; then s=$(sha256sum < "$t"); [ "${s%%%% *}" = "$1" ] || exit 98
 else s=$(wc -c < "$t"); [ "$s" -eq "$4" ] || exit 98; fi
 [ -z "$3" ] || chown "$3" "$t" || exit 1
 [ -z "$2" ] || chmod "$2" "$t" || exit 1
-mv -f "$t" "$p"
+mv -f "$t" "$p" || exit 1
+! command -v stat >/dev/null 2>&1 || stat -c '%s' "$p"
 """
+_GO = 'cd "$0" 2>/dev/null || exit 0; '
+_STAT_ALL = _GO + "xargs -0 stat -c '%s|%%n' -- 2>/dev/null; exit 0" % _STAT
 _SET = """
 [ -z "$2" ] || chown "$2" "$0" || exit 1
 [ -z "$1" ] || chmod "$1" "$0"
@@ -48,16 +51,25 @@ _UNPACK = """
 p=$0; m=$1; s="$p/.navarch-$$"
 mkdir -p "$p" || exit 1
 trap 'rm -rf "$s"' EXIT; trap 'exit 1' HUP INT TERM
-mkdir "$s" && cd "$s" && tar -xf - || exit 1
+mkdir "$s" && cd "$s" && EXTRACT_UNSAFE_SYMLINKS=1 tar -xf - || exit 1
 [ -f "$m" ] || exit 98
 rm -f "$m"
-[ -z "$2" ] || chown -R "$2" . || exit 1
+[ -z "$2" ] || chown -hR "$2" . || exit 1
 find . -type d ! -name . -exec sh -c 'for f; do
   [ -d "$0/$f" ] && continue
   mkdir "$0/$f" && chmod "$(stat -c %a "$f")" "$0/$f" && chown "$(stat -c %u:%g "$f")" "$0/$f" || exit 1
 done' "$p" {} + || exit 1
-find . ! -type d -exec sh -c 'for f; do mv -f "$f" "$0/$f" || exit 1; done' "$p" {} +
+find . ! -type d -exec sh -c 'for f; do
+  [ ! -L "$0/$f" ] || [ ! -d "$0/$f" ] || rm -f "$0/$f" || exit 1
+  mv -f "$f" "$0/$f" || exit 1
+done' "$p" {} +
 """
+#: Two lines for each link: its name after d where it leads to a folder, and where it leads.
+_LINKS = """cd "$0" || exit 96
+exec xargs -0 sh -c 'for f; do
+  if [ -d "$f" ]; then echo "d$f"; else echo "-$f"; fi
+  readlink "$f" || echo
+done' sh"""
 MARKER = ".navarch-whole"
 
 
@@ -71,6 +83,12 @@ class Entry:
     group: tuple[str, str]
     size: int
     checksum: str | None = None
+    link: str | None = None  # where it leads
+    to_folder: bool = False  # whether that is a folder
+
+    @property
+    def is_link(self) -> bool:
+        return self.kind == "symbolic link"
 
     @property
     def is_folder(self) -> bool:
@@ -97,38 +115,44 @@ class PodFiles:
             return lines[0], None
         return lines[0], _entry(lines[1], lines[2] if len(lines) > 2 else "")
 
-    def look_at_all(self, folder: str, names: t.Sequence[str]) -> dict[str, Entry]:
-        """What is there of files and folders below ``folder``, by their relative names."""
+    def look_at_all(self, folder: str, names: t.Sequence[str], follow: bool) -> dict[str, Entry]:
+        """What is there of files and folders below ``folder``, by their relative names. Of a link with
+        ``follow`` what it leads to, else the link itself.
+        """
         if not names:
             return {}
-        listed = "\0".join(names).encode("utf-8", "surrogateescape")
         found: dict[str, Entry] = {}
-        go = 'cd "$0" 2>/dev/null || exit 0; '
-        script = (
-            _NEED % "xargs stat sha256sum"
-            + go
-            + "xargs -0 stat -L -c '%s|%%n' -- 2>/dev/null; exit 0" % _STAT
-        )
-        for line in self._text(self._done(self._sh(script, folder, data=listed), folder)).splitlines():
+        look = _STAT_ALL.replace("stat -c", "stat -L -c") if follow else _STAT_ALL
+        for line in self._each(_NEED % "xargs stat sha256sum" + look, folder, names):
             *about, name = line.split("|", 7)
             found[name] = _entry("|".join(about), "")
+        links = [name for name, entry in found.items() if entry.is_link]
+        told = self._each(_NEED % "readlink" + _LINKS, folder, links) if links else []
+        for name, leads in zip(told[::2], told[1::2], strict=False):
+            found[name[1:]] = replace(found[name[1:]], link=leads, to_folder=name[0] == "d")
         files = [name for name, entry in found.items() if entry.is_file]
-        listed = "\0".join(files).encode("utf-8", "surrogateescape")
-        if files:
-            outcome = self._sh(go + "xargs -0 sha256sum --", folder, data=listed)
-            for line in self._text(self._done(outcome, folder)).splitlines():
-                checksum, _space, name = line.partition("  ")
-                if checksum.startswith("\\"):  # GNU marks lines so in which it has escaped the name
-                    checksum, name = checksum[1:], name.replace("\\\\", "\\")
-                found[name] = replace(found[name], checksum=checksum)
+        sums = self._each(_GO + "xargs -0 sha256sum --", folder, files) if files else []
+        for line in sums:
+            checksum, _space, name = line.partition("  ")
+            if checksum.startswith("\\"):  # GNU marks lines so in which it has escaped the name
+                checksum, name = checksum[1:], name.replace("\\\\", "\\")
+            found[name] = replace(found[name], checksum=checksum)
         return found
 
-    def put(self, path: str, stdin: Stdin, checksum: str, mode: str, owner: str) -> None:
-        """Writes a file as a whole, or not at all. Without sha256sum there, its size alone tells."""
+    def _each(self, script: str, folder: str, names: t.Sequence[str]) -> list[str]:
+        """The lines that a script has to say of names in a folder, which it reads."""
+        listed = "\0".join(names).encode("utf-8", "surrogateescape")
+        return self._text(self._done(self._sh(script, folder, data=listed), folder)).split("\n")[:-1]
+
+    def put(self, path: str, stdin: Stdin, checksum: str, mode: str, owner: str) -> Entry | None:
+        """Writes a file as a whole, or not at all. Without sha256sum there, its size alone tells. The file as
+        it is then, where stat is there to say that.
+        """
         tools = ["cat", "mv", "rm"] + ["chmod"] * bool(mode) + ["chown"] * bool(owner)
-        script = _NEED % " ".join(tools) + _PUT
+        script = _NEED % " ".join(tools) + _PUT % _STAT
         words = (path, checksum, mode, owner, str(stdin.length))
-        self._done(self._sh(script, *words, stdin=stdin), path)
+        said = self._text(self._done(self._sh(script, *words, stdin=stdin), path)).strip()
+        return _entry(said, checksum) if said else None
 
     def set(self, path: str, mode: str, owner: str) -> None:
         self._done(self._sh(_NEED % "chmod chown" + _SET, path, mode, owner), path)
@@ -141,9 +165,18 @@ class PodFiles:
     def fetch(self, path: str, sink: t.Callable[[bytes], t.Any]) -> None:
         self._done(self._sh(_NEED % "cat" + 'exec cat < "$0"', path, sink=sink), path)
 
-    def pack(self, folder: str, sink: t.Callable[[bytes], t.Any]) -> str:
-        """A tar archive of what is in a folder, links followed. Returns what tar had to say against it."""
-        outcome = self._sh(_NEED % "tar" + 'cd "$0" || exit 96; exec tar -chf - .', folder, sink=sink)
+    def read(self, path: str) -> bytes:
+        """The content of a file that is not large."""
+        parts: list[bytes] = []
+        self.fetch(path, parts.append)
+        return b"".join(parts)
+
+    def pack(self, folder: str, sink: t.Callable[[bytes], t.Any], follow: bool) -> str:
+        """A tar archive of what is in a folder, with ``follow`` of what links in it lead to. Returns what tar
+        had to say against it.
+        """
+        how = "-chf" if follow else "-cf"
+        outcome = self._sh(_NEED % "tar" + 'cd "$0" || exit 96; exec tar %s - .' % how, folder, sink=sink)
         if outcome.code in (1, 2):
             return " ".join(outcome.err.decode("utf-8", "replace").split())
         self._done(outcome, folder)

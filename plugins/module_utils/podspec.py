@@ -13,6 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from .errors import OptionError
+from .given import Part
 from .fields import (
     Field,
     argument_spec,
@@ -89,7 +90,7 @@ MOUNTS = members(
 )
 
 
-def _probe(option: str, wire: str) -> Field:
+def _probe(option: str, wire: str, elsewhere: bool = False) -> Field:
     return group(
         option,
         wire,
@@ -111,6 +112,7 @@ def _probe(option: str, wire: str) -> Field:
         number("success_threshold", "successThreshold"),
         number("failure_threshold", "failureThreshold"),
         one_of=("http_get", "tcp_socket", "exec"),
+        elsewhere=elsewhere,
     )
 
 
@@ -131,10 +133,10 @@ CONTAINERS = members(
     "containers",
     *_ANY_CONTAINER,
     _probe("liveness_probe", "livenessProbe"),
-    _probe("readiness_probe", "readinessProbe"),
-    _probe("startup_probe", "startupProbe"),
+    _probe("readiness_probe", "readinessProbe", elsewhere=True),
+    _probe("startup_probe", "startupProbe", elsewhere=True),
 )
-INIT_CONTAINERS = members("init_containers", "initContainers", *_ANY_CONTAINER)
+INIT_CONTAINERS = members("init_containers", "initContainers", *_ANY_CONTAINER, elsewhere=True)
 
 _ITEMS = members(
     "items",
@@ -176,7 +178,7 @@ VOLUMES = members(
         ),
     ),
     group("config_map", "configMap", text("name", "name", required=True), *_FILES),
-    group("secret", "secret", text("name", "secretName", required=True), *_FILES),
+    group("secret", "secret", text("name", "secretName", required=True), *_FILES, elsewhere=True),
     one_of=("empty_dir", "host_path", "config_map", "secret"),
     mapping=("name", None),
 )
@@ -211,13 +213,13 @@ _NODE_EXPRESSION = (
 )
 _NODE_TERM = (
     members("match_expressions", "matchExpressions", *_NODE_EXPRESSION),
-    members("match_fields", "matchFields", *_NODE_EXPRESSION),
+    members("match_fields", "matchFields", *_NODE_EXPRESSION, elsewhere=True),
 )
 _POD_TERM = (
     text("topology_key", "topologyKey", required=True),
     group("label_selector", "labelSelector", *_LABEL_SELECTOR),
     texts("namespaces", "namespaces"),
-    group("namespace_selector", "namespaceSelector", *_LABEL_SELECTOR),
+    group("namespace_selector", "namespaceSelector", *_LABEL_SELECTOR, elsewhere=True),
     texts("match_label_keys", "matchLabelKeys"),
     texts("mismatch_label_keys", "mismatchLabelKeys"),
 )
@@ -228,17 +230,22 @@ _REQUIRED, _PREFERRED = (
 _WEIGHT = number("weight", "weight", required=True)
 
 
-def _other_pods(option: str, wire: str) -> Field:
+def _other_pods(option: str, wire: str, elsewhere: bool = False) -> Field:
     return group(
         option,
         wire,
         members("required", _REQUIRED, *_POD_TERM),
         members(
-            "preferred", _PREFERRED, _WEIGHT, group("term", "podAffinityTerm", *_POD_TERM, required=True)
+            "preferred",
+            _PREFERRED,
+            _WEIGHT,
+            group("term", "podAffinityTerm", *_POD_TERM, required=True, elsewhere=True),
         ),
+        elsewhere=elsewhere,
     )
 
 
+_PREFERRED_NODE = group("term", "preference", *_NODE_TERM, required=True, elsewhere=True)
 AFFINITY = group(
     "affinity",
     "affinity",
@@ -246,10 +253,15 @@ AFFINITY = group(
         "node",
         "nodeAffinity",
         members("required", _REQUIRED, *_NODE_TERM, convert=lambda terms, path: {"nodeSelectorTerms": terms}),
-        members("preferred", _PREFERRED, _WEIGHT, group("term", "preference", *_NODE_TERM, required=True)),
+        members(
+            "preferred",
+            _PREFERRED,
+            _WEIGHT,
+            _PREFERRED_NODE,
+        ),
     ),
     _other_pods("pod", "podAffinity"),
-    _other_pods("pod_anti", "podAntiAffinity"),
+    _other_pods("pod_anti", "podAntiAffinity", elsewhere=True),
 )
 
 SPREAD = members(
@@ -292,12 +304,21 @@ def metadata_spec() -> dict[str, t.Any]:
 
 
 def pod_spec() -> dict[str, t.Any]:
-    """The options that describe a pod: of module ``pod`` itself, and below ``template`` elsewhere."""
-    return argument_spec(SPEC)
+    """The options that describe a pod, as those of module ``pod``. It leaves affinity to ``schedule``."""
+    return _referring(argument_spec(SPEC), ("affinity",))
 
 
-def template_spec(**more: t.Any) -> dict[str, t.Any]:
-    return {"template": dict({"type": "dict", "options": dict(metadata_spec(), **pod_spec())}, **more)}
+def template_spec(placed: bool = False) -> dict[str, t.Any]:
+    """The same options below ``template``: documented by module ``pod``, and affinity where ``placed`` is."""
+    spec = argument_spec(SPEC)
+    long = [
+        name for name, wanted in spec.items() if "options" in wanted and not (placed and name == "affinity")
+    ]
+    return {"template": {"type": "dict", "options": dict(metadata_spec(), **_referring(spec, long))}}
+
+
+def _referring(spec: dict[str, t.Any], names: t.Collection[str]) -> dict[str, t.Any]:
+    return {name: Part.referring(wanted) if name in names else wanted for name, wanted in spec.items()}
 
 
 def metadata_to_api(params: t.Mapping[str, t.Any], where: str = "") -> dict[str, t.Any]:

@@ -193,15 +193,21 @@ def _create(client: Client, kind: Kind, asked: Object) -> Outcome:
     name, namespace = asked["metadata"]["name"], asked["metadata"].get("namespace")
     outcome = Outcome(kind, namespace, name, None, None)
     asked = without_nulls(asked)
+    return written(client, outcome, asked, lambda: client.create(kind, namespace, asked))
+
+
+def written(client: Client, outcome: Outcome, asked: Object, write: t.Callable[[], Object]) -> Outcome:
+    """The outcome of a write that makes an object. In check mode its namespace may be missing: an earlier
+    task of the same play may make it, which it has not done then.
+    """
     try:
-        outcome.live = client.create(kind, namespace, asked)
+        outcome.live = write()
     except StatusError as problem:
-        if not (client.dry_run and problem.code == 404 and namespace):
+        if not (client.dry_run and problem.code == 404 and outcome.namespace):
             raise
-        # an earlier task of the same play may make the namespace, which in check mode it has not done
         outcome.live = asked
         outcome.warnings.append(
-            "namespace %s does not exist yet, so the cluster could not check this" % namespace
+            "namespace %s does not exist yet, so the cluster could not check this" % outcome.namespace
         )
     return outcome
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from .args import Spec, auth_spec, hold_names, merge
 from .client import Client
 from .errors import ClusterError, OptionError, StatusError
-from .given import unknown, with_lists
+from .given import unknown, whole, with_lists
 from .kubeconfig import secrets, shown
 
 Result = t.Dict[str, t.Any]
@@ -24,26 +25,37 @@ Asked = t.TypeVar("Asked")  # what a task is asked of: a cluster's client, an En
 Run = t.Callable[[t.Mapping[str, t.Any], Client], Result]
 
 
+#: Rules about several options that a module may have.
+RULES = ("mutually_exclusive", "required_together", "required_one_of", "required_if", "required_by")
 Hidden = t.Callable[[t.Mapping[str, t.Any]], t.Set[str]]
 Told = t.Callable[[t.Mapping[str, t.Any]], t.Dict[str, t.Any]]
 
 
 class _Checked(AnsibleModule):
-    """One that takes mappings for lists, and names an option that it does not know before all else."""
+    """One that holds its options to the whole spec, of which ansible-core is shown what is documented: it
+    takes mappings for lists, and names an option that it does not know before all else.
+    """
 
-    _known = False  # whether ansible-core has found the options to be right
-
-    def __init__(self, **asked: t.Any) -> None:
-        super().__init__(**asked)
-        self._known = True
+    def __init__(self, argument_spec: Spec, **asked: t.Any) -> None:
+        self._whole = whole(argument_spec)
+        self._rules = {key: asked[key] for key in RULES if key in asked}
+        self._wrong: str | None = None
+        super().__init__(argument_spec=argument_spec, **asked)
+        if self._wrong:
+            self.fail_json(self._wrong)
+        self.params.update(self._checked.validated_parameters)
+        self.no_log_values.update(self._checked._no_log_values)
 
     def _load_params(self) -> None:
         super()._load_params()
-        self.params = with_lists(self.argument_spec, self.params)
+        self.params = with_lists(self._whole, self.params)
+        own = {key: value for key, value in self.params.items() if not key.startswith("_ansible_")}
+        self._checked = ArgumentSpecValidator(self._whole, **self._rules).validate(own)
+        name = str(self.params.get("_ansible_module_name") or "")
+        self._wrong = unknown(self._whole, own, name) or next(iter(self._checked.error_messages), None)
 
     def fail_json(self, msg: str, **result: t.Any) -> t.NoReturn:
-        stray = None if self._known else unknown(self.argument_spec, self.params, self._name)
-        super().fail_json(stray or msg, **result)
+        super().fail_json(self._wrong or msg, **result)
 
 
 class _Module(_Checked):
@@ -88,7 +100,13 @@ def run_module(
         no_log=hidden is not None,  # the system's log gets no parameters then
         **rules,
     )
-    _end(module, execute(run, module.params, module.check_mode, Client.from_params))
+
+    def connect(params: t.Mapping[str, t.Any], dry_run: bool) -> Client:
+        client = Client.from_params(params, dry_run)
+        client.diff = module._diff
+        return client
+
+    _end(module, execute(run, module.params, module.check_mode, connect))
 
 
 def run_asking(

@@ -26,9 +26,10 @@ def objects_in(document: t.Any, where: str) -> list[Object]:
         if not isinstance(document.get(key), str) or not document[key]:
             raise OptionError(where, "an object needs %s" % key)
     metadata = document.get("metadata")
-    if not isinstance(metadata, dict) or metadata.get("name") in (None, ""):
+    named = isinstance(metadata, dict) and metadata.get("name") not in (None, "")
+    if not named and not (isinstance(metadata, dict) and metadata.get("generateName")):
         raise OptionError(where, "%s needs metadata.name" % document["kind"])
-    title = "%s: %s %s" % (where, document["kind"], metadata["name"])
+    title = "%s: %s %s" % (where, document["kind"], called(metadata))
     _check(document, title)
     try:
         made: Object = _json(_with_base64(document))
@@ -39,14 +40,21 @@ def objects_in(document: t.Any, where: str) -> list[Object]:
     except RecursionError:
         at = _path_to(document, lambda part: False)
         raise OptionError(title, "%s is nested too deeply, or refers to what it is in" % at) from None
-    made["metadata"]["name"] = str(metadata["name"])
+    if named:
+        made["metadata"]["name"] = str(metadata["name"])
     return [made]
+
+
+def called(metadata: t.Mapping[str, t.Any]) -> str:
+    """The name of an object for a person, also where the cluster is to make it."""
+    return str(metadata.get("name") or "%s*" % metadata.get("generateName"))
 
 
 def _check(item: Object, title: str) -> None:
     """That an object has the shape of which the rest of this collection makes use; the rest is the API's."""
     metadata = item["metadata"]
-    _must(title, "metadata.name", metadata["name"], str, int)
+    _must(title, "metadata.name", metadata.get("name"), str, int)
+    _must(title, "metadata.generateName", metadata.get("generateName"), str)
     _must(title, "metadata.namespace", metadata.get("namespace"), str)
     for key in ("labels", "annotations"):
         _must(title, "metadata." + key, metadata.get(key), dict)

@@ -66,6 +66,14 @@ class CommandTimeout(ClusterError):
     """The command did not end in time. It may still run."""
 
 
+class NoPod(OptionError):
+    """There is no such pod. ``said`` is that without the option."""
+
+    def __init__(self, target: Target) -> None:
+        self.said = "%s does not exist" % target
+        super().__init__("name", "there is no %s" % target)
+
+
 class NotStarted(ClusterError):
     """The container's engine could not start the command."""
 
@@ -242,7 +250,7 @@ def _explained(client: Client, target: Target, refused: Refused) -> ClusterError
 def why_not(pod: t.Mapping[str, t.Any] | None, target: Target) -> ClusterError | None:
     """Why no command can run in a container, by its pod; None where the pod says nothing against it."""
     if pod is None:
-        return OptionError("name", "there is no %s" % target)
+        return NoPod(target)
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
     usual = [c["name"] for c in spec.get("containers") or []]
     every = usual + [c["name"] for c in spec.get("initContainers") or []]

@@ -39,6 +39,8 @@ options:
   definition:
     description:
       - The objects. One of them, a list of them, or YAML text with any number of documents.
+      - An object with C(metadata.generateName) and no name is made once more by each run, under a name that
+        the cluster makes. Such a task is not idempotent.
     type: raw
     aliases: [definitions]
   src:
@@ -90,6 +92,46 @@ options:
       - With O(state=absent) the whole set is deleted, and its record.
     type: bool
     default: false
+  server_side_apply:
+    description:
+      - Have the cluster merge the objects instead (server-side apply). It keeps which manager has set which
+        field, refuses what another one has set, and takes away what this one no longer names. Nothing is
+        kept in an annotation.
+    type: dict
+    suboptions:
+      field_manager:
+        description: Name of this manager.
+        type: str
+        required: true
+      force_conflicts:
+        description: Whether to take over fields that another manager has set. Otherwise the task fails and
+          names them.
+        type: bool
+        default: false
+  patches:
+    description:
+      - Operations of a JSON patch (RFC 6902), for objects that exist. Of O(definition), O(src) and
+        O(template) only their kinds and names matter then.
+      - What they leave as it is counts as no change, but not every patch does the same when it is sent again.
+        One that adds to the end of a list adds again.
+    type: list
+    elements: dict
+    suboptions:
+      op:
+        description: What to do.
+        type: str
+        required: true
+        choices: [add, remove, replace, move, copy, test]
+      path:
+        description: Where, such as V(/spec/replicas). In keys, V(~1) stands for V(/) and V(~0) for V(~).
+        type: str
+        required: true
+      from:
+        description: From where, for V(move) and V(copy).
+        type: str
+      value:
+        description: The value, for V(add), V(replace) and V(test).
+        type: raw
   wait_condition:
     description: With O(wait=true), the condition in C(status.conditions) to wait for, instead of what is
       known of a kind.
@@ -168,6 +210,40 @@ EXAMPLES = r"""
     prune: true
     wait: true
 
+- name: The cluster keeps who has set which field
+  navarch.cluster.manifest:
+    src: manifests/web.yml
+    server_side_apply:
+      field_manager: shop
+
+- name: The second container has another image
+  navarch.cluster.manifest:
+    definition:
+      apiVersion: v1
+      kind: Pod
+      metadata:
+        name: web
+        namespace: shop
+    patches:
+      - op: replace
+        path: /spec/containers/1/image
+        value: busybox:1.37
+
+- name: A pod that runs once more each time
+  navarch.cluster.manifest:
+    definition:
+      apiVersion: v1
+      kind: Pod
+      metadata:
+        generateName: report-
+        namespace: shop
+      spec:
+        restartPolicy: Never
+        containers:
+          - name: report
+            image: busybox:1.36
+            command: [date]
+
 - name: The service is gone
   navarch.cluster.manifest:
     state: absent
@@ -245,14 +321,21 @@ from ansible_collections.navarch.cluster.plugins.module_utils import args
 from ansible_collections.navarch.cluster.plugins.module_utils.apply import Task
 from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
 from ansible_collections.navarch.cluster.plugins.module_utils.documents import gather
-from ansible_collections.navarch.cluster.plugins.module_utils.hiding import secret_values, shown_definition
+from ansible_collections.navarch.cluster.plugins.module_utils.hiding import (
+    HIDDEN,
+    of_secrets,
+    patch_values,
+    secret_values,
+    shown_definition,
+)
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils.serverwrites import OPERATIONS
 
 RULES: args.Spec = {
     "required_one_of": [("definition", "src", "template", "set")],
     "required_if": [("prune", True, ["set"])],
+    "mutually_exclusive": [("patches", "server_side_apply")],
 }
-hidden = secret_values
 
 
 def spec() -> args.Spec:
@@ -276,7 +359,28 @@ def spec() -> args.Spec:
             },
         },
     }
+    own["server_side_apply"] = {
+        "type": "dict",
+        "options": {
+            "field_manager": {"type": "str", "required": True},
+            "force_conflicts": {"type": "bool", "default": False},
+        },
+    }
+    own["patches"] = {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "op": {"type": "str", "required": True, "choices": list(OPERATIONS)},
+            "path": {"type": "str", "required": True},
+            "from": {"type": "str"},
+            "value": {"type": "raw"},
+        },
+    }
     return args.merge(args.state_spec(), args.wait_spec(), args.patience_spec(), own)
+
+
+def hidden(params: t.Mapping[str, t.Any]) -> set[str]:
+    return secret_values(params) | patch_values(params)
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
@@ -285,10 +389,16 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
 
 def told(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The options as they are told with the result."""
-    return {
+    shown = {
         key: shown_definition(value) if key in ("definition", "definitions") else value
         for key, value in params.items()
     }
+    if shown.get("patches") and of_secrets(params):
+        shown["patches"] = [
+            dict(one, value=HIDDEN) if isinstance(one, dict) and "value" in one else one
+            for one in shown["patches"]
+        ]
+    return shown
 
 
 def main() -> None:

@@ -32,7 +32,9 @@ attributes:
   diff_mode:
     support: full
     details:
-      - Shows checksums, sizes, modes and owners. Contents are not shown, since they may be secret.
+      - Shows checksums, sizes, modes and owners, and what changes in files of text of O(src) that are not
+        larger than 100 kB, of a folder for the first 20.
+      - O(content) is not shown, since it may be secret. Where files are, give the task C(no_log).
 options:
   container:
     description: The container. Needed when the pod has several.
@@ -46,7 +48,6 @@ options:
     description:
       - The file or folder to copy. With O(direction=from_pod) an absolute path in the container.
       - Of a folder that ends in C(/) the contents are copied, of any other the folder itself.
-      - Symbolic links are followed.
       - Either this or O(content) is required.
     type: str
   content:
@@ -72,12 +73,22 @@ options:
   owner:
     description:
       - Owner of the files in the container, a name or a number. By default a file that is there keeps its
-        own, and a new one belongs to the container's user.
+        own, and a new one belongs to the container's user, not to the owner of O(src).
       - Only for O(direction=to_pod).
     type: str
   group:
     description: Group of the files in the container, a name or a number. Only for O(direction=to_pod).
     type: str
+  follow:
+    description:
+      - Whether to copy what symbolic links in a folder lead to, instead of the links. A link that leads
+        nowhere is an error then.
+      - By default links are copied as they are, also such that lead nowhere. From a container those that lead
+        out of the folder are left out with a warning, since on this machine they would lead to something
+        else.
+      - O(src) itself and O(dest) may be links in any case. A file takes the place of a link.
+    type: bool
+    default: false
   timeout:
     description: How many seconds each transfer may take. By default as long as it likes.
     type: int
@@ -129,6 +140,21 @@ size:
   returned: when a file was copied or would be
   type: int
   sample: 12
+owner:
+  description: Owner of the file. In check mode only where that is known.
+  returned: when a file was copied
+  type: str
+  sample: root
+group:
+  description: Group of the file. In check mode only where that is known.
+  returned: when a file was copied
+  type: str
+  sample: root
+mode:
+  description: Permissions of the file. In check mode only where they are known.
+  returned: when a file was copied
+  type: str
+  sample: '0644'
 files:
   description: What was copied of the folder or would be, relative to RV(dest). V(.) is the folder itself.
   returned: when a folder was copied or would be
@@ -163,6 +189,7 @@ def spec() -> args.Spec:
         "directory_mode": {"type": "str"},
         "owner": {"type": "str"},
         "group": {"type": "str"},
+        "follow": {"type": "bool", "default": False},
         "timeout": {"type": "int"},
     }
     return args.merge(args.name_spec(), own)

@@ -20,7 +20,7 @@ extends_documentation_fragment:
   - navarch.cluster.attributes
   - navarch.cluster.attributes.writes
   - navarch.cluster.auth
-  - navarch.cluster.pod_spec.template
+  - navarch.cluster.pod_spec.placed_template
 options:
   state:
     description:
@@ -240,7 +240,7 @@ def spec() -> args.Spec:
         "cordon_nodes": {"type": "list", "elements": "str"},
         "uncordon_nodes": {"type": "list", "elements": "str"},
     }
-    return args.merge(podspec.template_spec(), own)
+    return args.merge(podspec.template_spec(placed=True), own)
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:

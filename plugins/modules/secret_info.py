@@ -43,6 +43,12 @@ EXAMPLES = r"""
     name: database
     reveal: true
   register: database
+
+- name: Use it
+  ansible.builtin.copy:
+    content: "{{ database.secrets[0].data.password | b64decode }}"
+    dest: /etc/app/password
+    mode: '0600'
   no_log: true
 """
 

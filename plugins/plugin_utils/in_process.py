@@ -22,7 +22,7 @@ from ansible.module_utils.common.validation import check_type_dict
 from ansible.module_utils.common.parameters import remove_values
 from ansible_collections.navarch.cluster.plugins.module_utils.args import auth_spec, merge
 from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
-from ansible_collections.navarch.cluster.plugins.module_utils.given import unknown, with_lists
+from ansible_collections.navarch.cluster.plugins.module_utils.given import unknown, whole, with_lists
 from ansible_collections.navarch.cluster.plugins.module_utils.kubeconfig import (
     Connection,
     connect_params,
@@ -36,10 +36,10 @@ MODULES = "ansible_collections.navarch.cluster.plugins.modules."
 _clients: dict[tuple[int, Connection, bool], Client] = {}
 
 
-def run_task(name: str, given: t.Mapping[str, t.Any], check_mode: bool) -> Result:
+def run_task(name: str, given: t.Mapping[str, t.Any], check_mode: bool, diff: bool = False) -> Result:
     """The result of the module ``name`` with a task's arguments as Ansible has them."""
     module = importlib.import_module(MODULES + name)
-    spec, rules = merge(auth_spec(), module.spec()), getattr(module, "RULES", {})
+    spec, rules = whole(merge(auth_spec(), module.spec())), getattr(module, "RULES", {})
     options = with_lists(spec, plain(given))
     stray = unknown(spec, options, "navarch.cluster." + name) or _stray(spec, options)
     if stray:
@@ -53,11 +53,17 @@ def run_task(name: str, given: t.Mapping[str, t.Any], check_mode: bool) -> Resul
         "Both option %s and its alias %s are set." % (entry["option"], entry["alias"])
         for entry in checked._warnings
     ]
+
+    def client(params: t.Mapping[str, t.Any], dry_run: bool) -> Client:
+        kept = connect(params, dry_run)
+        kept.diff = diff
+        return kept
+
     if checked.error_messages:
         result = {"failed": True, "msg": checked.error_messages[0]}
     else:
         try:
-            result = execute(module.run, params, check_mode, connect)
+            result = execute(module.run, params, check_mode, client)
         except Exception as problem:  # a mistake of ours: as from a module, but with nothing secret in it
             result = {
                 "failed": True,

@@ -26,7 +26,15 @@ _WIDE_CIDR = "10.128.0.0/9"
 _MOST_NODES = 32_768
 
 
+_SIMULATED = """Simulated nodes run nothing: no image is pulled and no container is started. A pod that is bound
+to one is Running and Ready at once, with an address that does not answer, and stays so until it is deleted: no
+container ends, probes and init containers do not run, and restartPolicy has no effect. Logs, exec, attach and
+port-forward are refused, services have addresses that nothing listens on, and volumes are not made. What is
+real is the API, the scheduler, the controllers and the nodes' leases."""
+
+
 def add(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _SIMULATED
     parser.add_argument(
         "--kubeconfig", required=True, metavar="FILE", help="written, mode 0600, when the API answers"
     )
@@ -34,7 +42,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--data-dir", metavar="DIR", help="keep the store and the CA here; without it they are temporary"
     )
     parser.add_argument(
-        "--nodes", type=int, default=0, metavar="N", help="simulated nodes that run pods in memory"
+        "--nodes", type=int, default=0, metavar="N", help="simulated nodes, which run nothing (see below)"
     )
     parser.add_argument("--address", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (0: a free one)")

@@ -92,6 +92,7 @@ def test_folders_go_and_come(play: Play, live: Live, tmp_path: Path) -> None:
     first, again, checked = play(send, send, check(send))
     assert [r["changed"] for r in (first, again, checked)] == [True, False, False]
     assert first["files"] == ["-n", ".", "a b", "a b/deep", "a b/deep/x|y\\z", "empty", "index", "link"]
+    assert live.inside("copy-box", "readlink", "/home/www/link") == "index\n"
     assert live.inside("copy-box", "cat", "/home/www/link") == "hello"
     owned = live.inside("copy-box", "stat", "-c", "%a %U:%G", "/home/www/empty", "/home/www/index")
     assert owned == "750 sailor:sailor\n644 sailor:sailor\n"
@@ -101,7 +102,8 @@ def test_folders_go_and_come(play: Play, live: Live, tmp_path: Path) -> None:
     fetch = task(direction="from_pod", src="/home/www/", dest=str(back))
     results = play(check(send), send, check(fetch), fetch, fetch)
     assert [r["changed"] for r in results] == [True, True, True, True, False]
-    assert results[0]["files"] == results[1]["files"] == ["index", "link"]
+    assert results[0]["files"] == results[1]["files"] == ["index"]
+    assert os.readlink(back / "link") == "index"
     assert (back / "index").read_text() == (back / "link").read_text() == "changed"
     assert (back / "a b" / "deep" / "x|y\\z").read_bytes() == bytes(range(256))
     assert (back / "empty").is_dir()
@@ -165,6 +167,114 @@ def test_mistakes_are_told_in_a_line(play: Play, live: Live, tmp_path: Path) -> 
         assert word in result["msg"]
         assert "\n" not in result["msg"]
     assert "x" not in live.inside("copy-box", "ls", "/tmp").split()
+
+
+def test_links_are_links_unless_they_are_followed(play: Play, live: Live, tmp_path: Path) -> None:
+    site, back, followed = tmp_path / "links", tmp_path / "back", tmp_path / "followed"
+    (site / "real").mkdir(parents=True)
+    (site / "real" / "page").write_text("page")
+    links = {"dangling": "no/such", "to": "real", "out": "/etc/passwd", "odd |'": "real/page"}
+    for name, leads in links.items():
+        (site / name).symlink_to(leads)
+    send = task(src=f"{site}/", dest="/home/links", owner="sailor")
+    first, again, checked = play(send, send, check(send))
+    assert [r["changed"] for r in (first, again, checked)] == [True, False, False], (first, again)
+    for name, leads in links.items():
+        assert live.inside("copy-box", "readlink", f"/home/links/{name}") == f"{leads}\n"
+    owners = live.inside("copy-box", "stat", "-c", "%U", "/home/links/dangling", "/home/links/out")
+    assert owners == "sailor\nsailor\n"
+    assert live.inside("copy-box", "stat", "-c", "%U", "/etc/passwd") == "root\n"  # not what it leads to
+
+    fetch = task(direction="from_pod", src="/home/links/", dest=str(back))
+    fetched, same = play(fetch, fetch)
+    assert [fetched["changed"], same["changed"]] == [True, False], fetched
+    assert fetched["warnings"] == ["out is a link that leads out of the folder, to /etc/passwd: left out"]
+    assert os.readlink(back / "dangling") == "no/such"
+    assert sorted(path.name for path in back.iterdir()) == ["dangling", "odd |'", "real", "to"]
+
+    (site / "to").unlink()
+    (site / "to").write_text("now a file")
+    (site / "dangling").unlink()
+    (site / "dangling").symlink_to("elsewhere")
+    follow = task(src=f"{site}/", dest="/home/followed", follow=True)
+    changed, refused, after = play(send, follow, check(send))
+    assert changed["files"] == ["dangling", "to"]
+    assert live.inside("copy-box", "cat", "/home/links/to") == "now a file"
+    assert live.inside("copy-box", "ls", "/home/links/real") == "page\n"  # into which nothing was moved
+    assert not after["changed"]
+    assert refused["msg"].startswith(f"src: cannot read {site}/dangling: No such file")
+    (site / "dangling").unlink()
+    (site / "out").unlink()
+    whole, same, fetched = play(
+        follow,
+        follow,
+        task(direction="from_pod", src="/home/followed/", dest=str(followed), follow=True),
+    )
+    assert [whole["changed"], same["changed"], fetched["changed"]] == [True, False, True]
+    assert live.inside("copy-box", "cat", "/home/followed/odd |'") == "page"
+    assert not (followed / "odd |'").is_symlink()
+
+
+def test_a_folder_that_is_a_link_there_takes_what_goes_into_it(
+    play: Play, live: Live, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    (site / "data").mkdir(parents=True)
+    (site / "data" / "file").write_text("in it")
+    live.inside("copy-box", "sh", "-c", "mkdir -p /home/disk /home/app && ln -s /home/disk /home/app/data")
+    send = task(src=f"{site}/", dest="/home/app")
+    assert [r["changed"] for r in play(send, send)] == [True, False]
+    assert live.inside("copy-box", "cat", "/home/disk/file") == "in it"
+    assert live.inside("copy-box", "readlink", "/home/app/data") == "/home/disk\n"
+
+
+def test_diff_shows_text_and_no_more(play: Play, live: Live, tmp_path: Path) -> None:
+    page, site = tmp_path / "page", tmp_path / "many"
+    site.mkdir()
+    page.write_text("one\ntwo\n")
+    send = {**task(src=str(page), dest="/home/page"), "diff": True}
+    (made,) = play(send)
+    _about, text = made["diff"]
+    assert (text["before"], text["after"]) == ("", "one\ntwo\n")
+    assert text["after_header"] == "/home/page"
+    assert (made["owner"], made["group"], made["mode"]) == ("root", "root", "0644")
+    page.write_text("one\nthree\n")
+    for number in range(25):
+        (site / f"{number:02}").write_text(f"{number}\n")
+    (site / "00").write_bytes(b"a\0b")
+    (site / "01").write_text("x" * 200_000)
+    plain, checked, as_module, back, folder, hidden = play(
+        check(task(src=str(page), dest="/home/page")),
+        check(send),
+        {**check(send), "environment": {"AS": "module"}},
+        {**task(direction="from_pod", src="/home/page", dest=str(page)), "diff": True, "check_mode": True},
+        {**task(src=f"{site}/", dest="/home/many"), "diff": True},
+        {**task(content="a secret", dest="/home/page"), "diff": True, "check_mode": True},
+    )
+    assert isinstance(plain["diff"], dict)
+    assert checked["diff"][1]["before"] == "one\ntwo\n"
+    assert checked["diff"][1]["after"] == "one\nthree\n"
+    assert as_module["diff"] == checked["diff"]
+    assert (back["diff"][1]["before"], back["diff"][1]["after"]) == ("one\nthree\n", "one\ntwo\n")
+    _about, binary, large, *texts, more = folder["diff"]
+    assert (binary["src_binary"], "after" in binary) == (1, False)
+    assert (large["src_larger"], "after" in large) == (104448, False)
+    assert [text["after"] for text in texts] == [f"{number}\n" for number in range(2, 20)]
+    assert more == {"prepared": "5 more files are not shown\n"}
+    assert "a secret" not in str(hidden)
+    live.inside("copy-box", "rm", "-r", "/home/page", "/home/many")
+
+
+def test_check_mode_copies_to_a_pod_that_an_earlier_task_would_make(play: Play, tmp_path: Path) -> None:
+    to, real, back = play(
+        check(task(name="copy-later", content="words", dest="/tmp/x")),
+        task(name="copy-later", content="words", dest="/tmp/x"),
+        check(task(name="copy-later", direction="from_pod", src="/tmp/x", dest=str(tmp_path))),
+    )
+    assert to["changed"], to
+    assert to["warnings"][0].startswith("pod default/copy-later does not exist yet")
+    assert real["msg"] == "name: there is no pod default/copy-later"
+    assert back["changed"], back
 
 
 CUT_SHORT = """

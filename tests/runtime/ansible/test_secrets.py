@@ -27,6 +27,56 @@ def secret(name: str, word: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("way", [{}, {"environment": {"NAVARCH_TEST": "1"}}], ids=["in-process", "module"])
+def test_what_is_revealed_is_registered_and_not_printed(
+    environment: dict[str, str], kubeconfig: str, tmp_path: Path, way: Task
+) -> None:
+    word = WORDS[0]
+    tasks: list[Task] = [
+        {"navarch.cluster.secret": {"name": "shown", "string_data": {"k": word}}},
+        {"navarch.cluster.secret_info": {"name": "shown", "reveal": True}, "register": "one", **way},
+        {
+            "navarch.cluster.object_info": {"kind": "Secret", "name": "shown", "reveal": "yes"},
+            "register": "two",
+            "loop": [1],
+            **way,
+        },
+        {"navarch.cluster.secret_info": {"name": "shown"}, "register": "three", **way},
+        {"navarch.cluster.secret_info": {"reveal": True, "api_key": "no"}, "ignore_errors": True, **way},
+        {
+            "ansible.builtin.assert": {
+                "that": [
+                    f"one.secrets[0].data.k | b64decode == '{word}'",
+                    f"two.results[0].objects[0].data.k | b64decode == '{word}'",
+                    "three.secrets[0].data.k == 'hidden'",
+                ],
+                "quiet": True,
+            }
+        },
+    ]
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "module_defaults": {"group/navarch.cluster.cluster": {"kubeconfig": kubeconfig}},
+        "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+        "tasks": tasks,
+    }
+    path = tmp_path / "revealed.yml"
+    path.write_text(json.dumps([play]))
+    done = subprocess.run(
+        [tool("ansible-playbook"), "-i", "localhost,", "-c", "local", "-vvv", str(path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    said = " ".join((done.stdout + done.stderr).split())
+    assert not [form for form in forms(word) if form in said]
+    assert "the cluster does not know these credentials (401" in said  # what fails is told
+
+
+@pytest.mark.parametrize("way", [{}, {"environment": {"NAVARCH_TEST": "1"}}], ids=["in-process", "module"])
 def test_nothing_secret_is_said(
     environment: dict[str, str], kubeconfig: str, tmp_path: Path, way: Task, call: Callable[..., Any]
 ) -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.navarch.cluster.plugins.module_utils import objects, podspec
-from ansible_collections.navarch.cluster.plugins.module_utils.given import nearest, unknown, with_lists
+from ansible_collections.navarch.cluster.plugins.module_utils.given import nearest, unknown, whole, with_lists
 from ansible_collections.navarch.cluster.plugins.plugin_utils import in_process
 
-SPEC = podspec.pod_spec()
+SPEC = whole(podspec.pod_spec())
 FROM = {"secret_key": {"name": "db", "key": "password"}}
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import importlib
 import pathlib
+import re
 
 import pytest
 import yaml
 from ansible_collections.navarch.cluster.plugins import module_utils
 from ansible_collections.navarch.cluster.plugins.module_utils import args
+from ansible_collections.navarch.cluster.plugins.module_utils.given import whole
 
 PLUGINS = pathlib.Path(args.__file__).parent.parent
 ROOT = module_utils.__name__.rpartition(".")[0]
@@ -59,6 +61,55 @@ def test_documentation_and_spec_agree(name):
         args.merge(args.auth_spec(), module.spec()) if "navarch.cluster.auth" in fragments else module.spec()
     )
     assert as_spec(documented(module)) == as_spec(spec)
+
+
+_REFERS = re.compile(
+    r"Its options are those of O\((?:navarch\.cluster\.(\w+)#module:)?([^)]*)\)(, but for the probes)?\."
+)
+
+
+def referring(spec, options, path=()):
+    """(path, spec, description) of each option whose own options are documented elsewhere."""
+    for name, wanted in spec.items():
+        option = options[name]
+        if getattr(wanted, "inner", None):
+            said = option["description"]
+            yield (*path, name), wanted, said if isinstance(said, str) else " ".join(said)
+        elif wanted.get("options"):
+            yield from referring(wanted["options"], option["suboptions"], (*path, name))
+
+
+def at(module, path):
+    """The options documented at a path such as containers[].liveness_probe, and their spec."""
+    option, spec = {"suboptions": documented(module)}, {"options": module.spec()}
+    for step in path.replace("[]", "").split("."):
+        option, spec = option["suboptions"][step], spec["options"][step]
+    return option, spec
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_documented_elsewhere_is_there(name):
+    """What an option refers to has its options: the same ones, by name, type and rules, however deep."""
+    module = importlib.import_module("%s.modules.%s" % (ROOT, name))
+    for path, wanted, said in referring(module.spec(), documented(module)):
+        refers = _REFERS.search(said)
+        assert refers, path
+        there = importlib.import_module("%s.modules.%s" % (ROOT, refers[1] or name))
+        option, spec = at(there, refers[2])
+        assert option.get("suboptions") or getattr(spec, "inner", None), path
+        expected = whole({"x": spec})["x"]["options"]
+        found = whole({"x": wanted})["x"]["options"]
+        if refers[3]:
+            expected = {key: part for key, part in expected.items() if not key.endswith("_probe")}
+        assert as_spec(found) == as_spec(expected), path
+
+
+def test_a_reference_that_leads_nowhere_is_noticed():
+    module = importlib.import_module("%s.modules.pod" % ROOT)
+    paths = {".".join(path) for path, _wanted, _said in referring(module.spec(), documented(module))}
+    assert {"affinity", "containers.readiness_probe", "init_containers", "volumes.secret"} <= paths
+    with pytest.raises(KeyError):
+        at(module, "containers[].nothing")
 
 
 @pytest.mark.parametrize("name", MODULES)

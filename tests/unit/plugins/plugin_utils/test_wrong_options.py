@@ -11,7 +11,7 @@ import pathlib
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.navarch.cluster.plugins.module_utils import args
-from ansible_collections.navarch.cluster.plugins.module_utils.given import Members
+from ansible_collections.navarch.cluster.plugins.module_utils.given import whole
 from ansible_collections.navarch.cluster.plugins.plugin_utils import in_process
 
 PLUGINS = pathlib.Path(args.__file__).parent.parent
@@ -51,7 +51,7 @@ def mistakes(spec):
     for name, option in spec.items():
         kind = option.get("type")
         if kind in WRONG:
-            wrong = 1 if isinstance(option, Members) else WRONG[kind]  # for which a mapping may stand
+            wrong = 1 if getattr(option, "by", None) else WRONG[kind]  # for which a mapping may stand
             yield name, dict(least(spec), **{name: wrong})
         if option.get("choices"):
             yield name, dict(least(spec), **{name: "nonsense"})
@@ -82,7 +82,7 @@ def test_one_line_that_names_the_option(name, monkeypatch):
     monkeypatch.setattr(in_process, "execute", lambda *asked: pytest.fail("the cluster was asked"))
     module = module_of(name)
     clustered = asks_a_cluster(module)
-    spec = args.merge(args.auth_spec(), module.spec()) if clustered else module.spec()
+    spec = whole(args.merge(args.auth_spec(), module.spec()) if clustered else module.spec())
     tried = 0
     for option, values in [*mistakes(spec), ("nmae", dict(least(spec), nmae=1))]:
         values = dict(beside(name, values), **values)
