@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The table of kinds in docs/guides/served.md, from the discovery documents of a control plane of this tree.
 
-``served.py`` writes it anew; ``served.py --check`` says whether it is as it should be. Belongs here: that table.
+``served.py`` writes it; ``served.py --check`` says whether it is as it should be. Belongs here: that table.
 Not here: what else the page says.
 """
 
@@ -45,7 +45,7 @@ def page(text: str, table: list[str]) -> str:
 
 
 def rows(documents: dict[str, Any]) -> list[str]:
-    """A row for kinds of a group that have the same verbs. ``documents``: APIResourceLists by group and version."""
+    """A row for kinds of a group that have the same verbs. ``documents`` are APIResourceLists by version."""
     made = []
     for version, document in documents.items():
         resources = document["resources"]

@@ -26,11 +26,11 @@ _WIDE_CIDR = "10.128.0.0/9"
 _MOST_NODES = 32_768
 
 
-_SIMULATED = """Simulated nodes run nothing: no image is pulled and no container is started. A pod that is bound
-to one is Running and Ready at once, with an address that does not answer, and stays so until it is deleted: no
-container ends, probes and init containers do not run, and restartPolicy has no effect. Logs, exec, attach and
-port-forward are refused, services have addresses that nothing listens on, and volumes are not made. What is
-real is the API, the scheduler, the controllers and the nodes' leases."""
+_SIMULATED = """Simulated nodes run nothing: no image is pulled and no container is started. A pod that is
+bound to one is Running and Ready at once, with an address that does not answer, and stays so until it is
+deleted: no container ends, probes and init containers do not run, and restartPolicy has no effect. Logs,
+exec, attach and port-forward are refused, services have addresses that nothing listens on, and volumes are
+not made. What is real is the API, the scheduler, the controllers and the nodes' leases."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
