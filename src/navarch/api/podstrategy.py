@@ -57,6 +57,7 @@ class PodStrategy(Strategy["Pod"]):
     def validate_update(self, new: Pod, old: Pod) -> list[FieldError]:
         errors: list[FieldError] = []
         podupdate.spec_update(new.spec or PodSpec(), old.spec or PodSpec(), errors)
+        podupdate.mirror(new, old, errors)
         return errors
 
     def prepare_status(self, new: Pod, old: Pod) -> Pod:

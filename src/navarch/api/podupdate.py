@@ -22,6 +22,9 @@ from navarch.api.podstatus import ContainerStatus, HostIP, PodIP, PodStatus
 if TYPE_CHECKING:
     from navarch.api.pod import Pod
 
+#: Marks a pod that stands for one which its node runs anyway.
+MIRROR = "kubernetes.io/config.mirror"
+
 _MUTABLE = (
     "`spec.containers[*].image`, `spec.initContainers[*].image`, `spec.activeDeadlineSeconds`, "
     "`spec.tolerations` (only additions), "
@@ -156,9 +159,16 @@ def status_update(new: Pod, old: Pod, errors: Errors) -> None:
             checks.one_of(
                 f"status.conditions[{i}].status", condition.status, ("True", "False", "Unknown"), errors
             )
+    mirror(new, old, errors)
     policy = old.spec.restart_policy if old.spec is not None else None
     if policy != "Always" and before.container_statuses:
         _ended(status.container_statuses or (), before.container_statuses, policy, old, errors)
+
+
+def mirror(new: Pod, old: Pod, errors: Errors) -> None:
+    """A pod does not become a mirror pod, which drains pass over, nor the other way."""
+    if (new.metadata.annotations or {}).get(MIRROR) != (old.metadata.annotations or {}).get(MIRROR):
+        errors.append(forbidden(f"metadata.annotations[{MIRROR}]", "may not add, remove or update it"))
 
 
 def _ended(

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from navarch.api import errors
+from navarch.api.nodeidentity import is_node
 from navarch.api.scheme import Kind
 from navarch.apiserver.authn import Authenticator
-from navarch.apiserver.authz import Attributes, Authorizer, node, roles
+from navarch.apiserver.authz import Attributes, Authorizer, roles
 from navarch.registry.context import Context, User
 from navarch.registry.registry import Registry
 
@@ -96,7 +97,7 @@ class Reviews:
             "nonResourceRules": [
                 {"verbs": ["*" if paths == ["*"] else "get"], "nonResourceURLs": paths},
             ],
-            "incomplete": node.GROUP in ctx.user.groups,
+            "incomplete": is_node(ctx.user.name, ctx.user.groups),
         }
 
     async def _who_am_i(self, ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:

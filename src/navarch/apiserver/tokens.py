@@ -21,13 +21,14 @@ from msgspec.structs import replace
 
 from navarch.api import errors
 from navarch.api.errors import StatusError
-from navarch.api.tokenreview import TOKEN_REQUEST, TokenRequest, TokenRequestStatus
-from navarch.registry.admission.node_restriction import node_of
+from navarch.api.nodeidentity import is_node, node_of
+from navarch.api.tokenreview import TOKEN_REQUEST, TokenRequest, TokenRequestSpec, TokenRequestStatus
 from navarch.registry.context import SYSTEM, Context
 from navarch.registry.registry import Registry
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
-_SECONDS = 3600
+#: Seconds that a token is good for: when the request does not say, and at most.
+_SECONDS, LONGEST = 3600, 24 * 3600
 _HASH = ec.ECDSA(hashes.SHA256())
 _HALF = 32  # bytes of each number of a P-256 signature
 
@@ -102,9 +103,18 @@ class Signer:
 class Issuer:
     """Answers TokenRequests."""
 
-    def __init__(self, registry: Registry, signer: Signer, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        signer: Signer,
+        *,
+        longest: int = LONGEST,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """longest: seconds that a token is good for at most."""
         self._registry = registry
         self._signer = signer
+        self._longest = longest
         self._clock = clock
         registry.reviewers[TOKEN_REQUEST] = self.issue
 
@@ -126,9 +136,9 @@ class Issuer:
             if (pod.spec.service_account_name or "default") != name:
                 why = f"cannot bind a token of service account {name!r} to a pod that runs as another"
                 raise errors.forbidden_request("serviceaccounts", name, why)
-        self._check_node(ctx, name, pod)
+        self._check_node(ctx, name, spec, pod)
         moment = int(self._clock())
-        ends = moment + (spec.expiration_seconds or _SECONDS)
+        ends = moment + self._seconds(ctx, spec)
         claims = Claims(
             iss=self._signer.issuer,
             sub=f"system:serviceaccount:{namespace}:{name}",
@@ -148,15 +158,34 @@ class Issuer:
         full = replace(spec, audiences=claims.aud, expiration_seconds=ends - moment)
         return replace(asked, spec=full, status=status)
 
-    def _check_node(self, ctx: Context, name: str, pod: Any) -> None:
-        """A kubelet gets tokens only for pods that are on its node."""
-        node = node_of(ctx.user)
-        if node is None:
+    def _seconds(self, ctx: Context, spec: TokenRequestSpec) -> int:
+        """How long the token is good for. One that is shorter than requested comes with a warning."""
+        asked = spec.expiration_seconds or _SECONDS
+        if asked > self._longest:
+            ctx.warnings.append(
+                f"requested expiration of {asked} seconds shortened to {self._longest} seconds"
+            )
+        return min(asked, self._longest)
+
+    def _check_node(self, ctx: Context, name: str, spec: TokenRequestSpec, pod: Any) -> None:
+        """A kubelet gets tokens only for pods that are on its node, and only such as the pod mounts (the
+        reference's NodeRestriction). Raises StatusError 403.
+        """
+        user = ctx.user
+        if not is_node(user.name, user.groups):
             return
-        if pod is None:
+        node = node_of(user.name, user.groups)
+        ref, audiences = spec.bound_object_ref, spec.audiences or [""]
+        if node is None:
+            why = f'could not determine node from user "{user.name}"'
+        elif pod is None or ref is None:
             why = f'node "{node}" can only ask for tokens that are bound to one of its pods'
+        elif not ref.uid:
+            why = f'node "{node}" can only ask for tokens that are bound to the uid of a pod'
         elif pod.spec.node_name != node:
             why = f'node "{node}" can only ask for tokens of pods that are bound to it'
+        elif not _audiences(pod).issuperset(audiences):
+            why = f"no volume of the pod asks for a token for {', '.join(audiences) or 'this API'}"
         else:
             return
         raise errors.forbidden_request("serviceaccounts", name, why)
@@ -179,6 +208,16 @@ def find(registry: Registry, resource: str, namespace: str | None, name: str) ->
     if kind is None:
         raise errors.not_found(resource, name)
     return kind.decode(registry.get(kind, namespace, name, Context(SYSTEM)).value)
+
+
+def _audiences(pod: Any) -> set[str]:
+    """For whom a pod's volumes want tokens; "" is this API."""
+    return {
+        source.service_account_token.audience or ""
+        for volume in pod.spec.volumes or ()
+        for source in (volume.projected.sources if volume.projected is not None else None) or ()
+        if source.service_account_token is not None
+    }
 
 
 def _named(obj: Any) -> Named:

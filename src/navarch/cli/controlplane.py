@@ -73,6 +73,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     service_cidr: str = "10.96.0.0/16"
     node_monitor_grace: float = 40.0
     toleration_seconds: int = 300
+    #: Ranges of pods besides those of their nodes: another CNI's.
+    pod_networks: Sequence[str] = ()
+    #: The longest that a service account token is good for, in seconds.
+    token_seconds: float = 24 * 3600.0
     #: PEM of the key that signs service account tokens; None: there are none.
     service_account_key: bytes | None = None
     #: PEM of the CA that pods know the API by.
@@ -128,6 +132,7 @@ class ControlPlane:
                 toleration_seconds=settings.toleration_seconds,
                 service_account_tokens=settings.serves_pods,
                 reserved=settings.no_node,
+                pod_networks=settings.pod_networks,
             ),
             history=History(settings.watch_history),
         )
@@ -136,8 +141,9 @@ class ControlPlane:
         tokens: list[TokenMethod] = [TokenFile(settings.tokens), BootstrapTokens(_secrets(registry))]
         if settings.service_account_key is not None:
             signer = Signer(settings.service_account_key)
-            Issuer(registry, signer)
-            tokens.append(ServiceAccountTokens(registry, signer))
+            longest = int(settings.token_seconds)
+            Issuer(registry, signer, longest=longest)
+            tokens.append(ServiceAccountTokens(registry, signer, longest=longest))
         self._port = sock.getsockname()[1]
         server = self._server = ApiServer(
             registry,

@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 PKI = "/etc/navarch/pki/"
 
+#: Bounds of serviceAccountMaxTokenExpiration in seconds: the reference's.
+SHORTEST_TOKEN, LONGEST_TOKEN = 3600.0, float(1 << 32)
+
 
 class MasterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """The keys of master.yaml. Empty: not used."""
@@ -55,6 +58,8 @@ class MasterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     default_toleration_seconds: int = 300
     #: Bytes of replaced and deleted objects that are kept for watches to resume.
     watch_history: str = "64Mi"
+    pod_networks: list[str] = msgspec.field(default_factory=list)
+    service_account_max_token_expiration: str = "24h"
     log_level: str = "info"
 
 
@@ -114,6 +119,16 @@ def check(config: MasterConfig) -> None:
     if config.default_toleration_seconds < 0:
         raise ValueError("defaultTolerationSeconds: must not be negative")
     _checked("watchHistory", config.watch_history, size)
+    for network in config.pod_networks:
+        _checked("podNetworks", network, ipaddress.ip_network)
+    longest = _checked(
+        "serviceAccountMaxTokenExpiration", config.service_account_max_token_expiration, duration
+    )
+    if not SHORTEST_TOKEN <= longest <= LONGEST_TOKEN:
+        raise ValueError(
+            f"serviceAccountMaxTokenExpiration: {config.service_account_max_token_expiration} is not between"
+            " 1h and 2^32 seconds"
+        )
     if config.log_level not in ("debug", "info", "warning", "error"):
         raise ValueError(f"logLevel: {config.log_level!r} is not one of debug, info, warning, error")
 
@@ -207,6 +222,8 @@ def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
         service_cidr=config.service_cidr,
         node_monitor_grace=duration(config.node_monitor_grace_period),
         toleration_seconds=config.default_toleration_seconds,
+        pod_networks=config.pod_networks,
+        token_seconds=duration(config.service_account_max_token_expiration),
         service_account_key=account_key,
         root_ca=_read(path, "clientCAFile", config.client_ca_file),
         advertise_address=_advertised(config),

@@ -5,6 +5,7 @@ a pod concerns. How that is written down (Endpoints, EndpointSlices) is the busi
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 
 import msgspec
@@ -76,6 +77,9 @@ class Backends:
         for pod in self._pods.by_index("namespace", service.metadata.namespace or ""):
             if not selects(service, pod) or not pod.status.pod_ip or pod.finished:
                 continue
+            if not reachable(pod.status.pod_ip):
+                # The API refuses such an endpoint, and with it those of the whole service.
+                continue
             ports = tuple(p for port in service.spec.ports or () if (p := _resolve(port, pod)) is not None)
             if service.spec.ports and not ports and not headless(service):
                 continue
@@ -99,6 +103,20 @@ class Backends:
 def selects(service: Service, pod: PodView) -> bool:
     selector = service.spec.selector if service.spec else None
     return selector is not None and bool(selector) and selector.items() <= (pod.metadata.labels or {}).items()
+
+
+def reachable(ip: str) -> bool:
+    """Whether an address can be one of another host: not unspecified, loopback, link-local or multicast."""
+    first = ip.partition(".")[0]
+    if first.isdecimal() and 0 < int(first) < 224 and first not in ("127", "169"):
+        return True  # nearly all, without a look at the rest
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return False
+    return not (
+        address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
+    )
 
 
 def headless(service: Service) -> bool:

@@ -25,6 +25,7 @@ from navarch.api.certificatesigningrequest import (
 )
 from navarch.api.errors import StatusError
 from navarch.api.meta import now
+from navarch.api.nodeidentity import GROUP, USER_PREFIX, is_node, name_error, node_of
 from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers import views
@@ -122,7 +123,7 @@ class Certificates:
             return f"{spec.username} asks for a certificate of {name}"
         if spec.username != name:
             return f"{spec.username} asks for a certificate of {name}"
-        node = self._nodes.get(name.removeprefix("system:node:"))
+        node = self._nodes.get(node_of(name, [GROUP]) or "")
         if node is None or not node.status.addresses:
             raise LookupError(f"{name} asks for a server certificate before its addresses are known")
         return self._refusal(node, _names(csr))
@@ -231,14 +232,21 @@ def _wrong(signer: str, csr: Any, usages: list[str]) -> str:
         return f"{signer} does not sign for {', '.join(strange)}"
     if needed not in asked:
         return f"{signer} signs for {needed}, which is not among the usages"
+    user = _one(csr.subject, x509.NameOID.COMMON_NAME)
+    if not user:
+        return "subject has not exactly one common name"
+    organizations = [a.value for a in csr.subject.get_attributes_for_oid(x509.NameOID.ORGANIZATION_NAME)]
+    if signer != _OTHER_CLIENT:
+        if "digital signature" not in asked:
+            return f"{signer} signs for digital signature, which is not among the usages"
+        if organizations != [GROUP]:
+            return f"subject organization is not {GROUP}"
+        if not user.startswith(USER_PREFIX):
+            return f"subject common name does not begin with {USER_PREFIX}"
+    if is_node(user, organizations) and (why := name_error(user.removeprefix(USER_PREFIX))):
+        return f"subject common name names no valid node: {why}"
     if signer == _OTHER_CLIENT:
         return ""
-    if "digital signature" not in asked:
-        return f"{signer} signs for digital signature, which is not among the usages"
-    if _one(csr.subject, x509.NameOID.ORGANIZATION_NAME) != "system:nodes":
-        return "subject organization is not system:nodes"
-    if not _one(csr.subject, x509.NameOID.COMMON_NAME).startswith("system:node:"):
-        return "subject common name does not begin with system:node:"
     names = _names(csr)
     if signer == CLIENT:
         return "subjectAltNames are not allowed" if names else ""

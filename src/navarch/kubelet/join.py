@@ -28,6 +28,7 @@ from navarch.api.certificatesigningrequest import (
 )
 from navarch.api.errors import StatusError
 from navarch.api.meta import ObjectMeta
+from navarch.api.nodeidentity import GROUP, user_name
 from navarch.client import kubeconfig
 from navarch.client.base import Client
 from navarch.client.http import HttpClient
@@ -48,10 +49,6 @@ _LOOK_EVERY, _HASTE, _AGAIN = 3600.0, 5.0, 30.0
 
 class JoinError(Exception):
     """The node cannot join; one line that says what to do."""
-
-
-def user_name(node: str) -> str:
-    return f"system:node:{node}"
 
 
 def seconds_left(certificate: bytes, at: datetime | None = None) -> float:
@@ -144,7 +141,7 @@ async def ensure_client(config: KubeletConfig) -> None:
 async def renew_client(config: KubeletConfig, client: Client, connection: kubeconfig.Connection) -> None:
     """Get a client certificate and write the kubeconfig. Raises StatusError, JoinError, KeyFailure."""
     user = user_name(config.node_name)
-    key, request = await keys.request(user, ["system:nodes"], [])
+    key, request = await keys.request(user, [GROUP], [])
     certificate = await sign(client, CLIENT_SIGNER, "client auth", request)
     document = {
         "apiVersion": "v1",
@@ -192,7 +189,7 @@ async def ensure_serving(
         same = names_file.exists() and names_file.read_text() == wanted
         if same and seconds_to_renewal(certificate_file.read_bytes()) > 0:
             return
-    key, request = await keys.request(user_name(config.node_name), ["system:nodes"], names)
+    key, request = await keys.request(user_name(config.node_name), [GROUP], names)
     certificate = await sign(client, SERVING_SIGNER, "server auth", request)
     config.pki_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     write(key_file, key)

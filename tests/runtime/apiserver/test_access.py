@@ -25,7 +25,7 @@ def authority(server: Standalone) -> pki.Pair:
 async def as_user(server: Standalone, tmp_path: Path, name: str, *groups: str) -> AsyncIterator[Http]:
     """Requests with a client certificate of the server's CA."""
     pair = pki.issue(authority(server), name, organizations=groups)
-    file = tmp_path / f"{name.replace(':', '-')}.pem"
+    file = tmp_path / f"{name.replace(':', '-').replace('/', '-')}.pem"
     file.write_bytes(pair.certificate + pair.key)
     tls = server.tls()
     tls.load_cert_chain(file)
@@ -146,3 +146,52 @@ async def test_a_kubelet_is_kept_to_its_node_and_pods(
     finally:
         for name in ("n1", "n2"):
             await http("DELETE", f"/api/v1/nodes/{name}")
+
+
+@pytest.mark.parametrize("name", ["", "n1/../n2", "N1"])
+async def test_a_node_without_a_valid_name_has_no_rights(
+    server: Standalone, http: Http, tmp_path: Path, namespace: str, pod: dict[str, Any], name: str
+) -> None:
+    """A pod that no node has yet names a secret: "" is the node of that pod only as far as text goes."""
+    space = f"/api/v1/namespaces/{namespace}"
+    await http("POST", f"{space}/secrets", json={"metadata": {"name": "mine"}})
+    waiting = {
+        **pod,
+        "spec": {**pod["spec"], "nodeName": None, "schedulingGates": [{"name": "example.com/x"}]},
+    }
+    assert (await http("POST", f"{space}/pods", json=waiting))[0] == 201
+    async with as_user(server, tmp_path, f"system:node:{name}", "system:nodes") as kubelet:
+        assert (await kubelet("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3D"))[0] == 403
+        assert (await kubelet("GET", f"{space}/secrets/mine"))[0] == 403
+        assert (await kubelet("GET", "/api/v1/nodes"))[0] == 403
+        assert (await kubelet("POST", f"{space}/serviceaccounts/default/token", json={}))[0] == 403
+        labels = {"node-restriction.kubernetes.io/x": "1"}
+        registered = {"metadata": {"name": "stranger", "labels": labels}}
+        assert (await kubelet("POST", "/api/v1/nodes", json=registered))[0] == 403
+    await http("DELETE", f"{space}/pods/p?gracePeriodSeconds=0")
+
+
+async def test_a_join_token_gets_no_certificate_for_a_node_without_name(
+    server: Standalone, http: Http, tmp_path: Path
+) -> None:
+    secrets = "/api/v1/namespaces/kube-system/secrets"
+    requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+    await http("POST", secrets, json=token_secret("joiner", "0123456789abcdef"))
+    headers = {"Authorization": "Bearer joiner.0123456789abcdef"}
+    connector = aiohttp.TCPConnector(ssl=server.tls())
+    async with aiohttp.ClientSession(connector=connector) as session:
+        joining = Http(session, server.url)
+        for number, node in enumerate(("", "../x", "good")):
+            pem = pki.make_request(pki.new_key(), f"system:node:{node}", organizations=["system:nodes"])
+            spec = {
+                "request": base64.b64encode(pem).decode(),
+                "signerName": "kubernetes.io/kube-apiserver-client-kubelet",
+                "usages": ["digital signature", "client auth"],
+            }
+            body = {"metadata": {"name": f"joiner-{number}"}, "spec": spec}
+            assert (await joining("POST", requests, json=body, headers=headers))[0] == 201
+    # The last one is answered after those before it.
+    server.kubectl("wait", "csr/joiner-2", "--for=jsonpath={.status.certificate}", "--timeout=30s")
+    for number in (0, 1):
+        _, found = await http("GET", f"{requests}/joiner-{number}")
+        assert not found.get("status")

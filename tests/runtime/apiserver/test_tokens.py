@@ -13,6 +13,7 @@ from typing import Any
 import jwt_support
 import pytest
 from apiserver_support import Http, Standalone
+from msgspec.structs import replace
 
 from navarch import pki
 from navarch.api.container import Container
@@ -23,6 +24,13 @@ from navarch.api.podspec import PodSpec
 from navarch.api.scheme import scheme
 from navarch.api.serviceaccount import ServiceAccount
 from navarch.api.tokenreview import BoundObjectReference, TokenRequest, TokenRequestSpec
+from navarch.api.volume import (
+    ProjectedVolumeSource,
+    ServiceAccountTokenProjection,
+    Volume,
+    VolumeProjection,
+)
+from navarch.apiserver.authn.service_account import ServiceAccountTokens
 from navarch.apiserver.authz import Attributes
 from navarch.apiserver.authz.node import NodeAuthorizer
 from navarch.apiserver.authz.pods import PodsOfNodes
@@ -184,6 +192,42 @@ async def test_a_review_says_for_whom_a_token_is(http: Http, account: str) -> No
     assert (await review(for_us["status"]["token"]))["audiences"] == for_us["spec"]["audiences"]
 
 
+async def test_no_token_outlives_the_bound(http: Http, account: str, tmp_path: Path) -> None:
+    """A year is asked for, a day is given, and the answer says so; without a wish it is an hour."""
+    path = f"/api/v1/namespaces/{account}/serviceaccounts/default/token"
+    body = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"}
+    year = {**body, "spec": {"expirationSeconds": 365 * 24 * 3600}}
+    async with http.session.post(http.url + path, json=year) as answer:
+        made_for_a_year = await answer.json()
+        warning = answer.headers["Warning"]
+    assert warning == '299 - "requested expiration of 31536000 seconds shortened to 86400 seconds"'
+    assert made_for_a_year["spec"]["expirationSeconds"] == 86400
+    code, plain = await http("POST", path, json={**body, "spec": {}})
+    assert (code, plain["spec"]["expirationSeconds"]) == (201, 3600)
+
+
+async def test_a_token_of_before_the_bound_ends_by_it(tmp_path: Path) -> None:
+    """Made for ten years by a master that had no bound: over a day after it was made."""
+    store = SqliteStore(str(tmp_path / "store.db"))
+    await store.start()
+    registry = Registry(store, scheme(), admission=plugins())
+    await registry.start()
+    try:
+        admin = LocalClient(registry, User(name="admin", groups=("system:masters",)))
+        account = await admin.create(ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
+        signer = Signer(pki.new_key(), "i")
+        bound = Bound("default", Named("default", account.metadata.uid or ""))
+        now = int(time.time())
+        token = signer.sign(claims(exp=now + 10 * 365 * 86400, iat=now, nbf=now, bound=bound))
+        for hours, good in ((23, True), (25, False)):
+            later = now + hours * 3600.0
+            known = await ServiceAccountTokens(registry, signer, clock=lambda at=later: at).find(token)
+            assert (known is not None) == good
+    finally:
+        await registry.close()
+        await store.close()
+
+
 async def test_a_kubelet_gets_tokens_of_its_own_pods_only(tmp_path: Path) -> None:
     store = SqliteStore(str(tmp_path / "store.db"))
     await store.start()
@@ -193,28 +237,45 @@ async def test_a_kubelet_gets_tokens_of_its_own_pods_only(tmp_path: Path) -> Non
         Issuer(registry, Signer(pki.new_key()))
         admin = LocalClient(registry, User(name="admin", groups=("system:masters",)))
         await admin.create(ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
+        uids: dict[str, str | None] = {}
         for node in ("here", "there"):
-            spec = PodSpec(node_name=node, containers=[Container(name="c", image="x")])
-            await admin.create(Pod(metadata=ObjectMeta(name=node, namespace="default"), spec=spec))
+            token = ServiceAccountTokenProjection(path="token")
+            vault = ServiceAccountTokenProjection(path="vault", audience="vault")
+            sources = [VolumeProjection(service_account_token=one) for one in (token, vault)]
+            volume = Volume(name="v", projected=ProjectedVolumeSource(sources=sources))
+            spec = PodSpec(node_name=node, containers=[Container(name="c", image="x")], volumes=[volume])
+            made = await admin.create(Pod(metadata=ObjectMeta(name=node, namespace="default"), spec=spec))
+            uids[node] = made.metadata.uid
         user = User(name="system:node:here", groups=("system:nodes",))
         kubelet = LocalClient(registry, user)
 
-        async def ask(ref: BoundObjectReference | None) -> str:
-            spec = TokenRequestSpec(bound_object_ref=ref)
+        async def ask(ref: BoundObjectReference | None, *audiences: str) -> str:
+            spec = TokenRequestSpec(bound_object_ref=ref, audiences=list(audiences) or None)
             request = TokenRequest(metadata=ObjectMeta(name="default", namespace="default"), spec=spec)
             answer = await kubelet.create_token(request)
             return answer.status.token if answer.status else ""
 
-        assert await ask(BoundObjectReference(kind="Pod", name="here"))
-        for ref in (BoundObjectReference(kind="Pod", name="there"), None):
+        mine = BoundObjectReference(kind="Pod", name="here", uid=uids["here"])
+        assert await ask(mine)
+        assert await ask(mine, "vault")
+        other = BoundObjectReference(kind="Pod", name="there", uid=uids["there"])
+        refusals: list[tuple[BoundObjectReference | None, tuple[str, ...], int]] = [
+            (other, (), 403),
+            (None, (), 403),
+            (BoundObjectReference(kind="Pod", name="here"), (), 403),
+            (replace(mine, uid=uids["there"]), (), 409),
+            (mine, ("bank",), 403),
+            (mine, ("vault", "bank"), 403),
+        ]
+        for ref, audiences, code in refusals:
             with pytest.raises(StatusError) as refused:
-                await ask(ref)
-            assert refused.value.code == 403
+                await ask(ref, *audiences)
+            assert refused.value.code == code, ref
         authorizer = NodeAuthorizer(PodsOfNodes(registry))
         wanted = Attributes(user, "create", "", "serviceaccounts", "token", "default", "default")
         assert (await authorizer.authorize(wanted)).allowed
-        for other in (wanted._replace(name="another"), wanted._replace(verb="get", subresource="")):
-            assert not (await authorizer.authorize(other)).allowed
+        for unwanted in (wanted._replace(name="another"), wanted._replace(verb="get", subresource="")):
+            assert not (await authorizer.authorize(unwanted)).allowed
     finally:
         await registry.close()
         await store.close()

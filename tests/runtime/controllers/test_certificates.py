@@ -31,6 +31,7 @@ from navarch.registry.context import User
 SERVING = "kubernetes.io/kubelet-serving"
 NODE_CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
 CLIENT = "kubernetes.io/kube-apiserver-client"
+CLIENT_USAGES = ["digital signature", "client auth"]
 NODE = ("system:node:n", ("system:nodes",), ("n",))
 
 
@@ -69,6 +70,11 @@ async def answer(
         (SERVING, ["digital signature", "server auth"], (*NODE[:2], ()), "subjectAltName is required"),
         (NODE_CLIENT, ["digital signature", "client auth"], (*NODE[:2], ()), ""),
         (NODE_CLIENT, ["digital signature", "client auth"], NODE, "subjectAltNames are not allowed"),
+        *(
+            (signer, CLIENT_USAGES, (f"system:node:{name}", NODE[1], ()), "no valid node")
+            for name in ("", "../x", "x/y", "X", "a_b", "-a", "a..b", " ")
+            for signer in (NODE_CLIENT, CLIENT)
+        ),
         (CLIENT, ["key encipherment", "client auth"], ("jane", ("team",), ()), ""),
         (CLIENT, ["client auth", "server auth"], ("jane", (), ()), "does not sign for server auth"),
         (CLIENT, ["digital signature"], ("jane", (), ()), "client auth, which is not among the usages"),

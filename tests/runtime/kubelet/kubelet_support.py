@@ -94,6 +94,8 @@ class Cluster:
         self.dns = f"169.254.20.{10 + int(cidr.split('.')[2]) // 16}"
         self.services = cidr.replace("10.99.", "10.100.")
         self.bridge = bridge
+        #: Where pods may have addresses from besides the node's range.
+        self.pod_networks: list[str] = []
         self.engine: Any = docker.APIClient(version="auto")
         self.admin = folder / "admin.conf"
         self._master: subprocess.Popen[bytes] | None = None
@@ -139,6 +141,7 @@ class Cluster:
             "clusterCIDR": self.cidr,
             "serviceCIDR": self.services,
             "nodeName": NODE,
+            "podNetworks": self.pod_networks,
         }
         (self.folder / "master.yaml").write_text(json.dumps(master))
         self._master = self._spawn("master", "master", "--config", str(self.folder / "master.yaml"))

@@ -37,6 +37,8 @@ CIDR = f"10.99.{240 - 16 * NUMBER}.0/20"
 def own(tmp_path: Path) -> Iterator[Cluster]:
     cluster = Cluster(tmp_path, CIDR, f"nvown{NUMBER}")
     third = int(CIDR.split(".")[2]) + 7
+    # Not the range that the master gives the node.
+    cluster.pod_networks = [f"10.99.{third}.0/24"]
     network = {
         "cniVersion": "0.4.0",
         "name": "mine",

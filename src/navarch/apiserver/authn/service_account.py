@@ -25,10 +25,17 @@ _KEPT = 10_000
 
 class ServiceAccountTokens:
     def __init__(
-        self, registry: Registry, signer: tokens.Signer, *, clock: Callable[[], float] = time.time
+        self,
+        registry: Registry,
+        signer: tokens.Signer,
+        *,
+        longest: int = tokens.LONGEST,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """longest: seconds after which a token is over, whatever it says: it may be of before the bound."""
         self._registry = registry
         self._signer = signer
+        self._longest = longest
         self._clock = clock
         self._verified: dict[bytes, tokens.Claims] = {}
 
@@ -47,7 +54,8 @@ class ServiceAccountTokens:
         moment = self._clock()
         if claims.iss != self._signer.issuer:
             return None
-        if not claims.nbf - 5 <= moment < claims.exp or not self._lives(claims, moment):
+        ends = min(claims.exp, claims.iat + self._longest)
+        if not claims.nbf - 5 <= moment < ends or not self._lives(claims, moment):
             return None
         return Known(_user(claims), lasting=False, audiences=tuple(claims.aud))
 

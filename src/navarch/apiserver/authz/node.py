@@ -12,10 +12,9 @@ from typing import Protocol
 
 from navarch.api import selectors
 from navarch.api.errors import StatusError
+from navarch.api.nodeidentity import is_node, node_of
 from navarch.apiserver.authz import ALLOWED, NO_OPINION, Attributes, Decision
 
-PREFIX = "system:node:"
-GROUP = "system:nodes"
 LEASES = "kube-node-lease"
 
 _READ = ("get", "list", "watch")
@@ -38,9 +37,11 @@ class NodeAuthorizer:
 
     async def authorize(self, attributes: Attributes) -> Decision:
         a = attributes
-        if GROUP not in a.user.groups or not a.user.name.startswith(PREFIX) or not a.resource:
+        if not is_node(a.user.name, a.user.groups) or not a.resource:
             return NO_OPINION
-        node = a.user.name[len(PREFIX) :]
+        node = node_of(a.user.name, a.user.groups)
+        if node is None:
+            return Decision(None, "the name of the node is not valid")
         if a.group == "":
             return await self._core(node, a)
         if a.group == "coordination.k8s.io" and a.resource == "leases":

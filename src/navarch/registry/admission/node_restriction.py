@@ -1,22 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A kubelet touches its own node, the pods on it and its lease, and nothing else.
 
-The rules are those of the reference's NodeRestriction.
+The rules are those of the reference's NodeRestriction, and a few more: what a node says of itself is not
+taken as proof. Which addresses a kubelet may give its pods is `pod_addresses`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from navarch.api.errors import StatusError, forbidden_request
+from navarch.api.meta import ObjectMeta
+from navarch.api.node import NodeSpec
+from navarch.api.nodeidentity import is_node, node_of
+from navarch.api.podreferences import named
+from navarch.api.podupdate import MIRROR
 from navarch.api.scheme import Kind
 from navarch.registry.admission import Admission, Operation, Request
-from navarch.registry.context import User
 
-NODES = "system:nodes"
-PREFIX = "system:node:"
 LEASES = "kube-node-lease"
-_MIRROR = "kubernetes.io/config.mirror"
 _RESTRICTED = "node-restriction.kubernetes.io"
 
 _LABELS = frozenset(
@@ -40,13 +44,6 @@ _OPEN = ("kubelet.kubernetes.io", "node.kubernetes.io")
 _CLOSED = ("kubernetes.io", "k8s.io")
 
 
-def node_of(user: User) -> str | None:
-    """The node whose kubelet asks; None for everyone else."""
-    if NODES in user.groups and user.name.startswith(PREFIX):
-        return user.name[len(PREFIX) :] or None
-    return None
-
-
 class NodeRestriction(Admission):
     def handles(self, kind: Kind[Any], operation: Operation) -> bool:
         return (kind.group, kind.resource) in (
@@ -56,9 +53,12 @@ class NodeRestriction(Admission):
         )
 
     def validate(self, request: Request) -> None:
-        node = node_of(request.ctx.user)
-        if node is None:
+        user = request.ctx.user
+        if not is_node(user.name, user.groups):
             return
+        node = node_of(user.name, user.groups)
+        if node is None:
+            raise _refused(request, f'could not determine node from user "{user.name}"')
         match request.kind.resource:
             case "pods":
                 why = _pod(request, node)
@@ -81,8 +81,11 @@ def _pod(request: Request, node: str) -> str | None:
         case "UPDATE", "status":
             if request.old.spec is None or request.old.spec.node_name != node:
                 return f'node "{node}" can only update pod status for pods with spec.nodeName set to itself'
-            if (request.obj.metadata.labels or {}) != (request.old.metadata.labels or {}):
+            new, old = request.obj.metadata, request.old.metadata
+            if (new.labels or {}) != (old.labels or {}):
                 return f'node "{node}" cannot update labels through pod status'
+            if (new.finalizers or []) != (old.finalizers or []):
+                return f'node "{node}" cannot update finalizers through pod status'
             return None
         case "DELETE", _:
             if request.old.spec is None or request.old.spec.node_name != node:
@@ -93,8 +96,8 @@ def _pod(request: Request, node: str) -> str | None:
 
 def _mirror_pod(pod: Any, node: str) -> str | None:
     """A pod that a kubelet makes must stand for one it runs anyway, and give it nothing it could not have."""
-    if _MIRROR not in (pod.metadata.annotations or ()):
-        return f'pod does not have "{_MIRROR}" annotation, node "{node}" can only create mirror pods'
+    if MIRROR not in (pod.metadata.annotations or ()):
+        return f'pod does not have "{MIRROR}" annotation, node "{node}" can only create mirror pods'
     spec = pod.spec
     if spec.node_name != node:
         return f'node "{node}" can only create pods with spec.nodeName set to itself'
@@ -103,26 +106,42 @@ def _mirror_pod(pod: Any, node: str) -> str | None:
             return f'node "{node}" can only create pods with an owner reference set to itself'
     if spec.service_account_name or spec.service_account:
         return f'node "{node}" can not create pods that reference a service account'
+    # Environment and pull secrets too. Resource claims: CVE-2025-4563.
+    refers = named(spec, "secrets") or named(spec, "configmaps") or spec.resource_claims
     for volume in spec.volumes or ():
-        for source in ("secret", "config_map", "projected", "persistent_volume_claim", "ephemeral", "csi"):
-            if getattr(volume, source, None) is not None:
-                return f'node "{node}" can not create pods that reference secrets, config maps or claims'
+        for source in ("projected", "persistent_volume_claim", "ephemeral", "csi"):
+            refers = refers or getattr(volume, source, None) is not None
+    if refers:
+        return f'node "{node}" can not create pods that reference secrets, config maps or claims'
     return None
 
 
 def _node(request: Request, node: str) -> str | None:
     if request.name != node:
         return f'node "{node}" is not allowed to modify node "{request.name}"'
-    if request.operation == "CREATE":
-        return _changed_labels(request.obj.metadata.labels, None, node)
-    if request.operation == "UPDATE":
-        new, old = request.obj, request.old
-        taints = new.spec.taints if new.spec is not None else None
-        before = old.spec.taints if old.spec is not None else None
-        if (taints or []) != (before or []):
+    if request.operation == "DELETE":
+        return None
+    new, old = request.obj, request.old
+    meta, before = new.metadata, old.metadata if old is not None else ObjectMeta()
+    # The garbage collector deletes a node whose owner is gone, and it comes back without its taints
+    # (CVE-2025-5187).
+    if (meta.owner_references or []) != (before.owner_references or []):
+        return f'node "{node}" is not allowed to modify ownerReferences'
+    if (meta.finalizers or []) != (before.finalizers or []):
+        return f'node "{node}" is not allowed to modify finalizers'
+    spec = new.spec or NodeSpec()
+    if old is None:
+        # Taints are its own to choose now: they keep pods away until somebody has prepared the node.
+        kept = NodeSpec(taints=spec.taints, unschedulable=spec.unschedulable)
+    else:
+        kept = old.spec or NodeSpec()
+        if (spec.taints or []) != (kept.taints or []):
             return f'node "{node}" is not allowed to modify taints'
-        return _changed_labels(new.metadata.labels, old.metadata.labels, node)
-    return None
+        kept = replace(kept, taints=spec.taints)
+    # What the kubelet of a cloud may say of itself: the id of its machine.
+    if spec != replace(kept, provider_id=spec.provider_id):
+        return f'node "{node}" is not allowed to modify the spec of its node'
+    return _changed_labels(meta.labels, before.labels, node)
 
 
 def _changed_labels(new: dict[str, str] | None, old: dict[str, str] | None, node: str) -> str | None:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from navarch.api.container import Container, VolumeMount
 from navarch.api.environment import ObjectFieldSelector
 from navarch.api.errors import forbidden_request
+from navarch.api.podupdate import MIRROR
 from navarch.api.scheme import Kind
 from navarch.api.volume import (
     ConfigMapProjection,
@@ -31,7 +32,6 @@ from navarch.registry.core import Core, Resource
 
 #: Where client libraries look for what a pod needs to speak to the API.
 MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
-_MIRROR = "kubernetes.io/config.mirror"
 _DEFAULT = "default"
 #: The reference's: a kubelet renews long before the end.
 _SECONDS = 3607
@@ -76,7 +76,7 @@ class ServiceAccount(Admission):
     def mutate(self, request: Request) -> Any:
         pod = request.obj
         spec = pod.spec
-        if spec is None or request.subresource or _MIRROR in (pod.metadata.annotations or ()):
+        if spec is None or request.subresource or MIRROR in (pod.metadata.annotations or ()):
             return pod
         if not spec.service_account_name:
             # serviceAccount is the old name of the same field.
