@@ -144,14 +144,21 @@ def read_request(pem: bytes) -> Request:
 
 
 def sign_request(
-    ca: Pair, pem: bytes, *, usages: Sequence[str] = ("client auth",), lifetime: timedelta = LEAF_LIFETIME
+    ca: Pair,
+    pem: bytes,
+    *,
+    usages: Sequence[str] = ("client auth",),
+    lifetime: timedelta = LEAF_LIFETIME,
+    not_before: datetime | None = None,
 ) -> bytes:
     """The certificate (PEM) a request asks for: its subject and alternative names; nothing else of it is
-    taken over.
+    taken over. It is not dated back behind `not_before`.
     """
     request = _load_request(pem)
     wanted = read_request(pem)
-    return _sign(ca, request.subject, request.public_key(), wanted.names, usages, lifetime)
+    return _sign(
+        ca, request.subject, request.public_key(), wanted.names, usages, lifetime, not_before=not_before
+    )
 
 
 class Facts(NamedTuple):
@@ -292,16 +299,25 @@ def _key_usage(*, sign_certificates: bool) -> x509.KeyUsage:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: Any, lifetime: timedelta, at: datetime | None = None
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: Any,
+    lifetime: timedelta,
+    at: datetime | None = None,
+    *,
+    not_before: datetime | None = None,
 ) -> x509.CertificateBuilder:
     moment = at or datetime.now(UTC)
+    begins = moment - _BACKDATE
+    if not_before is not None:
+        begins = max(begins, not_before)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(moment - _BACKDATE)
+        .not_valid_before(begins)
         .not_valid_after(moment + lifetime)
     )
 
@@ -314,6 +330,8 @@ def _sign(
     usages: Sequence[str],
     lifetime: timedelta,
     at: datetime | None = None,
+    *,
+    not_before: datetime | None = None,
 ) -> bytes:
     issuer, issuer_key = _load_cert(ca.certificate), _load_key(ca.key)
     issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
@@ -321,7 +339,7 @@ def _sign(
     if lifetime <= timedelta():
         raise PkiError(f"the authority ended on {issuer.not_valid_after_utc:%Y-%m-%d}; make a new one")
     builder = (
-        _builder(subject, issuer.subject, key, lifetime, at)
+        _builder(subject, issuer.subject, key, lifetime, at, not_before=not_before)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(sign_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([_USAGES[u] for u in usages if u in _USAGES]), critical=False)

@@ -25,6 +25,8 @@ from aiohttp.http import RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from navarch.api import errors
+from navarch.api.nodeidentity import NODE_OF_POD
+from navarch.apiserver.authn.certificate import Shown
 from navarch.apiserver.exchange import BODY_LIMIT, JSON, Exchange, Payload, Reply, encode_status, head
 from navarch.registry.context import User
 
@@ -143,13 +145,13 @@ class Connection(web.RequestHandler):
 
     __slots__ = (
         "_asked", "_at", "_blocks", "_body", "_cut", "_exchange", "_framing", "_heard", "_more", "_owed",
-        "_reading_stopped", "_short", "bearer", "bearer_user", "certificate_user", "identified",
+        "_reading_stopped", "_short", "bearer", "bearer_user", "certificate", "identified",
     )  # fmt: skip
 
     def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
         super().__init__(manager, loop=loop, **options)
         self.identified = False
-        self.certificate_user: User | None = None
+        self.certificate: Shown | None = None
         self.bearer = ""
         self.bearer_user: User | None = None
         self._blocks: dict[bytes, _Head] = {}
@@ -339,6 +341,17 @@ class Connection(web.RequestHandler):
         if self._more:
             self._go_on()
 
+    def is_of(self, node: str, before: float) -> bool:
+        """Whether the node asks here by a certificate issued before a time, or one of its pods asks."""
+        if self.certificate is not None:
+            return self.certificate.node == node and self.certificate.issued < before
+        exchange = self._exchange or cast("Exchange | None", self._current_request)
+        return (
+            exchange is not None
+            and exchange.user is not None
+            and (node in exchange.user.extra.get(NODE_OF_POD, ()))
+        )
+
     def end_if_silent(self, now: float) -> None:
         """End a connection whose client does not come to the end of its first head, or asks nothing more."""
         if self._short is not None or self._current_request is not None:
@@ -381,6 +394,12 @@ class WebServer(web.Server):
         """To be called every few seconds."""
         for connection in self.connections:
             cast(Connection, connection).end_if_silent(now)
+
+    def end_node(self, node: str, before: float) -> None:
+        """End what a node has open that was thrown out. Those of its pods whose tokens are good come back."""
+        for connection in list(self.connections):
+            if cast(Connection, connection).is_of(node, before) and connection.transport is not None:
+                connection.transport.abort()
 
     def __call__(self) -> web.RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)

@@ -19,6 +19,7 @@ import msgspec
 from navarch.api import errors
 from navarch.apiserver import authz, route
 from navarch.apiserver.authn import Authenticator, TokenMethod, impersonation
+from navarch.apiserver.authn.revocations import Revocations
 from navarch.apiserver.authz import Attributes, Authorizer
 from navarch.apiserver.authz.roles import MASTERS
 from navarch.apiserver.backup import Backup
@@ -61,15 +62,18 @@ class ApiServer:
         kubelet_tls: ssl.SSLContext | None = None,
         backup: Backup | None = None,
         collectors: Sequence[Collector] = (),
+        revocations: Revocations | None = None,
     ) -> None:
         """tls: server context that verifies client certificates. kubelet_tls: how the master shows itself to
-        kubelets. backup: how the store is copied. collectors: what else /metrics shows.
+        kubelets. backup: how the store is copied. collectors: what else /metrics shows. revocations: nodes that
+        were thrown out.
         """
         self._registry = registry
         self._scheme = registry.scheme
         self._tls = tls
         self._authorizer = authorizer
-        self._authenticator = Authenticator(tokens, ISSUER)
+        self._revocations = revocations
+        self._authenticator = Authenticator(tokens, ISSUER, revocations)
         self.metrics = Requests()
         self._documents = Documents(registry, [self.metrics, *collectors], backup)
         self._watches = Watches(registry, self.metrics)
@@ -91,6 +95,7 @@ class ApiServer:
         self._server: asyncio.Server | None = None
         self._in_flight: dict[Exchange, asyncio.Task[Any] | None] = {}
         self._sweeper: asyncio.Task[None] | None = None
+        self._thrown_out: asyncio.Task[None] | None = None
 
     # Life
 
@@ -114,6 +119,10 @@ class ApiServer:
             ssl_shutdown_timeout=2.0,
         )
         self._sweeper = asyncio.create_task(self._sweep(), name="apiserver request timeouts")
+        if self._revocations is not None:
+            self._thrown_out = asyncio.create_task(
+                self._revocations.run(self._end_node), name="revocations of nodes"
+            )
 
     async def close(self) -> None:
         """Take no more connections, end watches, let open requests finish, then close. Idempotent."""
@@ -129,11 +138,16 @@ class ApiServer:
         if self._server is not None:
             await self._server.wait_closed()
             self._server = None
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
-            self._sweeper = None
+        for task in (self._sweeper, self._thrown_out):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        self._sweeper = self._thrown_out = None
         await self._nodes.close()
+
+    def _end_node(self, node: str) -> None:
+        if self._web is not None and self._revocations is not None:
+            self._web.end_node(node, self._revocations.before(node))
 
     async def _drained(self) -> None:
         """Wait for the requests under way, for a while."""

@@ -27,6 +27,7 @@ from navarch.api.nodeaddress import Reserved
 from navarch.api.scheme import scheme
 from navarch.apiserver.authn import TokenMethod
 from navarch.apiserver.authn.bootstrap import SECRET_TYPE, BootstrapTokens
+from navarch.apiserver.authn.revocations import Revocations
 from navarch.apiserver.authn.service_account import ServiceAccountTokens
 from navarch.apiserver.authn.token_file import TokenFile
 from navarch.apiserver.authz import Union
@@ -137,13 +138,14 @@ class ControlPlane:
             history=History(settings.watch_history),
         )
         await registry.start()
+        revocations = Revocations(registry)
         authorizer = Union([Roles(), NodeAuthorizer(PodsOfNodes(registry))])
         tokens: list[TokenMethod] = [TokenFile(settings.tokens), BootstrapTokens(_secrets(registry))]
         if settings.service_account_key is not None:
             signer = Signer(settings.service_account_key)
             longest = int(settings.token_seconds)
             Issuer(registry, signer, longest=longest)
-            tokens.append(ServiceAccountTokens(registry, signer, longest=longest))
+            tokens.append(ServiceAccountTokens(registry, signer, longest=longest, revocations=revocations))
         self._port = sock.getsockname()[1]
         server = self._server = ApiServer(
             registry,
@@ -151,6 +153,7 @@ class ControlPlane:
             kubelet_tls=settings.kubelet_tls,
             tokens=tokens,
             authorizer=authorizer,
+            revocations=revocations,
             backup=Backup(self._store, os.path.dirname(os.path.abspath(settings.store))),
             collectors=[settings.renewal] if settings.renewal is not None else [],
         )
@@ -253,12 +256,15 @@ def _answer_reviews(registry: Registry, made: asyncio.Future[tuple[Any, LocalCli
 
 
 def _signer(ca: pki.Pair, kubelet_ca: pki.Pair | None) -> Any:
-    from datetime import timedelta
+    from datetime import UTC, datetime, timedelta
 
-    def sign(request: bytes, signer: str, seconds: int) -> bytes:
+    def sign(request: bytes, signer: str, seconds: int, not_before: float) -> bytes:
         lifetime = timedelta(seconds=seconds)
         if signer != KUBELET_SERVING:
-            return pki.sign_request(ca, request, usages=("client auth",), lifetime=lifetime)
+            begins = datetime.fromtimestamp(not_before, UTC)
+            return pki.sign_request(
+                ca, request, usages=("client auth",), lifetime=lifetime, not_before=begins
+            )
         # Never the clients' CA: everybody knows the master by that one.
         if kubelet_ca is None:
             raise pki.PkiError("this master has no CA for kubelets' serving certificates")

@@ -14,8 +14,9 @@ from navarch.client.base import Client
 from navarch.client.events import EventRecorder
 from navarch.client.informer import Informers
 
-#: Signs a PEM certificate request for a signer name and a number of seconds; returns the PEM certificate.
-Signer = Callable[[bytes, str, int], bytes]
+#: Signs a PEM certificate request for a signer name and a number of seconds; returns the PEM certificate. Its
+#: time begins no earlier than the last argument, in seconds since the epoch.
+Signer = Callable[[bytes, str, int, float], bytes]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

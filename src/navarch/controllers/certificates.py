@@ -24,8 +24,10 @@ from navarch.api.certificatesigningrequest import (
     CertificateSigningRequestStatus,
 )
 from navarch.api.errors import StatusError
-from navarch.api.meta import now
-from navarch.api.nodeidentity import GROUP, USER_PREFIX, is_node, name_error, node_of
+from navarch.api.meta import now, parse_time
+from navarch.api.nodeidentity import GROUP, USER_PREFIX, is_node, name_error, node_of, user_name
+from navarch.api.noderevocation import NodeRevocation
+from navarch.api.secret import Secret
 from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers import views
@@ -37,6 +39,7 @@ CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
 SERVING = KUBELET_SERVING
 _OTHER_CLIENT = "kubernetes.io/kube-apiserver-client"
 _YEAR = 365 * 24 * 3600
+_BOOTSTRAP = "system:bootstrap:"
 #: Index of nodes by their addresses and names.
 _HOLDS = "addresses"
 #: Index of requests by who made them.
@@ -85,6 +88,9 @@ class Certificates:
             if "Approved" not in answered:
                 if why := self._unapprovable(request):
                     self._leave(name, request, why)
+                    return
+                if why := await self._thrown_out(request):
+                    await self._decide(request, "Denied", "NodeRevoked", why)
                     return
                 request = await self._approve(request)
             await self._issue(request)
@@ -156,17 +162,57 @@ class Certificates:
         refusals = (self._reserved.certificate_refusal(value, node) for value in sorted(_names(csr)))
         return next(filter(None, refusals), "")
 
+    async def _thrown_out(self, request: CertificateSigningRequest) -> str:
+        """Why a node that was thrown out gets no client certificate; "" when it may have one.
+
+        It comes back by what is newer than its revocation: a request by a bootstrap token that was made
+        later, or, when it has come back, by its new certificate.
+        """
+        node = _node(request)
+        revocation = await self._revocation(node) if node else None
+        if revocation is None:
+            return ""
+        spec = request.spec
+        makers: list[Any] = [request]
+        if spec.username != user_name(node):
+            token = (spec.username or "").removeprefix(_BOOTSTRAP)
+            try:
+                makers.append(await self._client.get(Secret, f"bootstrap-token-{token}", "kube-system"))
+            except StatusError as error:
+                if error.code not in (400, 404, 422):
+                    raise
+                return f"node {node} was thrown out: it joins again by a bootstrap token that is made now"
+        if all(_newer(maker, revocation) for maker in makers):
+            return ""
+        since = revocation.spec.issued_before
+        return f"node {node} was thrown out: it joins again by a bootstrap token that was made after {since}"
+
+    async def _revocation(self, node: str) -> NodeRevocation | None:
+        """By the server: an informer may lag, and a certificate must not begin before the revocation."""
+        try:
+            return await self._client.get(NodeRevocation, node)
+        except StatusError as error:
+            if error.code == 404:
+                return None
+            raise
+
     async def _approve(self, request: CertificateSigningRequest) -> CertificateSigningRequest:
+        why = "a kubelet's request for its own certificate"
+        return await self._decide(request, "Approved", "AutoApproved", why)
+
+    async def _decide(
+        self, request: CertificateSigningRequest, type: str, reason: str, message: str
+    ) -> CertificateSigningRequest:
         status = request.status or CertificateSigningRequestStatus()
-        approved = CertificateSigningRequestCondition(
-            type="Approved",
+        decision = CertificateSigningRequestCondition(
+            type=type,
             status="True",
-            reason="AutoApproved",
-            message="a kubelet's request for its own certificate",
+            reason=reason,
+            message=message,
             last_update_time=now(),
             last_transition_time=now(),
         )
-        fresh = msgspec.structs.replace(status, conditions=[*(status.conditions or ()), approved])
+        fresh = msgspec.structs.replace(status, conditions=[*(status.conditions or ()), decision])
         return await self._client.update(
             msgspec.structs.replace(request, status=fresh), subresource="approval"
         )
@@ -188,12 +234,37 @@ class Certificates:
             if why := _wrong(spec.signer_name, csr, spec.usages or []) or self._reserved_name(spec, csr):
                 fresh = _failed(status, "SignerValidationFailure", why)
             else:
-                certificate = self._sign(pem, spec.signer_name, seconds)
+                # Certificates are dated back a little; one as old as what is refused would be refused.
+                node = _node(request)
+                revocation = await self._revocation(node) if node else None
+                begins = revocation.before if revocation is not None else 0.0
+                certificate = self._sign(pem, spec.signer_name, seconds, begins)
                 fresh = msgspec.structs.replace(status, certificate=certificate)
         except ValueError as error:
             fresh = _failed(status, "SigningFailed", str(error))
         await self._client.update(msgspec.structs.replace(request, status=fresh), subresource="status")
         log.info("answered certificate request %s of %s", request.metadata.name, spec.username)
+
+
+def _node(request: CertificateSigningRequest) -> str:
+    """The node that a request asks for a client certificate of; "" when it is of none. Raises ValueError."""
+    from cryptography import x509
+
+    if request.spec.signer_name == SERVING:
+        return ""
+    subject = x509.load_pem_x509_csr(request.spec.request or b"").subject
+    organizations = [str(a.value) for a in subject.get_attributes_for_oid(x509.NameOID.ORGANIZATION_NAME)]
+    return node_of(_one(subject, x509.NameOID.COMMON_NAME), organizations) or ""
+
+
+def _newer(obj: Any, revocation: NodeRevocation) -> bool:
+    """Whether an object was made after a node was thrown out. Times are whole seconds: within one, the
+    versions of the store say which came first.
+    """
+    made = parse_time(obj.metadata.creation_timestamp or "1970-01-01T00:00:00Z").timestamp()
+    if made != revocation.before:
+        return made > revocation.before
+    return int(obj.metadata.resource_version or 0) > int(revocation.metadata.resource_version or 0)
 
 
 def _holds(node: views.NodeView) -> set[str]:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What has a time to live: certificate requests (an hour when answered, a day until then), bootstrap tokens
-(their `expiration`).
+(their `expiration`), revocations of nodes (until all that they refuse has ended).
 
 Events have one too, but are written with a lease: the store ends them by itself.
 """
@@ -15,6 +15,7 @@ from typing import Any
 from navarch.api.certificatesigningrequest import APPROVED, DENIED, FAILED, CertificateSigningRequest
 from navarch.api.errors import StatusError
 from navarch.api.meta import Preconditions, parse_time
+from navarch.api.noderevocation import NodeRevocation
 from navarch.api.secret import Secret
 from navarch.client.views import View
 from navarch.controllers.base import Context
@@ -26,6 +27,8 @@ _PERIOD = 60.0
 #: How long a certificate request is kept, as in Kubernetes.
 _UNANSWERED = timedelta(hours=24)
 _ANSWERED = timedelta(hours=1)
+#: Certificates of nodes are good for a year at most.
+_REVOKED = timedelta(days=367)
 
 
 class _ConditionView(View):
@@ -64,6 +67,10 @@ class Expiry:
             expires = (token.data or {}).get("expiration", b"").decode(errors="replace")
             if expires and _past(expires, moment):
                 await self._remove(Secret, token.metadata)
+
+        for revocation in (await self._client.list(NodeRevocation)).items:
+            if _past(revocation.spec.issued_before or "", moment - _REVOKED):
+                await self._remove(NodeRevocation, revocation.metadata)
 
     async def _remove(self, kind: type[Any], meta: Any) -> None:
         try:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,8 @@ async def cluster(still: Cluster, grace: float) -> AsyncIterator[Cluster]:
     client = still.client
     ca = pki.make_ca()
 
-    def sign(request: bytes, signer: str, seconds: int) -> bytes:
-        return pki.sign_request(ca, request)
+    def sign(request: bytes, signer: str, seconds: int, not_before: float) -> bytes:
+        return pki.sign_request(ca, request, not_before=datetime.fromtimestamp(not_before, UTC))
 
     options = controllers.Options(
         cluster_cidr="10.244.0.0/22",

@@ -14,6 +14,7 @@ import msgspec
 
 from navarch.api import errors
 from navarch.apiserver.authn import certificate
+from navarch.apiserver.authn.revocations import Revocations
 from navarch.apiserver.exchange import Exchange
 from navarch.registry.context import User
 
@@ -37,9 +38,12 @@ class TokenMethod(Protocol):
 
 
 class Authenticator:
-    def __init__(self, methods: Sequence[TokenMethod], audience: str) -> None:
-        """audience: this API's own name in tokens."""
+    def __init__(
+        self, methods: Sequence[TokenMethod], audience: str, revocations: Revocations | None = None
+    ) -> None:
+        """audience: this API's own name in tokens. revocations: nodes that were thrown out."""
         self._methods = tuple(methods)
+        self._revocations = revocations
         self._own = (audience,)
 
     async def token(self, token: str, audiences: Sequence[str] = ()) -> Known | None:
@@ -58,16 +62,21 @@ class Authenticator:
         return None
 
     def remembered(self, exchange: Exchange) -> User | None:
-        """The user as far as the connection knows it already: what every request but the first takes."""
+        """The user as far as the connection knows it already: what every request but the first takes.
+
+        Raises StatusError 401 for a node that was thrown out.
+        """
         connection = exchange.protocol
         authorization = exchange.headers.get("Authorization")
         if authorization is None or authorization == connection.bearer:
             if not connection.identified:
                 connection.identified = True
-                user = certificate.read(connection.transport)
-                connection.certificate_user = with_authenticated(user) if user is not None else None
-            if connection.certificate_user is not None:
-                return connection.certificate_user
+                shown = certificate.read(connection.transport)
+                if shown is not None:
+                    user = with_authenticated(shown.user)
+                    connection.certificate = msgspec.structs.replace(shown, user=user)
+            if connection.certificate is not None:
+                return self._accepted(connection.certificate)
             return connection.bearer_user if authorization is not None else None
         return None
 
@@ -77,8 +86,8 @@ class Authenticator:
         if user is not None:
             return user
         connection = exchange.protocol
-        if connection.certificate_user is not None:
-            return connection.certificate_user
+        if connection.certificate is not None:
+            return self._accepted(connection.certificate)
         authorization = exchange.header("Authorization")
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
@@ -90,6 +99,13 @@ class Authenticator:
             connection.bearer = authorization
             connection.bearer_user = known.user
         return known.user
+
+    def _accepted(self, shown: certificate.Shown) -> User:
+        """Raises StatusError 401."""
+        node, revocations = shown.node, self._revocations
+        if node is not None and revocations is not None and shown.issued < revocations.before(node):
+            raise errors.unauthorized()
+        return shown.user
 
 
 def with_authenticated(user: User) -> User:

@@ -7,13 +7,27 @@ TLS has verified the certificate against the client CA before a byte of HTTP was
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any
 
+import msgspec
+
+from navarch.api.nodeidentity import node_of
 from navarch.registry.context import User
 
 
-def read(transport: asyncio.BaseTransport | None) -> User | None:
-    """The user of a connection's verified client certificate; None when it showed none."""
+class Shown(msgspec.Struct, frozen=True):
+    """What a client certificate says. node: the node it is of, or None; issued: when its time began, in
+    seconds since the epoch.
+    """
+
+    user: User
+    node: str | None
+    issued: float
+
+
+def read(transport: asyncio.BaseTransport | None) -> Shown | None:
+    """A connection's verified client certificate; None when it showed none that names a user."""
     if transport is None:
         return None
     certificate: dict[str, Any] | None = transport.get_extra_info("peercert")
@@ -27,4 +41,7 @@ def read(transport: asyncio.BaseTransport | None) -> User | None:
                 name = value
             elif key == "organizationName":
                 groups.append(value)
-    return User(name=name, groups=tuple(groups)) if name else None
+    if not name:
+        return None
+    issued = ssl.cert_time_to_seconds(certificate["notBefore"])
+    return Shown(User(name=name, groups=tuple(groups)), node_of(name, groups), issued)

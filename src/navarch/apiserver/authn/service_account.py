@@ -11,8 +11,10 @@ from collections.abc import Callable
 
 from navarch.api import meta
 from navarch.api.errors import StatusError
+from navarch.api.nodeidentity import NODE_OF_POD
 from navarch.apiserver import tokens
 from navarch.apiserver.authn import Known
+from navarch.apiserver.authn.revocations import Revocations
 from navarch.apiserver.authz.roles import SERVICE_ACCOUNTS as GROUP
 from navarch.registry.context import User
 from navarch.registry.registry import Registry
@@ -30,12 +32,16 @@ class ServiceAccountTokens:
         signer: tokens.Signer,
         *,
         longest: int = tokens.LONGEST,
+        revocations: Revocations | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """longest: seconds after which a token is over, whatever it says: it may be of before the bound."""
+        """longest: seconds after which a token is over, whatever it says: it may be of before the bound.
+        revocations: nodes that were thrown out, whose pods' tokens are refused.
+        """
         self._registry = registry
         self._signer = signer
         self._longest = longest
+        self._revocations = revocations
         self._clock = clock
         self._verified: dict[bytes, tokens.Claims] = {}
 
@@ -62,6 +68,10 @@ class ServiceAccountTokens:
     def _lives(self, claims: tokens.Claims, moment: float) -> bool:
         """Whether the account, and the pod when there is one, are those that the token was made for."""
         bound = claims.bound
+        node, revocations = bound.node, self._revocations
+        # Both are whole seconds: a token of the same second may be of before.
+        if node is not None and revocations is not None and claims.iat <= revocations.before(node.name):
+            return False
         wanted = [("serviceaccounts", bound.serviceaccount)]
         if bound.pod is not None:
             wanted.append(("pods", bound.pod))
@@ -85,7 +95,7 @@ def _user(claims: tokens.Claims) -> User:
         extra["authentication.kubernetes.io/pod-name"] = [bound.pod.name]
         extra["authentication.kubernetes.io/pod-uid"] = [bound.pod.uid]
     if bound.node is not None:
-        extra["authentication.kubernetes.io/node-name"] = [bound.node.name]
+        extra[NODE_OF_POD] = [bound.node.name]
         extra["authentication.kubernetes.io/node-uid"] = [bound.node.uid]
     return User(
         name=claims.sub,
