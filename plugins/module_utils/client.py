@@ -71,6 +71,14 @@ CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps", strategic=False)
 SECRET = Kind("v1", "Secret", "secrets", strategic=False)
 SERVICE = Kind("v1", "Service", "services", strategic=False)
 REPLICATION_CONTROLLER = Kind("v1", "ReplicationController", "replicationcontrollers")
+LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases", strategic=False)
+NODE_REVOCATION = Kind(
+    "authentication.navarch.io/v1alpha1",
+    "NodeRevocation",
+    "noderevocations",
+    namespaced=False,
+    strategic=False,
+)
 SCHEDULING_REVIEW = Kind("scheduling.navarch.io/v1alpha1", "SchedulingReview", "schedulingreviews")
 
 

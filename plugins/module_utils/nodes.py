@@ -14,12 +14,12 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from .args import Spec, merge, wait_spec
-from .client import NODE, POD, Client
+from .client import LEASE, NODE, NODE_REVOCATION, POD, Client
 from .errors import ClusterError, OptionError, StatusError, WaitError
 from .fields import argument_spec, members, text, to_api
 from .podspec import metadata_to_api
 from .podstate import Verdict
-from .resource import absent, definition, everything_mutable, present
+from .resource import Outcome, absent, definition, everything_mutable, present
 from .wait import Follower
 
 Object = t.Dict[str, t.Any]
@@ -58,7 +58,7 @@ def node(client: Client, params: t.Mapping[str, t.Any]) -> Object:
     name, timeout = params["name"], params["wait_timeout"]
     deadline = time.monotonic() + timeout
     if params["state"] == "absent":
-        return absent(client, NODE, None, name, None, params["wait"], timeout).result("node")
+        return _thrown_out(client, name, params["wait"], timeout)
     live = client.get(NODE, None, name)
     if live is None:
         raise OptionError("name", "there is no node %s; nodes come by joining the cluster" % name)
@@ -82,6 +82,51 @@ def node(client: Client, params: t.Mapping[str, t.Any]) -> Object:
             problem.details["changed"] = result["changed"]
             raise
     return result
+
+
+def _thrown_out(client: Client, name: str, wait: bool, timeout: float) -> Object:
+    """Has the cluster refuse what the node has, if it is one that can, and deletes the Node: in this order,
+    as it would come back in between.
+    """
+    live = client.get(NODE, None, name)
+    revoked = _revoked(client, name, live)
+    result = absent(client, NODE, None, name, None, wait, timeout, seen=[live]).result("node")
+    result["revocation"] = revoked.live if revoked else None
+    if revoked:
+        told = revoked.result("revocation")
+        if told["changed"]:
+            result["diff"] = [result["diff"], told["diff"]] if result["changed"] else told["diff"]
+            result["changed"] = True
+    return result
+
+
+def _revoked(client: Client, name: str, live: Object | None) -> Outcome | None:
+    """What the node got so far is refused from now on; None where the cluster has no such thing. Once is
+    enough for a node that has not come back.
+    """
+    try:
+        before = client.get(NODE_REVOCATION, None, name)
+        outcome = Outcome(NODE_REVOCATION, None, name, before, before)
+        if before is None:
+            outcome.live = client.create(
+                NODE_REVOCATION, None, definition(NODE_REVOCATION, name, None, {}, {})
+            )
+        elif _came_back(client, name, live, before):
+            outcome.live = client.patch(NODE_REVOCATION, None, name, {"spec": {"issuedBefore": None}})
+    except StatusError as problem:
+        if problem.code == 404:
+            return None
+        raise
+    return outcome
+
+
+def _came_back(client: Client, name: str, live: Object | None, revocation: Object) -> bool:
+    """Whether a node that was thrown out is there again, or was heard of since."""
+    if live is not None and not live["metadata"].get("deletionTimestamp"):
+        return True
+    lease = client.get(LEASE, "kube-node-lease", name) or {}
+    heard = str((lease.get("spec") or {}).get("renewTime") or "")
+    return heard[:19] > str(revocation["spec"].get("issuedBefore") or "")[:19]
 
 
 def _asked(params: t.Mapping[str, t.Any], drained: bool) -> Object:

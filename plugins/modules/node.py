@@ -32,6 +32,11 @@ options:
       - V(present) makes sure that the node is as described.
       - V(drained) makes sure that it takes no pods and has none.
       - V(absent) makes sure that the cluster does not know it. What runs on the machine is not touched.
+      - A Navarch cluster throws it out by that, at once. It accepts neither the client certificate of the
+        node nor the tokens of its pods any more, and renews none. The node comes back by joining again, with
+        a join token that was made later. Join tokens that it may know are yours to delete
+        (C(navarch token delete)).
+      - Another Kubernetes cluster deletes the Node only. Its kubelet may register again.
     type: str
     choices: [present, drained, absent]
     default: present
@@ -103,7 +108,7 @@ EXAMPLES = r"""
     name: node-1
     schedulable: true
 
-- name: It has left for good
+- name: It has left for good, and what it knows opens nothing any more
   navarch.cluster.node:
     name: node-2
     state: absent
@@ -123,6 +128,20 @@ node:
       name: node-1
     spec:
       unschedulable: true
+revocation:
+  description:
+    - What has the cluster refuse the certificates and tokens that the node got so far, an object of the kind
+      C(NodeRevocation).
+    - V(null) in a cluster that has no such kind.
+  returned: when O(state=absent)
+  type: dict
+  sample:
+    apiVersion: authentication.navarch.io/v1alpha1
+    kind: NodeRevocation
+    metadata:
+      name: node-2
+    spec:
+      issuedBefore: "2026-01-31T12:00:00Z"
 evicted:
   description: The pods that had to leave, by namespace and name.
   returned: when O(state=drained)

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
-from ansible_support import wait_for_nodes
+from ansible_support import request, wait_for_nodes
 
 Options = dict[str, Any]
 Result = dict[str, Any]
@@ -159,7 +160,7 @@ def test_a_node(play: Play, kubeconfig: str) -> None:
     )
     assert changes(results[:9]) == [True, True, False] * 3
     assert results[9]["msg"].startswith("name: there is no node no-such")
-    assert not results[10]["changed"]
+    assert results[10]["changed"]  # none of that name is accepted from now on
     first, second, last = (results[n]["node"] for n in (1, 4, 7))
     assert first["metadata"]["labels"]["disk"] == "fast"
     assert first["spec"]["unschedulable"] is True
@@ -197,6 +198,39 @@ def test_what_pods_keep_in_empty_dirs_is_lost_only_when_asked(direct: Callable[.
     finally:
         direct("replication_controller", name="keeps", state="absent", wait=True)
         direct("node", name="sim-2", schedulable=True)
+
+
+def test_a_node_is_thrown_out(play: Play, kubeconfig: str) -> None:
+    """Also in check mode, which changes nothing, and once more when it has come back."""
+    gone = task("node", {"name": "leaver", "state": "absent"}, diff=True)
+    tried = task("node", {"name": "leaver", "state": "absent"}, check_mode=True, diff=True)
+
+    def come() -> None:
+        request(kubeconfig, "POST", "/api/v1/nodes", {"metadata": {"name": "leaver"}})
+
+    come()
+    results = play(tried, gone, gone, tried)
+    assert changes(results) == [True, True, False, False]
+    for result in results[:2]:
+        node, revocation = result["diff"]
+        assert (node["after"], revocation["before"]) == ({}, {})
+        assert revocation["after"]["spec"]["issuedBefore"]
+    first = results[1]["revocation"]["spec"]["issuedBefore"]
+    assert results[2]["revocation"]["spec"]["issuedBefore"] == first
+    time.sleep(1.1)  # times are whole seconds
+    come()
+    results = play(tried, gone, gone)
+    assert changes(results) == [True, True, False]
+    assert results[1]["revocation"]["spec"]["issuedBefore"] > first
+    # Its Node was deleted by somebody else, but its kubelet lives.
+    lease = {"metadata": {"name": "leaver"}, "spec": {"renewTime": "2099-01-01T00:00:00.000000Z"}}
+    leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+    request(kubeconfig, "POST", leases, lease)
+    time.sleep(1.1)
+    results = play(tried, gone)
+    assert changes(results) == [True, True]
+    assert set(results[1]["diff"]) == {"before", "after", "before_header", "after_header"}
+    request(kubeconfig, "DELETE", f"{leases}/leaver")
 
 
 def test_draining_a_node(play: Play) -> None:
