@@ -13,6 +13,8 @@ from navarch.api import names
 
 USER_PREFIX = "system:node:"
 GROUP = "system:nodes"
+#: The master, as it asks the kubelets.
+KUBELET_CLIENT = "kube-apiserver-kubelet-client"
 #: Where a user that is a pod's service account says on which node the pod is (`UserInfo.extra`).
 NODE_OF_POD = "authentication.kubernetes.io/node-name"
 

@@ -13,6 +13,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from navarch import pki
+from navarch.api.nodeidentity import KUBELET_CLIENT
 from navarch.cli import Failure
 
 #: A certificate that ends within this time is made anew, unless --renew-within says otherwise.
@@ -171,7 +172,7 @@ def init(folder: _Folder, options: argparse.Namespace) -> None:
     _kubelet_authority(folder, before, options)
     names = list(dict.fromkeys([options.master_name, *options.san, *_STANDARD]))
     _leaf(folder, ca, "apiserver", "navarch-apiserver", names=names, usages=["server auth"])
-    _leaf(folder, ca, "kubelet-client", "navarch-kubelet-client", organizations=["system:masters"])
+    _leaf(folder, ca, "kubelet-client", KUBELET_CLIENT)
     admin = _leaf(folder, ca, "admin", "admin", organizations=["system:masters"])
     key = folder.read("sa.key")
     if key is None:

@@ -15,6 +15,7 @@ import tempfile
 import msgspec
 
 from navarch import pki
+from navarch.api.nodeidentity import KUBELET_CLIENT
 from navarch.cli import Failure
 from navarch.cli.config import size
 from navarch.cli.serving import listen, load_http, logging_to_stderr, serve
@@ -108,7 +109,7 @@ def _run(options: argparse.Namespace, folder: str, sock: socket.socket, history:
         tls = server_tls(
             _put(files, "tls.crt", serving.certificate), _put(files, "tls.key", serving.key), authority
         )
-        client = pki.issue(ca, "navarch-master", organizations=["system:masters"])
+        client = pki.issue(ca, KUBELET_CLIENT)
         kubelet_tls = client_tls(
             _put(files, "client.crt", client.certificate),
             _put(files, "client.key", client.key),

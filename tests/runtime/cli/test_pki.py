@@ -142,6 +142,24 @@ def test_a_new_authority_signs_everything_anew_and_the_old_one_is_kept(
     assert init(capsys, tmp_path) == []
 
 
+def test_the_master_asks_kubelets_as_one_who_may_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An installation of before, whose identity was an administrator's, gets the new one; nothing else of it
+    is made again.
+    """
+    init(capsys, tmp_path)
+    folder = tmp_path / "pki"
+    ca = pki.Pair((folder / "ca.crt").read_bytes(), (folder / "ca.key").read_bytes())
+    before = pki.issue(ca, "navarch-kubelet-client", organizations=["system:masters"])
+    (folder / "kubelet-client.crt").write_bytes(before.certificate)
+    (folder / "kubelet-client.key").write_bytes(before.key)
+    assert sorted(init(capsys, tmp_path)) == ["kubelet-client.crt", "kubelet-client.key"]
+    facts = pki.inspect((folder / "kubelet-client.crt").read_bytes())
+    assert (facts.common_name, facts.organizations) == ("kube-apiserver-kubelet-client", ())
+    assert init(capsys, tmp_path) == []
+
+
 def test_a_servers_certificate_is_issued_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     init(capsys, tmp_path)
     words = ["pki", "issue", "--dir", str(tmp_path / "pki"), "--name", "registry-n1"]

@@ -24,7 +24,7 @@ from navarch.kubelet.env import expand
 from navarch.kubelet.images import credentials
 from navarch.kubelet.runtime import pause
 from navarch.kubelet.runtime.base import ContainerState
-from navarch.kubelet.server import logs, tls
+from navarch.kubelet.server import logs
 from navarch.kubelet.spec import Resolver, pod_resolver, spec_hash
 from navarch.kubelet.volumes.base import File, VolumeError, write_files
 from navarch.kubelet.volumes.payload import safe
@@ -110,17 +110,6 @@ async def test_a_key_and_its_request_belong_together() -> None:
     assert set(asked.names) == {"x", "127.0.0.1"}
     certificate = pki.sign_request(pki.make_ca(), request)
     assert pki.belongs(certificate, key)
-
-
-def test_who_may_ask_the_node_server() -> None:
-    def peer(**names: str) -> dict[str, object]:
-        return {"subject": tuple(((k, v),) for k, v in names.items())}
-
-    assert tls.allowed(peer(commonName="kube-apiserver-kubelet-client"))
-    assert tls.allowed(peer(organizationName="system:masters", commonName="admin"))
-    assert not tls.allowed(peer(organizationName="system:nodes", commonName="system:node:a"))
-    assert not tls.allowed({})
-    assert not tls.allowed(None)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from navarch.api import certificatesubject
 from navarch.api.nodeidentity import node_of
 from navarch.registry.context import User
 
@@ -33,15 +34,8 @@ def read(transport: asyncio.BaseTransport | None) -> Shown | None:
     certificate: dict[str, Any] | None = transport.get_extra_info("peercert")
     if not certificate:
         return None
-    name = ""
-    groups: list[str] = []
-    for part in certificate.get("subject", ()):
-        for key, value in part:
-            if key == "commonName":
-                name = value
-            elif key == "organizationName":
-                groups.append(value)
+    name, groups = certificatesubject.user(certificate)
     if not name:
         return None
     issued = ssl.cert_time_to_seconds(certificate["notBefore"])
-    return Shown(User(name=name, groups=tuple(groups)), node_of(name, groups), issued)
+    return Shown(User(name=name, groups=groups), node_of(name, groups), issued)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from navarch.api.nodeidentity import KUBELET_CLIENT
 from navarch.apiserver.authn import AUTHENTICATED
 from navarch.apiserver.authn.bootstrap import GROUP as BOOTSTRAPPERS
 from navarch.apiserver.authz import ALLOWED, NO_OPINION, Attributes, Decision
@@ -63,8 +64,17 @@ OWN_NAMESPACE: tuple[Rule, ...] = (
     rule(READ, "events.k8s.io", "events"),
 )
 
-#: The master's parts when they run as processes of their own.
+#: The master as it asks the kubelets, and its parts when they run as processes of their own.
 BY_USER: dict[str, tuple[Rule, ...]] = {
+    # The reference's system:kubelet-api-admin.
+    KUBELET_CLIENT: (
+        rule(
+            "*",
+            "core",
+            "nodes/checkpoint nodes/configz nodes/healthz nodes/log nodes/metrics nodes/pods nodes/proxy"
+            " nodes/spec nodes/stats",
+        ),
+    ),
     "system:kube-scheduler": (
         rule(
             READ,

@@ -18,7 +18,8 @@ from aiohttp import web
 from navarch.api.errors import StatusError, bad_request, not_found
 from navarch.kubelet.agent import Kubelet
 from navarch.kubelet.runtime.base import ContainerState
-from navarch.kubelet.server import forward, logs, stats, streams, tls
+from navarch.kubelet.server import forward, logs, stats, streams
+from navarch.kubelet.server.access import Access
 from navarch.kubelet.worker import PodWorker
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ def listen(address: str, port: int) -> socket.socket:
 class NodeServer:
     def __init__(self, kubelet: Kubelet) -> None:
         self._kubelet = kubelet
+        self._access = Access(kubelet.client, kubelet.config.node_name)
         self._runner: web.AppRunner | None = None
 
     async def start(self, sock: socket.socket, context: ssl.SSLContext) -> None:
@@ -69,8 +71,7 @@ class NodeServer:
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         try:
             peer = request.transport.get_extra_info("peercert") if request.transport else None
-            if not tls.allowed(peer):
-                raise StatusError(403, "Forbidden", "this certificate gives no access to the kubelet")
+            await self._access.check(peer, request.path)
             return await handler(request)
         except StatusError as error:
             return web.json_response(error.body(), status=error.code)
