@@ -29,7 +29,8 @@ class PlayedKubelet:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         assert request.transport is not None
         subject = dict(part[0] for part in request.transport.get_extra_info("peercert")["subject"])
-        self.user = subject["organizationName"]
+        assert "organizationName" not in subject
+        self.user = subject["commonName"]
         self.asked.append(request.path_qs)
         assert "Authorization" not in request.headers
         if request.path.startswith("/containerLogs/"):
@@ -102,7 +103,7 @@ async def test_logs_come_through(
     log = f"/api/v1/namespaces/{namespace}/pods/p/log"
     assert await http("GET", f"{log}?container=c&tailLines=3") == (200, b"one\ntwo\nthree\n")
     assert kubelet.asked == [f"/containerLogs/{namespace}/p/c?tailLines=3"]
-    assert kubelet.user == "system:masters"
+    assert kubelet.user == "kube-apiserver-kubelet-client"
     code, body = await http("GET", log)
     assert (code, body["reason"]) == (400, "BadRequest")
     assert "choose one of: [c broken]" in body["message"]
