@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-_PREFIX = "system:node:"
+from navarch.api.nodeidentity import user_name
 
 
 class Kubelet(NamedTuple):
@@ -47,9 +47,9 @@ def check(transport: asyncio.BaseTransport | None, node: str) -> None:
     """Raises OtherKubelet when the other side's certificate is not that of the node's kubelet."""
     peer: dict[str, Any] = (transport.get_extra_info("peercert") if transport is not None else None) or {}
     names = [v for part in peer.get("subject", ()) for name, v in part if name == "commonName"]
-    if names != [_PREFIX + node]:
+    if names != [user_name(node)]:
         found = ", ".join(names) or "nobody"
-        raise OtherKubelet(f"who answers there is {found}, not {_PREFIX}{node}")
+        raise OtherKubelet(f"who answers there is {found}, not {user_name(node)}")
 
 
 class Connector(aiohttp.TCPConnector):

@@ -65,8 +65,8 @@ class ApiServer:
         revocations: Revocations | None = None,
     ) -> None:
         """tls: server context that verifies client certificates. kubelet_tls: how the master shows itself to
-        kubelets. backup: how the store is copied. collectors: what else /metrics shows. revocations: nodes that
-        were thrown out.
+        kubelets. backup: how the store is copied. collectors: what else /metrics shows. revocations: nodes
+        that were thrown out.
         """
         self._registry = registry
         self._scheme = registry.scheme

@@ -74,7 +74,7 @@ class Certificates:
         """What a node may not have yet it may have after its status told a new address."""
         if new is None or (old is not None and old.status.addresses == new.status.addresses):
             return
-        for request in self._requests.by_index(_ASKED_BY, f"system:node:{new.metadata.name}"):
+        for request in self._requests.by_index(_ASKED_BY, user_name(new.metadata.name)):
             self._on_request(None, request)
 
     async def _reconcile(self, name: str) -> None:
@@ -158,7 +158,7 @@ class Certificates:
 
         if spec.signer_name != SERVING:
             return ""
-        node = _one(csr.subject, x509.NameOID.COMMON_NAME).removeprefix("system:node:")
+        node = _one(csr.subject, x509.NameOID.COMMON_NAME).removeprefix(USER_PREFIX)
         refusals = (self._reserved.certificate_refusal(value, node) for value in sorted(_names(csr)))
         return next(filter(None, refusals), "")
 

@@ -14,9 +14,9 @@ from navarch.api import nodeaddress
 from navarch.api.errors import forbidden_request
 from navarch.api.node import Node
 from navarch.api.nodeaddress import Holder, Reserved
+from navarch.api.nodeidentity import node_of
 from navarch.api.scheme import Kind
 from navarch.registry.admission import Admission, Operation, Request
-from navarch.registry.admission.node_restriction import node_of
 from navarch.registry.core import Core
 from navarch.store.base import Event, Subscription
 
@@ -77,7 +77,7 @@ class NodeAddresses(Admission):
         return kind.type is Node and operation in ("CREATE", "UPDATE")
 
     def validate(self, request: Request) -> None:
-        node = node_of(request.ctx.user)
+        node = node_of(request.ctx.user.name, request.ctx.user.groups)
         if node is None or node != request.name:
             return
         old = {nodeaddress.key(value) for value in _addresses(request.old)} if request.old is not None else ()
