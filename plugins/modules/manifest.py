@@ -213,21 +213,22 @@ EXAMPLES = r"""
 - name: The cluster keeps who has set which field
   navarch.cluster.manifest:
     src: manifests/web.yml
+    namespace: shop
     server_side_apply:
       field_manager: shop
 
-- name: The second container has another image
+- name: The first port leads elsewhere
   navarch.cluster.manifest:
     definition:
       apiVersion: v1
-      kind: Pod
+      kind: Service
       metadata:
         name: web
         namespace: shop
     patches:
       - op: replace
-        path: /spec/containers/1/image
-        value: busybox:1.37
+        path: /spec/ports/0/targetPort
+        value: 8081
 
 - name: A pod that runs once more each time
   navarch.cluster.manifest:

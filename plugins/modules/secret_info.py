@@ -44,11 +44,9 @@ EXAMPLES = r"""
     reveal: true
   register: database
 
-- name: Use it
-  ansible.builtin.copy:
-    content: "{{ database.secrets[0].data.password | b64decode }}"
-    dest: /etc/app/password
-    mode: '0600'
+- name: The password is not empty
+  ansible.builtin.assert:
+    that: database.secrets[0].data.password | b64decode | length > 0
   no_log: true
 """
 
