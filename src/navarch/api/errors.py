@@ -218,6 +218,17 @@ def internal(message: str) -> StatusError:
     return StatusError(500, "InternalError", f"Internal error occurred: {message}")
 
 
+def storage_read_error(resource: str, name: str, group: str, why: str) -> StatusError:
+    """A stored object that cannot be read (KEP-3926)."""
+    return StatusError(
+        500,
+        "StorageReadError",
+        f'{_full(resource, group)} "{name}" cannot be read from the store: {why}; restore it with'
+        " `navarch store repair`, or delete it with ignoreStoreReadErrorWithClusterBreakingPotential",
+        _details(resource, group, name),
+    )
+
+
 def unavailable(message: str) -> StatusError:
     return StatusError(503, "ServiceUnavailable", message)
 

@@ -148,6 +148,8 @@ class Kind(Generic[T]):
         head = f'{{"kind":"{self.kind}","apiVersion":"{self.api_version}","metadata":{{"resourceVersion":"'
         #: Where the digits of resourceVersion go in the stored bytes.
         self.rv_offset = len(head.encode())
+        #: How the stored bytes of every object begin.
+        self.head = head.encode()
 
     @cached_property
     def decoder(self) -> msgspec.json.Decoder[T]:
@@ -178,6 +180,11 @@ class Kind(Generic[T]):
         """Stored bytes with the revision in its place: the bytes that every client gets."""
         at = self.rv_offset
         return b"%b%d%b" % (value[:at], revision, value[at:])
+
+    def unsplice(self, value: bytes, revision: int) -> bytes:
+        """The stored bytes of what `splice` made."""
+        at = self.rv_offset
+        return value[:at] + value[at + len(b"%d" % revision) :]
 
     def decode(self, value: bytes) -> T:
         return self.decoder.decode(value)

@@ -44,6 +44,7 @@ class Options(NamedTuple):
     grace_period: int | None = None
     propagation: str = ""
     orphan: bool | None = None
+    ignore_read_errors: bool = False
     force: bool = False
     include_object: str = ""
 
@@ -206,6 +207,7 @@ _READERS: dict[str, tuple[str, Any]] = {
     "gracePeriodSeconds": ("grace_period", _natural),
     "propagationPolicy": ("propagation", _one_of(*_PROPAGATION)),
     "orphanDependents": ("orphan", _boolean),
+    "ignoreStoreReadErrorWithClusterBreakingPotential": ("ignore_read_errors", _boolean),
     "force": ("force", _boolean),
     "includeObject": ("include_object", _one_of("None", "Metadata", "Object")),
 }

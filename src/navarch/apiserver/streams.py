@@ -87,7 +87,8 @@ async def _send_gzip(x: Exchange, code: int, parts: Sequence[bytes], content_typ
 
 
 async def write(x: Exchange, parts: Iterable[bytes]) -> None:
-    """Write at the client's pace."""
+    """Write at the client's pace, so that no more than two portions of it wait in the transport."""
+    x.limit_buffer(PORTION)
     for portion in _portions(parts):
         x.write(portion)
         await x.drained()

@@ -197,8 +197,10 @@ class Verbs:
         kind = target.kind
         asked = await delete_options(x, options)
         ctx = context(x, options._replace(dry_run=options.dry_run or bool(asked.dry_run)))
+        if asked.ignore_store_read_error_with_cluster_breaking_potential:
+            await self._may(x, "unsafe-delete-ignore-read-errors", target, options)
         stored = await self._registry.delete(kind, target.namespace or None, target.name, asked, ctx)
-        if not stored.deleted or kind.resource in _ANSWERS_DELETED:
+        if not stored.deleted or (kind.resource in _ANSWERS_DELETED and stored.value):
             return await self.one(x, kind, stored, options)
         details: dict[str, Any] = {"name": target.name, "group": kind.group, "kind": kind.resource}
         if stored.obj is not None:
@@ -361,6 +363,8 @@ async def delete_options(x: Exchange, options: Options) -> DeleteOptions:
         changes["grace_period_seconds"] = options.grace_period
     if asked.propagation_policy is None and options.propagation:
         changes["propagation_policy"] = options.propagation
+    if asked.ignore_store_read_error_with_cluster_breaking_potential is None and options.ignore_read_errors:
+        changes["ignore_store_read_error_with_cluster_breaking_potential"] = True
     if asked.orphan_dependents is None and options.orphan is not None:
         changes["orphan_dependents"] = options.orphan
     return msgspec.structs.replace(asked, **changes) if changes else asked

@@ -19,6 +19,7 @@ COMMANDS = {
     "token": "manage the tokens that nodes join with",
     "backup": "write the store and the keys of a running cluster into one archive",
     "restore": "put the store and the keys of such an archive back",
+    "store": "check the master's database for damage, and repair it from such an archive",
 }
 
 

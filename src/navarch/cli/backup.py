@@ -11,6 +11,7 @@ import http.client
 import io
 import json
 import os
+import sys
 import tarfile
 import tempfile
 from datetime import UTC, datetime
@@ -51,8 +52,10 @@ def run(options: argparse.Namespace) -> int:
         raise Failure(f"--output: cannot write into {output.parent}: {error.strerror}", 2) from None
     part = Path(name)
     try:
-        with tempfile.TemporaryFile(dir=output.parent) as store:
+        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.") as store:
             fetch(options.kubeconfig, store)
+            store.flush()
+            damaged = damage(Path(store.name))
             with os.fdopen(handle, "wb") as file:
                 facts = pack(file, store, pki)
                 file.flush()
@@ -62,8 +65,26 @@ def run(options: argparse.Namespace) -> int:
         raise Failure(f"cannot write {output}: {error.strerror or error}") from None
     finally:
         part.unlink(missing_ok=True)
-    print(json.dumps({"archive": str(output), "bytes": output.stat().st_size, **facts}))
+    size = output.stat().st_size
+    print(json.dumps({"archive": str(output), "bytes": size, **facts, "damaged": damaged}))
     return 0
+
+
+def damage(store: Path) -> list[str]:
+    """The keys that are damaged in a copy of the store, which is the better for all others; said on stderr.
+    Raises Failure when the copy is no good at all.
+    """
+    from navarch.cli.store import judge, words
+    from navarch.store import sqlite_check
+    from navarch.store.base import Unavailable
+
+    try:
+        report = sqlite_check.check(str(store), judge(), structure=True, old=True)
+    except Unavailable as error:
+        raise Failure(f"the store's copy cannot be used: {error}") from None
+    for line in words(report):
+        print(f"navarch: damaged in the store: {line}", file=sys.stderr)
+    return [found.key for found in report.damaged]
 
 
 def fetch(kubeconfig_file: str, into: IO[bytes]) -> None:

@@ -37,6 +37,7 @@ from navarch.apiserver.authz.roles import Roles
 from navarch.apiserver.backup import Backup
 from navarch.apiserver.server import ApiServer
 from navarch.apiserver.tokens import Issuer, Signer
+from navarch.cli.damage import DamageEvents, StoreMetrics
 from navarch.cli.renewal import Renewal
 from navarch.client.local import LocalClient
 from navarch.registry.admission.standard import plugins
@@ -125,6 +126,7 @@ class ControlPlane:
         """Ready when it returns: the API answers; scheduler and controllers come a moment later."""
         settings = self._settings
         await self._store.start()
+        history = History(settings.watch_history)
         registry = self._registry = Registry(
             self._store,
             scheme(),
@@ -135,7 +137,7 @@ class ControlPlane:
                 reserved=settings.no_node,
                 pod_networks=settings.pod_networks,
             ),
-            history=History(settings.watch_history),
+            history=history,
         )
         await registry.start()
         revocations = Revocations(registry)
@@ -155,7 +157,10 @@ class ControlPlane:
             authorizer=authorizer,
             revocations=revocations,
             backup=Backup(self._store, os.path.dirname(os.path.abspath(settings.store))),
-            collectors=[settings.renewal] if settings.renewal is not None else [],
+            collectors=[
+                StoreMetrics(self._store, history),
+                *([settings.renewal] if settings.renewal is not None else []),
+            ],
         )
         await server.start(sock)
         self._start_parts(registry)
@@ -166,6 +171,8 @@ class ControlPlane:
         need not wait.
         """
         settings = self._settings
+        damage = DamageEvents(LocalClient(registry, SYSTEM), registry.scheme, self._store)
+        self._add("damage events", damage.run())
         loaded = asyncio.ensure_future(
             asyncio.to_thread(lambda: [importlib.import_module(name) for name in _PARTS])
         )

@@ -8,11 +8,12 @@ import hashlib
 import json
 import os
 import tarfile
+import tempfile
 from pathlib import Path
 
 from navarch import pki
 from navarch.cli import Failure
-from navarch.cli.backup import FORM, MANIFEST, PKI, STORE
+from navarch.cli.backup import FORM, MANIFEST, PKI, STORE, damage
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -38,11 +39,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     try:
         with tarfile.open(options.archive, "r:gz") as tar:
-            manifest = _manifest(tar)
-            same = _same_authority(manifest["sha256"], Path(options.pki_dir))
+            described = manifest(tar)
+            same = _same_authority(described["sha256"], Path(options.pki_dir))
             if options.check:
-                for name, digest in manifest["sha256"].items():
-                    _verify(tar, name, digest, None)
+                with tempfile.TemporaryDirectory(prefix="navarch-restore-") as folder:
+                    copy = Path(folder) / "store.db"
+                    for name, digest in described["sha256"].items():
+                        verify(tar, name, digest, copy if name == STORE else None)
+                    damaged = damage(copy)
             elif not same and not options.other_cluster:
                 raise Failure(
                     f"--archive: {options.archive} has another ca.crt than {options.pki_dir}: it is of"
@@ -51,17 +55,17 @@ def run(options: argparse.Namespace) -> int:
                     2,
                 )
             else:
-                _restore(tar, manifest["sha256"], Path(options.data_dir), Path(options.pki_dir))
+                damaged = _restore(tar, described["sha256"], Path(options.data_dir), Path(options.pki_dir))
     except (tarfile.TarError, EOFError) as error:
         raise Failure(f"--archive: {options.archive} is no backup, or not whole: {error}", 2) from None
     except OSError as error:
         raise Failure(f"{error.filename or options.archive}: {error.strerror or error}", 2) from None
-    facts = {"made": manifest["made"], "navarch": manifest["navarch"], "sameAuthority": same}
-    print(json.dumps({**facts, "restored": not options.check}))
+    facts = {"made": described["made"], "navarch": described["navarch"], "sameAuthority": same}
+    print(json.dumps({**facts, "restored": not options.check, "damaged": damaged}))
     return 0
 
 
-def _manifest(tar: tarfile.TarFile) -> dict[str, dict[str, str]]:
+def manifest(tar: tarfile.TarFile) -> dict[str, dict[str, str]]:
     """Raises Failure when the archive is not one of ours."""
     try:
         file = tar.extractfile(MANIFEST)
@@ -88,7 +92,7 @@ def _same_authority(members: dict[str, str], keys: Path) -> bool:
     return members.get(f"{PKI}/ca.crt", here) == here
 
 
-def _verify(tar: tarfile.TarFile, name: str, digest: str, target: Path | None) -> None:
+def verify(tar: tarfile.TarFile, name: str, digest: str, target: Path | None) -> None:
     """Read a member to its end, into a file of mode 0600 when there is one. Raises Failure."""
     try:
         file = tar.extractfile(name)
@@ -116,8 +120,10 @@ def _verify(tar: tarfile.TarFile, name: str, digest: str, target: Path | None) -
         raise Failure(f"--archive: {name} in it is damaged", 2)
 
 
-def _restore(tar: tarfile.TarFile, members: dict[str, str], data: Path, keys: Path) -> None:
-    """Everything is read and checked before anything is put in its place; the store comes last."""
+def _restore(tar: tarfile.TarFile, members: dict[str, str], data: Path, keys: Path) -> list[str]:
+    """Everything is read and checked before anything is put in its place; the store comes last. Returns the
+    keys that are damaged in it.
+    """
     from navarch.store import sqlite_file
     from navarch.store.base import Unavailable
 
@@ -132,7 +138,7 @@ def _restore(tar: tarfile.TarFile, members: dict[str, str], data: Path, keys: Pa
         secrets: dict[str, bytes] = {}
         for name, digest in members.items():
             target = copy if name == STORE else keys / f".restore.{name[len(PKI) + 1 :]}"
-            _verify(tar, name, digest, target)
+            verify(tar, name, digest, target)
             if name != STORE:
                 secrets[name[len(PKI) + 1 :]] = target.read_bytes()
                 target.unlink()
@@ -143,7 +149,9 @@ def _restore(tar: tarfile.TarFile, members: dict[str, str], data: Path, keys: Pa
                 file.chmod(mode)  # and keeps its time: who reads it need not read it again
             else:
                 pki.write_file(str(file), content, mode)
+        damaged = damage(copy)
         sqlite_file.restore(str(copy), str(place))
+        return damaged
     except Unavailable as error:
         raise Failure(f"--archive: {error}", 2) from None
     finally:

@@ -9,6 +9,7 @@ import logging
 
 from navarch.api.errors import StatusError
 from navarch.api.meta import Preconditions
+from navarch.api.node import Node
 from navarch.api.pod import Pod
 from navarch.controllers import disruption, views
 from navarch.controllers.base import Context
@@ -62,6 +63,8 @@ class PodGC:
         log.info("removing pod %s: %s", meta.key, why)
         try:
             if pod.spec.node_name and self._nodes.get(pod.spec.node_name) is None:
+                if not await self._gone(pod.spec.node_name):
+                    return
                 message = "PodGC: node no longer exists"
                 await disruption.tell(self._client, pod, "DeletionByPodGC", message, phase="Failed")
             await self._client.delete(
@@ -70,3 +73,16 @@ class PodGC:
         except StatusError as error:
             if error.code not in (404, 409):
                 log.warning("removing pod %s: %s", meta.key, error)
+
+    async def _gone(self, node: str) -> bool:
+        """What the server says: the informer may lag, and a Node whose stored object is damaged is not gone.
+
+        Raises StatusError.
+        """
+        try:
+            await self._client.get(Node, node)
+        except StatusError as error:
+            if error.code == 404:
+                return True
+            raise
+        return False

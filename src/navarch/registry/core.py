@@ -6,24 +6,27 @@ Not here: the verbs.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, get_args, get_type_hints
 
 import msgspec
 
 from navarch.api import names
-from navarch.api.errors import StatusError, internal, invalid_object, not_found, unavailable
-from navarch.api.meta import ObjectMeta
+from navarch.api.errors import (
+    StatusError,
+    internal,
+    invalid_object,
+    not_found,
+    storage_read_error,
+    unavailable,
+)
 from navarch.api.scheme import Kind, Scheme
 from navarch.registry.admission import Admission, Operation, Request
 from navarch.registry.context import versioned
 from navarch.store import base as store
-from navarch.store.cache import Cache, Entry, Row
+from navarch.store.cache import Cache, Entry, Row, Unreadable
 from navarch.store.window import History
-
-log = logging.getLogger(__name__)
 
 #: Kinds whose objects end by themselves, in seconds (the reference's --event-ttl).
 TIME_TO_LIVE = {"events": 3600.0}
@@ -31,16 +34,18 @@ TIME_TO_LIVE = {"events": 3600.0}
 SHARED_SECONDS = 60.0
 
 
-class _Head(msgspec.Struct, gc=False):
-    """As much of an object as an index row without fields needs."""
-
-    metadata: ObjectMeta
-
-
 class Resource:
     """One kind at work."""
 
-    def __init__(self, kind: Kind[Any], cache: Cache, admission: Sequence[Admission]) -> None:
+    def __init__(
+        self,
+        kind: Kind[Any],
+        cache: Cache,
+        admission: Sequence[Admission],
+        damaged: Mapping[str, store.Damage],
+    ) -> None:
+        """damaged: keys whose stored objects cannot be read."""
+        self._damaged = damaged
         self.kind = kind
         self.cache = cache
         self.strategy = kind.strategy
@@ -71,11 +76,18 @@ class Resource:
             call(request)
 
     def entry(self, namespace: str | None, name: str) -> Entry:
-        """Raises StatusError 404."""
+        """Raises StatusError 404, 500 when it is stored and cannot be read."""
         entry = self.cache.get(self.kind.key(namespace, name))
         if entry is None:
-            raise not_found(self.kind.resource, name, self.kind.group)
+            raise self.absent(namespace, name)
         return entry
+
+    def absent(self, namespace: str | None, name: str) -> StatusError:
+        """Why the cache has no such object. Only a 404 says that there is none: collectors rely on it."""
+        damage = self._damaged.get(self.kind.key(namespace, name))
+        if damage is None:
+            return not_found(self.kind.resource, name, self.kind.group)
+        return storage_read_error(self.kind.resource, name, self.kind.group, damage.why)
 
     def object(self, entry: Entry) -> Any:
         """The object of an entry, with its resourceVersion. Shared: objects are frozen.
@@ -107,24 +119,23 @@ def _observes(kind: type[Any]) -> bool:
 def indexer(kind: Kind[Any]) -> Callable[[bytes, object], Row]:
     """How a kind's cache finds labels and selectable fields of an object."""
     readers = tuple(kind.fields.items())
-    decode_all = kind.decoder.decode
-    decode_head = msgspec.json.Decoder(_Head).decode
     wanted = kind.type
 
     def index(value: bytes, hint: object) -> Row:
-        obj: Any
-        if type(hint) is wanted:
-            obj = hint
-        else:
-            try:
-                obj = decode_all(value) if readers else decode_head(value)
-            except msgspec.DecodeError as exc:
-                # One object that cannot be read must not keep the master from starting.
-                log.error("a stored %s cannot be read, no selector finds it: %s", kind.kind, exc)
-                return Row(None, None)
-        return Row(obj.metadata.labels, {path: read(obj) for path, read in readers} if readers else None)
+        obj: Any = hint if type(hint) is wanted else read(kind, value)
+        return Row(obj.metadata.labels, {path: field(obj) for path, field in readers} if readers else None)
 
     return index
+
+
+def read(kind: Kind[Any], value: bytes) -> Any:
+    """A stored object. Raises Unreadable."""
+    if not value.startswith(kind.head):
+        raise Unreadable(f"it is no {kind.kind} of {kind.api_version}")
+    try:
+        return kind.decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise Unreadable(f"it cannot be decoded: {exc}") from exc
 
 
 class Core:
@@ -159,7 +170,8 @@ class Core:
                     window=self._window,
                     history=self._history,
                 )
-                self._resources[kind] = Resource(kind, cache, self._admission)
+                self._resources[kind] = Resource(kind, cache, self._admission, self.store.damaged)
+        self.store.recall = self._recall
         for resource in self._resources.values():
             await resource.cache.start()
         for plugin in self._admission:
@@ -170,6 +182,16 @@ class Core:
             plugin.close()
         for resource in self._resources.values():
             await resource.cache.close()
+
+    def _recall(self, key: str, revision: int) -> bytes | None:
+        """The stored bytes of an object that the cache has at this revision."""
+        for kind, resource in self._resources.items():
+            if key.startswith(kind.root):
+                entry = resource.cache.get(key)
+                if entry is None or entry.revision != revision:
+                    return None
+                return kind.unsplice(entry.value, revision)
+        return None
 
     def resource(self, kind: Kind[Any]) -> Resource:
         try:
@@ -182,12 +204,20 @@ class Core:
         return self._resources.get(kind) if kind is not None else None
 
     def find(self, group: str, version: str, resource: str, namespace: str | None, name: str) -> Any:
-        """An object that another one's admission depends on, or None."""
+        """An object that another one's admission depends on, or None.
+
+        Raises StatusError 500 when it is stored and cannot be read.
+        """
         at = self.named(group, version, resource)
         if at is None:
             return None
         entry = at.cache.get(at.kind.key(namespace, name))
-        return at.object(entry) if entry is not None else None
+        if entry is not None:
+            return at.object(entry)
+        absent = at.absent(namespace, name)
+        if absent.code != 404:
+            raise absent
+        return None
 
     async def lease(self, ttl: float) -> int:
         """A lease after which an object goes by itself; `ttl` seconds from now, up to a minute more."""

@@ -46,7 +46,12 @@ class Deletion:
         dry = ctx.dry_run or bool(options.dry_run)
         res = self._core.resource(kind)
         while True:
-            entry = res.entry(namespace, name)
+            try:
+                entry = res.entry(namespace, name)
+            except StatusError as error:
+                if not options.ignore_store_read_error_with_cluster_breaking_potential or error.code == 404:
+                    raise
+                return await self._drop(res, namespace, name, dry)
             old = res.object(entry)
             if options.preconditions is not None:
                 _check(kind, name, options.preconditions, old)
@@ -60,6 +65,16 @@ class Deletion:
                 raise refused(exc) from exc
             finally:
                 request.close()
+
+    async def _drop(self, res: Resource, namespace: str | None, name: str, dry: bool) -> Stored:
+        """Delete an object that cannot be read: no finalizer and no grace period of it is known."""
+        try:
+            revision = 0 if dry else await self._core.store.drop(res.kind.key(namespace, name))
+        except store.Missing:
+            raise res.absent(namespace, name) from None
+        except store.Unavailable as exc:
+            raise refused(exc) from exc
+        return Stored(b"", revision, None, deleted=True)
 
     async def _delete(
         self, res: Resource, entry: Entry, old: Any, last: Any, options: DeleteOptions, dry: bool

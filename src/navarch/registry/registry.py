@@ -61,7 +61,9 @@ class Registry:
             return
         kind = namespaces.kind
         for name in IMMORTAL:
-            if namespaces.cache.get(kind.key(None, name)) is None:
+            if namespaces.cache.get(kind.key(None, name)) is None and (
+                kind.key(None, name) not in self.store.damaged
+            ):
                 await self.create(kind, None, kind.type(metadata=ObjectMeta(name=name)), Context(SYSTEM))
 
     async def _bind_asked(self, ctx: Context, binding: Any) -> Any:

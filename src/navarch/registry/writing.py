@@ -107,6 +107,8 @@ class Writing:
                     # Somebody else took the name that was made up.
                     return await self.create(kind, namespace, given, ctx)
                 raise already_exists(kind.resource, name, kind.group) from None
+            except store.Damaged as exc:
+                raise res.absent(namespace, name) from exc
             except store.Unavailable as exc:
                 raise refused(exc) from exc
             return Stored(kind.splice(value, revision), revision, versioned(obj, revision), created=True)

@@ -11,7 +11,7 @@ Not here: what a value means (the registry), nor the fan-out to many watchers (`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -66,6 +66,16 @@ class Future(StoreError):
         self.current = current
 
 
+class Damaged(StoreError):
+    """What is stored of the key cannot be read: it was set aside, for an administrator to repair or drop."""
+
+    def __init__(self, key: str, revision: int, why: str) -> None:
+        super().__init__(f"what is stored of {key} is damaged ({why})")
+        self.key = key
+        self.revision = revision
+        self.why = why
+
+
 class Unavailable(StoreError):
     """The store cannot take the request now (closed, disk full, quorum lost). Nothing was written."""
 
@@ -103,6 +113,15 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     hint: object = None
 
 
+class Damage(msgspec.Struct, frozen=True):
+    """A stored row that cannot be used."""
+
+    key: str
+    #: Of the row.
+    revision: int
+    why: str
+
+
 Deliver = Callable[[Sequence[Event]], None]
 
 
@@ -119,6 +138,11 @@ class Store(Protocol):
     all subscribers: whoever reads a cache fed by a subscription reads its own writes.
     """
 
+    #: Called for each key that is set aside.
+    on_damage: Callable[[Damage], None]
+    #: (key, revision) -> the value, of whoever still has it: what is damaged on disk is written again.
+    recall: Callable[[str, int], bytes | None]
+
     @property
     def revision(self) -> int:
         """The newest revision that is visible."""
@@ -127,6 +151,11 @@ class Store(Protocol):
     def compacted(self) -> int:
         """The compaction point: watches from a revision below it raise Compacted. 0 when nothing was
         compacted."""
+
+    @property
+    def damaged(self) -> Mapping[str, Damage]:
+        """Keys that live and cannot be read. They are in no range; get, create, update and delete of them
+        raise Damaged."""
 
     async def start(self) -> None: ...
 
@@ -166,6 +195,12 @@ class Store(Protocol):
 
         Raises Missing, Conflict, Unavailable.
         """
+
+    def set_aside(self, key: str, revision: int, why: str) -> None:
+        """Say that the value of a living key, of this revision, means nothing to its reader."""
+
+    async def drop(self, key: str) -> int:
+        """Delete a damaged key. Returns the deletion's revision. Raises Missing, Unavailable."""
 
     def subscribe(self, prefix: str, since: int, deliver: Deliver) -> Subscription:
         """Hand every event of the prefix after revision `since` to `deliver`, in order, each once, in

@@ -29,12 +29,16 @@ from navarch.store.watchers import (
 )
 from navarch.store.window import History, Pin
 
-__all__ = ["Batch", "Cache", "Change", "Entry", "Lagging", "Row", "Watcher", "batches"]
+__all__ = ["Batch", "Cache", "Change", "Entry", "Lagging", "Row", "Unreadable", "Watcher", "batches"]
 
 #: Keys read at a time while the cache fills.
 PAGE = 2000
 #: Different sets of labels or fields remembered for sharing: also those of objects that are gone, 1 KB each.
 MAX_SHARED = 5_000
+
+
+class Unreadable(Exception):
+    """A stored value means nothing to the index function; it is set aside."""
 
 
 class Row(NamedTuple):
@@ -74,8 +78,10 @@ class _Space:
 
 
 class Cache:
-    """index(value, hint): labels and selectable fields of a stored value. splice(value, revision): the bytes
-    for clients; it inserts the revision at a place that is the same for all values of the prefix.
+    """index(value, hint): labels and selectable fields of a stored value; raises Unreadable.
+
+    splice(value, revision): the bytes for clients; it inserts the revision at a place that is the same for
+    all values of the prefix.
 
     window: changes kept for watches to resume, as far as the history's bytes and time allow. history: shared
     by all caches of a process. keep_hints: keep what the writers attached with the entries, not only on the
@@ -289,17 +295,22 @@ class Cache:
                 event.hint if self._keep_hints else None,
             )
             return Change("DELETED", last, previous)
-        entry = self._entry(key, event.value, event.revision, event.created, event.hint)
+        try:
+            entry = self._entry(key, event.value, event.revision, event.created, event.hint)
+        except Unreadable as exc:
+            self._store.set_aside(key, event.revision, str(exc))
+            return None
         self._put(directory, space, entry)
         return Change("MODIFIED" if previous is not None else "ADDED", entry, previous)
 
     def _load(self, item: KeyValue) -> None:
         directory = item.key.rpartition("/")[0]
-        self._put(
-            directory,
-            self._spaces.get(directory),
-            self._entry(item.key, item.value, item.revision, item.created, None),
-        )
+        try:
+            entry = self._entry(item.key, item.value, item.revision, item.created, None)
+        except Unreadable as exc:
+            self._store.set_aside(item.key, item.revision, str(exc))
+        else:
+            self._put(directory, self._spaces.get(directory), entry)
 
     def _put(self, directory: str, space: _Space | None, entry: Entry) -> None:
         if space is None:
@@ -309,9 +320,9 @@ class Cache:
         space.put(entry)
 
     def _entry(self, key: str, value: bytes, revision: int, created: int, hint: object) -> Entry:
+        row = self._index(value, hint)
         if self._offset < 0:
             self._offset = _splice_offset(self._splice, value)
-        row = self._index(value, hint)
         return Entry(
             key,
             self._splice(value, revision),

@@ -12,12 +12,14 @@ import asyncio
 import logging
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 
 from navarch.store import sqlite_writer as statements
 from navarch.store.base import (
     Compacted,
     Conflict,
+    Damage,
+    Damaged,
     Deliver,
     Exists,
     Future,
@@ -30,6 +32,9 @@ from navarch.store.sqlite_commit import CREATED, SHIFT, GroupCommit, Write
 from navarch.store.sqlite_feed import Feed, Subscription
 from navarch.store.sqlite_lease import Leases
 from navarch.store.sqlite_reader import Reader
+from navarch.store.sqlite_rows import Row
+from navarch.store.sqlite_scrub import SCRUB_SECONDS, Scrub
+from navarch.store.sqlite_wal import SKIPPED
 
 log = logging.getLogger(__name__)
 
@@ -41,19 +46,35 @@ class SqliteStore:
     """`store.base.Store` on one SQLite file.
 
     flush_interval: seconds a heartbeat stays in memory at most. history: seconds of history that the periodic
-    compaction keeps (0: no periodic compaction), slack: revisions it keeps at least.
+    compaction keeps (0: no periodic compaction), slack: revisions it keeps at least. scrub: seconds between
+    two looks at a part of the file (0: none).
     """
 
     def __init__(
-        self, path: str, *, flush_interval: float = 3.0, history: float = 300.0, slack: int = 1000
+        self,
+        path: str,
+        *,
+        flush_interval: float = 3.0,
+        history: float = 300.0,
+        slack: int = 1000,
+        scrub: float = SCRUB_SECONDS,
     ) -> None:
         self._path = path
         self._flush_interval = flush_interval
         self._history = history
         self._slack = slack
+        self._scrub_seconds = scrub
         self._compacted = 0
         self._swept = 0
         self._sweeping = asyncio.Lock()
+        self._damaged: dict[str, Damage] = {}
+        #: Revisions of damaged rows: they stay in the file for a repair.
+        self._damaged_rows: set[int] = set()
+        #: Called for each key that is set aside.
+        self.on_damage: Callable[[Damage], None] = lambda damage: None
+        #: (key, revision) -> the value, of whoever still has it: with it a damaged row is written again.
+        self.recall: Callable[[str, int], bytes | None] = lambda key, revision: None
+        self.scrub = Scrub()
         self._closed = "the store is not started"
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -66,10 +87,24 @@ class SqliteStore:
         loaded = await self._writer.open()
         newest = max(loaded.revision, loaded.compacted)
         self._compacted, self._swept = loaded.compacted, loaded.swept
-        if loaded.reserved > newest:
+        self._damaged, self._damaged_rows = loaded.damaged, loaded.damaged_rows
+        for damage in self._damaged.values():
+            log.error(
+                "store: %s is damaged at revision %d (%s) and set aside; see `navarch store check`",
+                damage.key, damage.revision, damage.why,
+            )  # fmt: skip
+        reserved = loaded.reserved
+        if loaded.torn:
+            log.warning(
+                "store: the write-ahead log of %s ends within a transaction: one never answered, if the"
+                " process was killed; if the disk failed, what was answered last may be lost",
+                self._path,
+            )
+            reserved = max(reserved, newest) + SKIPPED
+        if reserved > newest:
             # No clean end, or a restored backup: what had the reserved revisions may be lost, so history has
             # a hole that nobody may watch across.
-            self._compacted = newest = loaded.reserved
+            self._compacted = newest = reserved
             await self._writer.call(statements.set_meta("compacted", newest))
         self._reader = Reader(self._path)
         self._feed = Feed(self._reader)
@@ -85,6 +120,8 @@ class SqliteStore:
         self._closed = ""
         if self._history:
             self._spawn(self._compact_periodically(), "store-compaction")
+        if self._scrub_seconds:
+            self._spawn(self.scrub.run(self._reader, self._scrub_seconds, self._row_damaged), "store-scrub")
 
     async def close(self) -> None:
         """Finish what was accepted, then release everything. Idempotent."""
@@ -135,8 +172,10 @@ class SqliteStore:
             if heartbeat is not None:
                 return _key_value(heartbeat)
             row = (await self._reader.rows([state >> SHIFT])).get(state >> SHIFT)
-            if row is not None and row.value is not None:
+            if row is not None and row.value is not None and not row.damage:
                 return KeyValue(key, row.value, row.revision, row.created, row.lease)
+            self._unreadable(key, state >> SHIFT, row)
+        self._check_whole(key)
         return None
 
     async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
@@ -160,11 +199,13 @@ class SqliteStore:
             for key, at in wanted:
                 if (beat := heartbeats.get(key)) is not None:
                     items.append(_key_value(beat))
-                elif (row := rows.pop(at, None)) is not None and row.value is not None:
+                elif (row := rows.pop(at, None)) is not None and row.value is not None and not row.damage:
                     items.append(KeyValue(key, row.value, at, row.created, row.lease))
+                else:
+                    self._unreadable(key, at, row)
             if len(items) == len(wanted):
                 return Page(items, visible, remaining)
-            # Compaction overtook the read: look again.
+            # Compaction overtook the read, or something was set aside: look again.
 
     async def _state(self, keys: list[str], revision: int, prefix: str) -> list[KeyValue]:
         """As of an older revision, in key order: `keys`, which live now, and what was written since."""
@@ -179,11 +220,13 @@ class SqliteStore:
         rows = await self._reader.rows([found for key, found in at.items() if found and key not in beats])
         if revision < self._compacted:
             raise Compacted(revision, self._compacted)
+        if prefix in at and (row := rows.get(at[prefix])) is not None and row.damage:
+            raise Damaged(prefix, row.revision, row.damage)
         items = [_key_value(beat) for beat in beats.values()]
         items += [
             KeyValue(r.key, r.value, r.revision, r.created, r.lease)
             for r in rows.values()
-            if r.value is not None
+            if r.value is not None and not r.damage
         ]
         items.sort(key=lambda item: item.key)
         return items
@@ -195,6 +238,82 @@ class SqliteStore:
             raise Future(revision, self._commits.visible)
         if revision and revision < self._compacted:
             raise Compacted(revision, self._compacted)
+
+    # Damage
+
+    @property
+    def damaged(self) -> Mapping[str, Damage]:
+        return self._damaged
+
+    def set_aside(self, key: str, revision: int, why: str) -> None:
+        """The key is in no range any more, and get and writes of it raise Damaged. Its row stays."""
+        commits = self._commits
+        state = commits.index.get(key)
+        if key in commits.tail or state is None or state >> SHIFT != revision:
+            return  # There is a newer state.
+        del commits.index[key]
+        commits.ordered = None
+        self._leases.attach(key, 0)
+        damage = self._damaged[key] = Damage(key, revision, why)
+        self._damaged_rows.add(revision)
+        log.error(
+            "store: %s is damaged at revision %d (%s) and set aside; see `navarch store check`",
+            key, revision, why,
+        )  # fmt: skip
+        self.on_damage(damage)
+
+    def _unreadable(self, key: str, revision: int, row: Row | None) -> None:
+        """A row could not be read as the newest of its key."""
+        state = self._commits.index.get(key)
+        if state is None or state >> SHIFT != revision or self._commits.beat(key) is not None:
+            return  # It is not the newest any more.
+        if row is None or not row.damage:
+            self.set_aside(key, revision, "its row is missing")
+        else:
+            self.set_aside(key, revision, row.damage)
+
+    def _check_whole(self, key: str) -> None:
+        if self._damaged and (damage := self._damaged.get(key)) is not None:
+            raise Damaged(key, damage.revision, damage.why)
+
+    async def _row_damaged(self, revision: int, why: str) -> None:
+        """A row was found to be damaged: write it again from memory, or set its key aside."""
+        if revision in self._damaged_rows:
+            return
+        self._damaged_rows.add(revision)
+        state = self._commits.index
+        key = next((key for key, found in state.items() if found >> SHIFT == revision), None)
+        if key is None:
+            log.warning(
+                "store: the row of revision %d is damaged (%s); it is replaced already", revision, why
+            )
+            return
+        value = self.recall(key, revision)
+        if value is None:
+            self.set_aside(key, revision, why)
+            return
+        try:
+            await self.update(key, value, expected=revision, lease=self._leases.keys.get(key, 0))
+        except (Conflict, Missing):
+            return  # Another write came first, which did the same.
+        self.scrub.rewritten += 1
+        log.error(
+            "store: the row of %s, revision %d, was damaged (%s); written again from memory",
+            key, revision, why,
+        )  # fmt: skip
+
+    async def drop(self, key: str) -> int:
+        self._check_writable()
+        damage = self._damaged.get(key)
+        if damage is None:
+            raise Missing(key)
+        revision = await self._commits.submit(
+            key, b"", created=damage.revision, previous=damage.revision, deleted=True
+        )
+        self._damaged.pop(key, None)
+        self._damaged_rows.discard(damage.revision)
+        log.warning("store: %s, damaged at revision %d, was dropped", key, damage.revision)
+        return revision
 
     def _keys(self, prefix: str, start: str = "") -> list[str]:
         keys = self._commits.ordered
@@ -217,6 +336,7 @@ class SqliteStore:
                 state = commits.index.get(key)
                 if state is not None:
                     raise Exists(key, state >> SHIFT)
+                self._check_whole(key)
             elif not last.deleted:
                 await commits.settle(last)
                 continue
@@ -272,6 +392,7 @@ class SqliteStore:
             if last is None:
                 state = commits.index.get(key)
                 if state is None:
+                    self._check_whole(key)
                     raise Missing(key)
                 if expected is not None and state >> SHIFT != expected:
                     raise Conflict(key, expected, state >> SHIFT)
@@ -308,9 +429,13 @@ class SqliteStore:
                 await self._writer.call(statements.set_meta("compacted", revision))
             await self._feed.caught_up()
             while self._swept < self._compacted:
-                self._swept = await self._writer.call(
-                    statements.sweep(self._swept, self._compacted, SWEEP_ROWS)
+                kept = self._damaged_rows
+                swept = await self._writer.call(
+                    statements.sweep(self._swept, self._compacted, SWEEP_ROWS, kept)
                 )
+                self._swept = swept.upto
+                for row in swept.damaged:
+                    await self._row_damaged(row, "wrong checksum")
 
     async def _compact_periodically(self) -> None:
         """Keep `history` seconds and `slack` revisions. A mark a tenth of the time is precise enough."""

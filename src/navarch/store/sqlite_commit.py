@@ -21,6 +21,7 @@ from navarch.store import sqlite_writer as statements
 from navarch.store.base import Event, Unavailable
 from navarch.store.sqlite_file import error_name
 from navarch.store.sqlite_lease import Leases
+from navarch.store.sqlite_rows import checksum
 from navarch.store.sqlite_writer import Writer
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,16 @@ class Write:
         self.future: asyncio.Future[int] | None = None
         #: Made by whoever must know the outcome of this write before it can answer.
         self.settled: asyncio.Future[None] | None = None
+
+
+def _cells(write: Write, value: bytes | None) -> tuple[Any, ...]:
+    """In the order of `sqlite_rows.COLUMNS`."""
+    key, revision, created, previous, lease = (
+        write.key, write.revision, write.created, write.previous, write.lease,
+    )  # fmt: skip
+    # A key that SQLite will refuse must not fail here, on the loop.
+    sum = checksum(revision, key.encode("utf-8", "surrogatepass"), created, previous, lease, value)
+    return revision, key, created, previous, lease, sum, value
 
 
 class GroupCommit:
@@ -232,14 +243,14 @@ class GroupCommit:
                 rows += 1
                 size += len(write.value) + len(write.key)
                 value = None if write.deleted else write.value
-                params += (write.revision, write.key, write.created, write.previous, write.lease, value)
+                params += _cells(write, value)
         self._pending = writes[taken:]
         del writes[taken:]
         if self._flush_due:
             for beat in self._take_beats():
                 rows += 1
                 size += len(beat.value) + len(beat.key)
-                params += (beat.revision, beat.key, beat.created, beat.previous, beat.lease, beat.value)
+                params += _cells(beat, beat.value)
         if not rows:
             return writes
         self._inflight = writes
@@ -271,7 +282,7 @@ class GroupCommit:
         for write in writes:
             key = write.key
             if write.deleted:
-                del index[key]
+                index.pop(key, None)  # a damaged key that is dropped is not there
                 self.ordered = None
             else:
                 index[key] = write.revision << SHIFT | write.created

@@ -11,8 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 
-import msgspec
-
+from navarch.store import sqlite_rows
 from navarch.store.base import Unavailable
 
 #: `PRAGMA application_id` of our files: "Nava".
@@ -22,25 +21,55 @@ APPLICATION = 0x4E617661
 #: out again.
 BACKUP_BUMP = 1_000_000_000
 
-_SCHEMA = (
+_LOG = (
     # One row a write, appended in revision order, and no other index: the living keys are indexed in memory,
     # older states follow from `previous` (the revision on disk that this row supersedes, 0 for none). A
     # deletion has a NULL value. The value comes last, so that a scan of the small columns skips the overflow
-    # pages of large values.
+    # pages of large values. sum: see `sqlite_rows`.
     "CREATE TABLE log (revision INTEGER PRIMARY KEY, key TEXT NOT NULL, created INTEGER NOT NULL,"
-    " previous INTEGER NOT NULL, lease INTEGER NOT NULL, value BLOB)",
-    "CREATE TABLE lease (id INTEGER PRIMARY KEY, ttl REAL NOT NULL)",
-    # reserved: no revision up to it is given out again after a crash. compacted: the compaction point.
-    # swept: how far superseded rows have been removed.
-    "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
-    "INSERT INTO meta VALUES ('reserved', 0), ('compacted', 0), ('swept', 0)",
+    " previous INTEGER NOT NULL, lease INTEGER NOT NULL, sum INTEGER NOT NULL, value BLOB)"
 )
+_LEASE = "CREATE TABLE lease (id INTEGER PRIMARY KEY, ttl REAL NOT NULL, sum INTEGER NOT NULL)"
+# reserved: no revision up to it is given out again after a crash. compacted: the compaction point. swept: how
+# far superseded rows have been removed.
+_META = (
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID"
+)
+META = ("reserved", "compacted", "swept")
+
+#: SQLite's names of errors that say that the file is not what was written.
+DAMAGE = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_SEQUENCE"})
 
 Migration = Callable[[sqlite3.Connection], None]
 
+
+def _add_checksums(conn: sqlite3.Connection) -> None:
+    """What is there counts as whole from now on. The tables are written again, since the sum must stand
+    before the value.
+    """
+    conn.create_function("row_sum", 6, sqlite_rows.checksum, deterministic=True)
+    conn.create_function("small_sum", 2, sqlite_rows.small, deterministic=True)
+    for statement in (
+        "ALTER TABLE log RENAME TO old_log",
+        _LOG,
+        "INSERT INTO log SELECT revision, key, created, previous, lease,"
+        " row_sum(revision, CAST(key AS BLOB), created, previous, lease, value), value FROM old_log",
+        "DROP TABLE old_log",
+        "ALTER TABLE lease RENAME TO old_lease",
+        _LEASE,
+        "INSERT INTO lease SELECT id, ttl, small_sum(id, ttl) FROM old_lease",
+        "DROP TABLE old_lease",
+        "ALTER TABLE meta RENAME TO old_meta",
+        _META,
+        "INSERT INTO meta SELECT name, value, small_sum(name, value) FROM old_meta",
+        "DROP TABLE old_meta",
+    ):
+        conn.execute(statement)
+
+
 #: MIGRATIONS[n] takes a file from schema n + 1 to n + 2, inside a transaction that also counts `user_version`
 #: up.
-MIGRATIONS: Sequence[Migration] = ()
+MIGRATIONS: Sequence[Migration] = (_add_checksums,)
 
 
 class Lock:
@@ -85,6 +114,26 @@ def error_name(error: Exception) -> str:
     return getattr(error, "sqlite_errorname", "")
 
 
+def explain(path: str, error: Exception) -> str:
+    """What an error of SQLite means for the file at `path`, and what to do."""
+    kind = error_name(error)
+    if kind == "SQLITE_NOTADB":
+        return (
+            f"{path} is not a SQLite database; refusing to touch it. If it was one, its beginning is damaged:"
+            f" {_REMEDY.format(folder=os.path.dirname(os.path.abspath(path)))}"
+        )
+    if kind in DAMAGE:
+        return f"{path} is damaged ({error}): {_REMEDY.format(folder=os.path.dirname(os.path.abspath(path)))}"
+    return f"cannot use {path}: {error}"
+
+
+_REMEDY = (
+    "check the disk, then see what is left with `navarch store check --data-dir {folder}` and bring back the"
+    " rest with `navarch store repair --data-dir {folder} --archive BACKUP`, or all of a backup with"
+    " `navarch restore`"
+)
+
+
 def open_for_writing(path: str) -> sqlite3.Connection:
     """Open or make the file, bring its schema up to date. Raises Unavailable with what to do. The caller
     holds the `Lock`.
@@ -98,9 +147,7 @@ def open_for_writing(path: str) -> sqlite3.Connection:
         _prepare(conn, path)
     except sqlite3.DatabaseError as exc:
         conn.close()
-        if error_name(exc) == "SQLITE_NOTADB":
-            raise Unavailable(f"{path} is not a SQLite database; refusing to touch it") from exc
-        raise Unavailable(f"cannot open {path}: {exc}") from exc
+        raise Unavailable(explain(path, exc)) from exc
     except BaseException:
         conn.close()
         raise
@@ -130,9 +177,7 @@ def _prepare(conn: sqlite3.Connection, path: str) -> None:
     conn.execute(f"PRAGMA journal_size_limit = {64 << 20}")
     conn.execute("PRAGMA cache_size = -8192")
     if empty:
-        _transaction(
-            conn, [*_SCHEMA, f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {newest}"]
-        )
+        make_schema(conn)
         return
     if version < newest:
         backup(conn, f"{path}.schema{version}.bak", bump=0)
@@ -147,15 +192,47 @@ def _prepare(conn: sqlite3.Connection, path: str) -> None:
             raise
 
 
-def _transaction(conn: sqlite3.Connection, statements: Sequence[str]) -> None:
+def make_schema(conn: sqlite3.Connection) -> None:
+    """The tables of an empty file."""
     conn.execute("BEGIN IMMEDIATE")
     try:
-        for statement in statements:
+        for statement in (_LOG, _LEASE, _META):
             conn.execute(statement)
+        conn.executemany(
+            "INSERT INTO meta VALUES (?, 0, ?)", [(name, sqlite_rows.small(name, 0)) for name in META]
+        )
+        conn.execute(f"PRAGMA application_id = {APPLICATION}")
+        conn.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
         conn.execute("COMMIT")
     except BaseException:
         conn.execute("ROLLBACK")
         raise
+
+
+def write_meta(conn: sqlite3.Connection, name: str, value: int) -> None:
+    conn.execute(
+        "INSERT OR REPLACE INTO meta (name, value, sum) VALUES (?, ?, ?)",
+        (name, value, sqlite_rows.small(name, value)),
+    )
+
+
+def reserve(conn: sqlite3.Connection, least: int) -> None:
+    """Have a store go on above `least` and above what it gave out, also a backup of the first schema."""
+    newest = max(least, newest_revision(conn))
+    if _pragma(conn, "user_version") > 1:
+        write_meta(conn, "reserved", newest)
+    else:
+        conn.execute("UPDATE meta SET value = ? WHERE name = 'reserved'", (newest,))
+
+
+def newest_revision(conn: sqlite3.Connection) -> int:
+    """The highest revision that the store may have given out."""
+    return int(
+        conn.execute(
+            "SELECT max(coalesce((SELECT value FROM meta WHERE name = 'reserved'), 0),"
+            " (SELECT coalesce(max(revision), 0) FROM log))"
+        ).fetchone()[0]
+    )
 
 
 def backup(conn: sqlite3.Connection, path: str, *, bump: int = BACKUP_BUMP) -> None:
@@ -175,11 +252,7 @@ def backup(conn: sqlite3.Connection, path: str, *, bump: int = BACKUP_BUMP) -> N
             copy = sqlite3.connect(part, isolation_level=None)
             try:
                 copy.execute("PRAGMA journal_mode = DELETE")
-                copy.execute(
-                    "UPDATE meta SET value = ? + max(value, (SELECT coalesce(max(revision), 0) FROM log))"
-                    " WHERE name = 'reserved'",
-                    (bump,),
-                )
+                reserve(copy, newest_revision(copy) + bump)
             finally:
                 copy.close()
         fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
@@ -192,7 +265,7 @@ def backup(conn: sqlite3.Connection, path: str, *, bump: int = BACKUP_BUMP) -> N
         if os.path.exists(part):
             os.unlink(part)
         raise
-    _sync_directory(os.path.dirname(os.path.abspath(path)))
+    sync_directory(os.path.dirname(os.path.abspath(path)))
 
 
 def restore(copy: str, path: str) -> None:
@@ -217,9 +290,7 @@ def restore(copy: str, path: str) -> None:
             broken = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
             if broken != "ok":
                 raise Unavailable(f"the store in the backup is damaged: {broken}")
-            conn.execute(
-                "UPDATE meta SET value = max(value, ?) WHERE name = 'reserved'", (newest + BACKUP_BUMP,)
-            )
+            reserve(conn, newest + BACKUP_BUMP)
         finally:
             conn.close()
     except sqlite3.DatabaseError as exc:
@@ -233,7 +304,7 @@ def restore(copy: str, path: str) -> None:
             os.unlink(before)
         os.link(path, before)
     os.replace(copy, path)
-    _sync_directory(os.path.dirname(os.path.abspath(path)))
+    sync_directory(os.path.dirname(os.path.abspath(path)))
 
 
 def _newest(path: str) -> int:
@@ -241,56 +312,14 @@ def _newest(path: str) -> int:
     conn = connect(path)
     try:
         conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        return int(
-            conn.execute(
-                "SELECT max(value, (SELECT coalesce(max(revision), 0) FROM log)) FROM meta"
-                " WHERE name = 'reserved'"
-            ).fetchone()[0]
-        )
+        return newest_revision(conn)
     finally:
         conn.close()
 
 
-def _sync_directory(path: str) -> None:
+def sync_directory(path: str) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-class Loaded(msgspec.Struct):
-    """What a store knows of its file after opening it."""
-
-    #: key -> revision << 48 | created, of the living keys.
-    index: dict[str, int]
-    #: key -> lease, of the living keys that have one.
-    leased: dict[str, int]
-    #: lease -> ttl in seconds.
-    leases: dict[int, float]
-    #: Newest revision in the log.
-    revision: int
-    reserved: int
-    compacted: int
-    swept: int
-
-
-def load(conn: sqlite3.Connection) -> Loaded:
-    index: dict[str, int] = {}
-    leased: dict[str, int] = {}
-    revision = 0
-    for revision, key, created, lease, dead in conn.execute(
-        "SELECT revision, key, created, lease, value IS NULL FROM log ORDER BY revision"
-    ):
-        if dead:
-            index.pop(key, None)
-            leased.pop(key, None)
-            continue
-        index[key] = revision << 48 | created
-        if lease:
-            leased[key] = lease
-        elif leased:
-            leased.pop(key, None)
-    meta = dict(conn.execute("SELECT name, value FROM meta").fetchall())
-    leases = dict(conn.execute("SELECT id, ttl FROM lease").fetchall())
-    return Loaded(index, leased, leases, revision, meta["reserved"], meta["compacted"], meta["swept"])

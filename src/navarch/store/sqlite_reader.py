@@ -13,25 +13,16 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from navarch.store import sqlite_file
+from navarch.store import sqlite_file, sqlite_rows
 from navarch.store.base import Unavailable
+from navarch.store.sqlite_rows import SELECT, Row
 
 T = TypeVar("T")
 
 #: Rows read at once.
 CHUNK = 1000
-
-
-class Row(NamedTuple):
-    revision: int
-    key: str
-    created: int
-    previous: int
-    lease: int
-    #: None for a deletion.
-    value: bytes | None
 
 
 class Reader:
@@ -41,7 +32,7 @@ class Reader:
         self._conn: sqlite3.Connection | None = None
 
     async def rows(self, revisions: Sequence[int]) -> dict[int, Row]:
-        """The rows of these revisions; those that are gone are left out."""
+        """The rows of these revisions, damaged ones marked; those that are gone are left out."""
         found: dict[int, Row] = {}
         for at in range(0, len(revisions), CHUNK):
             found.update(await self._run(partial(self._rows, revisions[at : at + CHUNK])))
@@ -62,7 +53,7 @@ class Reader:
         try:
             await asyncio.to_thread(self._backup, path)
         except (sqlite3.Error, OSError) as exc:
-            raise Unavailable(f"cannot write the backup {path}: {exc}") from exc
+            raise Unavailable(f"cannot write the backup {path}: {_why(exc, self._path)}") from exc
 
     async def close(self) -> None:
         await self._run(self._close)
@@ -72,11 +63,12 @@ class Reader:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except sqlite3.Error as exc:
-            raise Unavailable(f"cannot read {self._path}: {exc}") from exc
+            raise Unavailable(sqlite_file.explain(self._path, exc)) from exc
 
     def _connection(self) -> sqlite3.Connection:
         if self._conn is None:
             self._conn = sqlite_file.connect(self._path)
+            self._conn.text_factory = bytes
             self._conn.execute("PRAGMA query_only = 1")
             self._conn.execute("PRAGMA cache_size = -2048")
         return self._conn
@@ -87,20 +79,55 @@ class Reader:
             self._conn = None
 
     def _rows(self, revisions: Sequence[int]) -> dict[int, Row]:
+        try:
+            cursor = self._connection().execute(
+                f"{SELECT} WHERE revision IN (SELECT value FROM json_each(?))", (json.dumps(revisions),)
+            )
+            return {cells[0]: sqlite_rows.read(cells) for cells in cursor.fetchall()}
+        except sqlite3.DatabaseError as exc:
+            if sqlite_file.error_name(exc) not in sqlite_file.DAMAGE:
+                raise
+        return {revision: row for revision in revisions if (row := self._row(revision)) is not None}
+
+    def _row(self, revision: int) -> Row | None:
+        """One row by itself: the others must not suffer from a damaged page of this one."""
+        try:
+            cells = self._connection().execute(f"{SELECT} WHERE revision = ?", (revision,)).fetchone()
+        except sqlite3.DatabaseError as exc:
+            if sqlite_file.error_name(exc) not in sqlite_file.DAMAGE:
+                raise
+            return Row(revision, "", 0, 0, 0, b"", f"the database is damaged there: {exc}")
+        return None if cells is None else sqlite_rows.read(cells)
+
+    async def scan(self, after: int, rows: int, size: int) -> list[Row]:
+        """The first rows behind a revision, in order: `rows` at most, and about `size` bytes. Raises Damaged
+        pages as Unavailable.
+        """
+        return await self._run(partial(self._scan, after, rows, size))
+
+    def _scan(self, after: int, rows: int, size: int) -> list[Row]:
+        found: list[Row] = []
         cursor = self._connection().execute(
-            "SELECT revision, key, created, previous, lease, value FROM log"
-            " WHERE revision IN (SELECT value FROM json_each(?))",
-            (json.dumps(revisions),),
+            f"{SELECT} WHERE revision > ? ORDER BY revision LIMIT ?", (after, rows)
         )
-        return {row[0]: Row(*row) for row in cursor.fetchall()}
+        try:
+            for cells in cursor:
+                row = sqlite_rows.read(cells)
+                size -= len(row.value or b"")
+                found.append(row if row.damage else row._replace(value=None))
+                if size <= 0:
+                    break
+        finally:
+            cursor.close()
+        return found
 
     def _writes(self, prefix: str, after: int, upto: int) -> list[Row]:
         cursor = self._connection().execute(
-            "SELECT revision, key, created, previous, lease, value FROM log"
-            " WHERE revision > ? AND revision <= ? AND substr(key, 1, ?) = ? ORDER BY revision LIMIT ?",
+            f"{SELECT} WHERE revision > ? AND revision <= ? AND substr(key, 1, ?) = ?"
+            " ORDER BY revision LIMIT ?",
             (after, upto, len(prefix), prefix, CHUNK),
         )
-        return [Row(*row) for row in cursor.fetchall()]
+        return [sqlite_rows.read(cells) for cells in cursor.fetchall()]
 
     def _superseded(self, prefix: str, after: int, upto: int) -> dict[str, int]:
         cursor = self._connection().execute(
@@ -108,7 +135,7 @@ class Reader:
             " ORDER BY revision DESC",
             (after, upto, len(prefix), prefix),
         )
-        return dict(cursor.fetchall())
+        return {sqlite_rows.name(key): previous for key, previous in cursor.fetchall()}
 
     def _backup(self, path: str) -> None:
         conn = sqlite_file.connect(self._path)
@@ -116,3 +143,9 @@ class Reader:
             sqlite_file.backup(conn, path)
         finally:
             conn.close()
+
+
+def _why(error: Exception, path: str) -> str:
+    if sqlite_file.error_name(error) in sqlite_file.DAMAGE:
+        return sqlite_file.explain(path, error)
+    return str(error)

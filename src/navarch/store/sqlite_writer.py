@@ -9,16 +9,19 @@ business (`sqlite`).
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from navarch.store import sqlite_file
+from navarch.store import sqlite_file, sqlite_load, sqlite_rows, sqlite_wal
 from navarch.store.base import Unavailable
-from navarch.store.sqlite_file import Loaded, Lock
+from navarch.store.sqlite_file import Lock
+from navarch.store.sqlite_load import Loaded
+from navarch.store.sqlite_rows import COLUMNS
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +31,8 @@ Done = Callable[[Exception | None], None]
 
 #: Rows of one statement at most; SQLite allows 32,766 parameters.
 MAX_ROWS = 4096
-COLUMNS = 6
-_EMPTY = (None,) * COLUMNS
-_ROW = "(?,?,?,?,?,?)"
+_EMPTY = (None,) * len(COLUMNS)
+_ROW = f"({','.join('?' * len(COLUMNS))})"
 _inserts: dict[int, str] = {}
 
 #: After this much was written the write-ahead log is copied into the database file.
@@ -72,7 +74,10 @@ class Writer:
         await asyncio.to_thread(self._thread.join)
 
     def commit(self, params: list[Any], rows: int, size: int, done: Done) -> None:
-        """Insert `rows` log rows durably; then call `done(error)` on the loop. `size`: bytes, about."""
+        """Insert `rows` log rows durably; then call `done(error)` on the loop.
+
+        params: their COLUMNS, one row after the other. size: bytes, about.
+        """
 
         def job(conn: sqlite3.Connection) -> None:
             error: Exception | None = None
@@ -116,15 +121,19 @@ class Writer:
             self._post(_fail, self._opened, exc)
             return
         try:
+            frames = sqlite_wal.logged_frames(self._path)
             conn = sqlite_file.open_for_writing(self._path)
             try:
-                self._serve(conn, sqlite_file.load(conn))
+                torn = sqlite_wal.torn(conn, frames)
+                loaded = sqlite_load.load(conn)
+                loaded.torn = torn
+                self._serve(conn, loaded)
             finally:
                 conn.close()
         except Exception as exc:
             lock.release()
             if isinstance(exc, sqlite3.Error):
-                exc = Unavailable(f"cannot read {self._path}: {exc}")
+                exc = Unavailable(sqlite_file.explain(self._path, exc))
             self._post(_fail, self._opened, exc)
         finally:
             lock.release()
@@ -167,14 +176,17 @@ def _succeed(future: asyncio.Future[Any], result: Any) -> None:
 
 def set_meta(name: str, value: int) -> Callable[[sqlite3.Connection], None]:
     def work(conn: sqlite3.Connection) -> None:
-        conn.execute("UPDATE meta SET value = ? WHERE name = ?", (value, name))
+        sqlite_file.write_meta(conn, name, value)
 
     return work
 
 
 def add_lease(lease: int, ttl: float) -> Callable[[sqlite3.Connection], None]:
     def work(conn: sqlite3.Connection) -> None:
-        conn.execute("INSERT INTO lease (id, ttl) VALUES (?, ?)", (lease, ttl))
+        conn.execute(
+            "INSERT INTO lease (id, ttl, sum) VALUES (?, ?, ?)",
+            (lease, ttl, sqlite_rows.small(lease, float(ttl))),
+        )
 
     return work
 
@@ -188,29 +200,48 @@ def drop_leases(leases: Sequence[int]) -> Callable[[sqlite3.Connection], None]:
     return work
 
 
-def sweep(after: int, upto: int, rows: int) -> Callable[[sqlite3.Connection], int]:
+class Swept(NamedTuple):
+    #: How far it came.
+    upto: int
+    #: Revisions of rows that are damaged.
+    damaged: list[int]
+
+
+def sweep(after: int, upto: int, rows: int, kept: Collection[int]) -> Callable[[sqlite3.Connection], Swept]:
     """Remove what the writes in (after, upto] superseded, and the deletions among them; at most `rows` writes
     at once.
 
-    Returns how far it came. Nothing at or after `upto` reads what is removed.
+    A damaged row removes nothing, and those of `kept` are not removed: that is what a repair needs. Nothing
+    at or after `upto` reads what is removed.
     """
 
-    def work(conn: sqlite3.Connection) -> int:
+    def work(conn: sqlite3.Connection) -> Swept:
         conn.execute("BEGIN IMMEDIATE")
-        row = conn.execute(
-            "SELECT revision FROM log WHERE revision > ? AND revision <= ?"
-            " ORDER BY revision LIMIT 1 OFFSET ?",
-            (after, upto, rows - 1),
-        ).fetchone()
-        end: int = row[0] if row else upto
+        conn.text_factory = bytes
+        try:
+            found = conn.execute(
+                f"{sqlite_rows.SELECT_HEAD} WHERE revision > ? AND revision <= ? ORDER BY revision LIMIT ?",
+                (after, upto, rows),
+            ).fetchall()
+        finally:
+            conn.text_factory = str
+        damaged: list[int] = []
+        gone: list[int] = []
+        for cells in found:
+            head = sqlite_rows.read_head(cells)
+            if head is None:
+                damaged.append(cells[0])
+                continue
+            if head.previous and head.previous not in kept and head.previous not in damaged:
+                gone.append(head.previous)
+            if head.dead:
+                gone.append(head.revision)
+        end: int = found[-1][0] if len(found) == rows else upto
         conn.execute(
-            "DELETE FROM log WHERE revision IN"
-            " (SELECT previous FROM log WHERE revision > ?1 AND revision <= ?2 AND previous > 0"
-            " UNION ALL SELECT revision FROM log WHERE revision > ?1 AND revision <= ?2 AND value IS NULL)",
-            (after, end),
+            "DELETE FROM log WHERE revision IN (SELECT value FROM json_each(?))", (json.dumps(gone),)
         )
-        conn.execute("UPDATE meta SET value = ? WHERE name = 'swept'", (end,))
+        sqlite_file.write_meta(conn, "swept", end)
         conn.execute("COMMIT")
-        return end
+        return Swept(end, damaged)
 
     return work

@@ -23,7 +23,7 @@ from registry_support import (
     widget,
 )
 
-from navarch.api.meta import ObjectMeta
+from navarch.api.meta import DeleteOptions, ObjectMeta
 from navarch.api.namespace import NAMESPACE, Namespace
 from navarch.api.selectors import parse_fields, parse_labels
 from navarch.registry import reading
@@ -254,15 +254,33 @@ async def test_closing_the_registry_ends_watches(store: SqliteStore) -> None:
 async def test_one_object_that_cannot_be_read_does_not_stop_the_others(
     store: SqliteStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await store.create(WIDGET.key("default", "odd"), b'{"metadata":{"resourceVersion":"","name":7}}')
+    other = b'{"kind":"Gadget","apiVersion":"v1","metadata":{"resourceVersion":"","name":"other"}}'
+    await store.create(WIDGET.key("default", "odd"), WIDGET.head + b'","name":7}}')
+    await store.create(WIDGET.key("default", "bytes"), WIDGET.head + b'","name":"\xff"}}')
+    await store.create(WIDGET.key("default", "other"), other)
     registry = Registry(store, SCHEME)
     await registry.start()
     try:
         await make(registry, name="w")
-        assert listed(registry, fields="status.phase=New") == ["w"]
-        with refused(500, "InternalError", "/widgets/default/odd cannot be read"):
-            await registry.patch(WIDGET, "default", "odd", {}, "merge", ctx())
-        assert "a stored Widget cannot be read" in caplog.text
+        assert listed(registry) == listed(registry, fields="status.phase=New") == ["w"]
+        for name in ("odd", "bytes", "other"):
+            with refused(500, "StorageReadError", f'"{name}" cannot be read from the store'):
+                registry.get(WIDGET, "default", name, ctx())
+            with refused(500, "StorageReadError", "navarch store repair"):
+                await registry.patch(WIDGET, "default", name, {}, "merge", ctx())
+            with refused(500, "StorageReadError"):
+                await registry.delete(WIDGET, "default", name, None, ctx())
+            with refused(500, "StorageReadError"):
+                await make(registry, name=name)
+            assert f"/default/{name} is damaged" in caplog.text
+        unsafe = DeleteOptions(ignore_store_read_error_with_cluster_breaking_potential=True)
+        gone = await registry.delete(WIDGET, "default", "odd", unsafe, ctx())
+        assert gone.deleted
+        with refused(404, "NotFound"):
+            registry.get(WIDGET, "default", "odd", ctx())
+        await make(registry, name="odd")
+        assert listed(registry) == ["odd", "w"]
+        assert (await registry.delete(WIDGET, "default", "odd", unsafe, ctx())).value  # as any other
     finally:
         await registry.close()
 

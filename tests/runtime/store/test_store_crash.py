@@ -274,19 +274,20 @@ async def test_a_newer_schema_is_refused_and_an_older_one_migrated(
         conn.execute("ALTER TABLE log ADD COLUMN note TEXT")
         raise sqlite3.OperationalError("half way")
 
-    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (broken,))
+    ours = sqlite_file.MIGRATIONS
+    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*ours, broken))
     with pytest.raises(Unavailable, match="half way"):
         await open_store()
     ran: list[str] = []
-    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (lambda conn: ran.append("one"),))
+    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*ours, lambda conn: ran.append("one")))
     store = await open_store()
     assert ran == ["one"]
     assert (await store.get("/p/a")) is not None
     await store.close()
-    with contextlib.closing(sqlite3.connect(tmp_path / "store.db.schema1.bak")) as conn:
-        assert conn.execute("PRAGMA user_version").fetchone() == (1,)
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.db.schema2.bak")) as conn:
+        assert conn.execute("PRAGMA user_version").fetchone() == (2,)
         assert conn.execute("SELECT key FROM log").fetchall() == [("/p/a",)]
-    monkeypatch.setattr(sqlite_file, "MIGRATIONS", ())
+    monkeypatch.setattr(sqlite_file, "MIGRATIONS", ours)
     with pytest.raises(Unavailable, match="newer version"):
         await open_store()
 

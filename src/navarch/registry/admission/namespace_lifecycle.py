@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from navarch.api.errors import forbidden_request, not_found
+from navarch.api.errors import forbidden_request
 from navarch.api.scheme import Kind
 from navarch.registry.admission import Admission, Operation, Request
 from navarch.registry.core import Core, Resource
@@ -35,7 +35,7 @@ class NamespaceLifecycle(Admission):
             return request.obj
         ending = self._ending(self._namespaces, namespace)
         if ending is None:
-            raise not_found("namespaces", namespace)
+            raise self._namespaces.absent(None, namespace)
         if ending:
             refusal = forbidden_request(
                 kind.resource,
