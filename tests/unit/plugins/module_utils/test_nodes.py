@@ -82,3 +82,29 @@ def test_a_pod_that_has_gone_is_no_trouble(serve):
     gone = {"kind": "Status", "reason": "NotFound", "message": 'pods "p" not found'}
     assert drain(serve((200, NODE), (200, PODS), (404, gone)))["evicted"] == ["default/p"]
     assert verbs(serve)[-1][0] == "POST"
+
+
+MISSING = {
+    "kind": "Status",
+    "reason": "NotFound",
+    "message": "the server could not find the requested resource",
+}
+REVOCATIONS = "/apis/authentication.navarch.io/v1alpha1/noderevocations"
+
+
+@pytest.mark.parametrize("answer", ["404 page not found", MISSING])
+def test_a_cluster_that_cannot_throw_out_deletes_the_node(serve, answer):
+    address = serve((200, NODE), (404, answer), (200, DONE))
+    result = nodes.node(Client(Connection(server=address)), dict(OPTIONS, state="absent", wait_timeout=1))
+    assert (result["changed"], result["node"], result["revocation"]) == (True, None, None)
+    assert set(result["diff"]) == {"before", "after", "before_header", "after_header"}
+    assert verbs(serve)[-1] == ("DELETE", "/api/v1/nodes/n")
+
+
+def test_who_may_not_throw_out_is_told_so_and_deletes_nothing(serve):
+    refused = {"kind": "Status", "reason": "Forbidden", "message": "jane cannot create noderevocations"}
+    none = {"kind": "Status", "reason": "NotFound", "message": 'noderevocations "n" not found', "details": {}}
+    address = serve((200, NODE), (404, none), (403, refused))
+    with pytest.raises(ClusterError, match="jane cannot create noderevocations"):
+        nodes.node(Client(Connection(server=address)), dict(OPTIONS, state="absent", wait_timeout=1))
+    assert verbs(serve)[-1] == ("POST", REVOCATIONS)
