@@ -104,19 +104,16 @@ def _portions(parts: Iterable[bytes]) -> Iterator[bytes | memoryview]:
     waiting: list[bytes] = []
     size = 0
     for part in parts:
+        if waiting and size + len(part) > PORTION:
+            yield b"".join(waiting)
+            waiting, size = [], 0
         if len(part) > PORTION:
-            if waiting:
-                yield b"".join(waiting)
-                waiting, size = [], 0
             view = memoryview(part)
             for at in range(0, len(part), PORTION):
                 yield view[at : at + PORTION]
             continue
         waiting.append(part)
         size += len(part)
-        if size >= PORTION:
-            yield b"".join(waiting)
-            waiting, size = [], 0
     if waiting:
         yield b"".join(waiting)
 

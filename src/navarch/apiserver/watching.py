@@ -5,8 +5,8 @@ What a batch looks like on the wire is made by the first watcher that sends it a
 so that fifty watchers with one selector encode once. Large objects are not copied for that: they are written
 from the bytes that are stored, at the client's pace.
 
-A client that reads nothing costs what its transport and its queue may hold (`BUFFER`, `UNREAD`), and is cut
-after `exchange.STUCK` seconds. It may come back from where it was as long as the window has that.
+A client that reads nothing costs what its queue and its transport may hold (`UNREAD`, `streams.PORTION`), and
+is cut after `exchange.STUCK` seconds. It may come back from where it was as long as the window has that.
 """
 
 from __future__ import annotations
@@ -39,8 +39,6 @@ PORTION = 500
 
 #: Bytes of changes that may wait for one client.
 UNREAD = 1 << 20
-#: Bytes that may wait in the transport of one client before no more is written.
-BUFFER = 128 * 1024
 #: Objects from this size on are not copied into frames.
 LARGE = 32 * 1024
 
@@ -115,7 +113,7 @@ class Watches:
         kind = target.kind
         encode = _encoder(kind, form, options)
         seconds = options.timeout or random.uniform(SHORTEST, LONGEST)
-        x.limit_buffer(BUFFER)
+        x.limit_buffer(streams.PORTION)
         x.write(head(200, "application/json", None, x.extra_lines()))
         try:
             async with asyncio.timeout(seconds):
