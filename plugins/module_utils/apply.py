@@ -20,6 +20,7 @@ from .discovery import UnknownKind, forget, kind_of
 from .documents import in_order, rank
 from .errors import ClusterError, OptionError, StatusError
 from .hiding import without_secrets
+from .podstate import Steady
 from .ready import Waited, until_gone, until_ready, wait_for_all
 from .resource import Outcome, absent, clean, definition, everything_mutable, present
 from .serverwrites import applied, generated, patched, patches_of
@@ -119,6 +120,7 @@ class Task:
         self.namespace: str = params["namespace"]
         self.wait: bool = params["wait"] and not client.dry_run
         self.patient: bool = params["wait_unschedulable"]
+        self.min_ready: int = params["min_ready_seconds"]
         self.condition: t.Mapping[str, t.Any] | None = params["wait_condition"]
         self.timeout: float = params["wait_timeout"]
         self.deadline = time.monotonic() + self.timeout
@@ -378,7 +380,14 @@ class Task:
                 if outcome.before is not None:
                     item.waited = until_gone(kind, item.namespace, outcome.before)
             elif outcome.live is not None:
-                item.waited = until_ready(kind, item.namespace, outcome.live, self.condition, self.patient)
+                item.waited = until_ready(
+                    kind,
+                    item.namespace,
+                    outcome.live,
+                    self.condition,
+                    self.patient,
+                    Steady(self.min_ready, self.client.now),
+                )
         waited = [item.waited for item in group if item.waited]
         wait_for_all(self.client, waited, self.deadline - time.monotonic())
         for item in group:

@@ -63,7 +63,10 @@ def wait_spec() -> Spec:
 
 def patience_spec() -> Spec:
     """Waiting for pods: the ``wait.pods`` doc fragment."""
-    return {"wait_unschedulable": {"type": "bool", "default": True}}
+    return {
+        "wait_unschedulable": {"type": "bool", "default": True},
+        "min_ready_seconds": {"type": "int", "default": 2},
+    }
 
 
 def selectors_spec() -> Spec:

@@ -10,13 +10,26 @@ Belongs here: paths, retries, and telling failures apart. Not here: what any kin
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import re
 import time
 import typing as t
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from itertools import count
 from urllib.parse import quote
 
-from .errors import ClusterError, OptionError, StatusError, TrustError, UnreachableError, status_error
+from .errors import (
+    ClusterError,
+    MaybeDone,
+    OptionError,
+    StatusError,
+    TrustError,
+    UnreachableError,
+    status_error,
+)
 from .kubeconfig import Connection, connect_params
 from .transport import HAS_REQUESTS, Sender, innermost, make_session, refused_credentials
 
@@ -26,10 +39,14 @@ if HAS_REQUESTS:
 Object = t.Dict[str, t.Any]
 STRATEGIC = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 IDEMPOTENT = frozenset(("GET", "PUT", "PATCH", "DELETE"))
-TRIES = 5
+TRIES = 5  # of a request for which no time is set
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 60
+LONGEST_PAUSE = 2.0  # between two tries, where the cluster names no time
+#: So long one watch lasts at most. A connection to a host that died says nothing: a new watch finds that out.
+WATCH_SECONDS = 30.0
 LIST_CHUNK = 500
 _NO_NAMES = ("", ".", "..")
 
@@ -92,16 +109,41 @@ class Client:
         self.dry_run = dry_run
         self.diff = False  # whether the task shows what differs, where to find that out costs a request
         self.known: dict[str, t.Any] = {}  # what others learned about this cluster (discovery)
+        self.warnings: list[str] = []  # of the API, to the task that runs
+        self._dated: tuple[str | None, float] = (None, 0.0)  # Date of the last answer, and when that was here
+        self.patient_until = 0.0  # time.monotonic(): until then requests ride over a cluster that is away
         self.session = make_session(connection)
         self._sender = Sender(connection, self.session)
 
     @classmethod
     def from_params(cls, params: t.Mapping[str, t.Any], dry_run: bool = False) -> Client:
         """The client for a task's options (those of the ``auth`` doc fragment)."""
-        return cls(connect_params(params), dry_run)
+        client = cls(connect_params(params), dry_run)
+        client.begin(params)
+        return client
+
+    def begin(self, params: t.Mapping[str, t.Any]) -> None:
+        """A task begins. One that waits tries each request again until its time is up."""
+        self.warnings.clear()
+        self.patient_until = time.monotonic() + params["wait_timeout"] if params.get("wait") else 0.0
+
+    def trial(self) -> Client:
+        """The same client, that only tries its writes and keeps what the API warns of to itself."""
+        made = Client.__new__(Client)
+        made.__dict__.update(self.__dict__, dry_run=True, warnings=[])
+        return made
 
     def close(self) -> None:
         self.session.close()
+
+    def now(self) -> float:
+        """The time by the cluster's clock, in seconds since the epoch, as far as it tells."""
+        date, here = self._dated
+        try:
+            there = parsedate_to_datetime(date).timestamp() if date else here
+        except (TypeError, ValueError):
+            there = here
+        return time.time() + there - here
 
     # -- verbs
 
@@ -120,13 +162,16 @@ class Client:
         namespace: str | None = None,
         labels: t.Sequence[str] = (),
         fields: t.Sequence[str] = (),
+        until: float = 0.0,
     ) -> tuple[list[Object], str]:
-        """All objects that match, and the revision to watch from."""
+        """All objects that match, and the revision to watch from. ``until`` (time.monotonic): how long to
+        ride over a cluster that is away.
+        """
         query: dict[str, t.Any] = dict(_selectors(labels, fields), limit=LIST_CHUNK)
         items: list[Object] = []
         while True:
             try:
-                page = self._json("GET", kind.path(namespace), query=query)
+                page = self._json("GET", kind.path(namespace), query=query, until=until)
             except StatusError as problem:
                 if problem.code != 410 or "continue" not in query:
                     raise
@@ -143,13 +188,23 @@ class Client:
         return items, str(meta.get("resourceVersion") or "")
 
     def create(
-        self, kind: Kind, namespace: str | None, body: Object, sub: str | None = None, name: str | None = None
+        self,
+        kind: Kind,
+        namespace: str | None,
+        body: Object,
+        sub: str | None = None,
+        name: str | None = None,
+        repeatable: bool = False,
     ) -> Object:
-        return self._json("POST", kind.path(namespace, name, sub), query=self._write(), body=body)
+        """Raises MaybeDone where the connection broke after the whole request was sent, unless it is
+        ``repeatable``.
+        """
+        path = kind.path(namespace, name, sub)
+        return self._json("POST", path, query=self._write(), body=body, repeatable=repeatable)
 
     def review(self, kind: Kind, namespace: str | None, body: Object) -> Object:
         """Asks a question by POST: nothing is stored, so it is the same in check mode."""
-        return self._json("POST", kind.path(namespace), body=body)
+        return self._json("POST", kind.path(namespace), body=body, repeatable=True)
 
     def patch(
         self,
@@ -200,13 +255,14 @@ class Client:
         deadline: float,
         labels: t.Sequence[str] = (),
         fields: t.Sequence[str] = (),
+        until: float = 0.0,
     ) -> t.Iterator[tuple[str, Object]]:
-        """(type, object) of every change after ``version`` until ``deadline`` (time.monotonic) or the
-        server's end.
+        """(type, object) of every change after ``version`` until ``deadline`` (time.monotonic), the server's
+        end, or WATCH_SECONDS. ``until``: how long to ride over a cluster that is away.
 
         An ERROR event is raised as StatusError: 410 means the version is too old to watch from.
         """
-        remaining = deadline - time.monotonic()
+        remaining = min(WATCH_SECONDS, deadline - time.monotonic())
         if remaining <= 0:
             return
         query = dict(
@@ -218,7 +274,12 @@ class Client:
         )
         try:
             with self._send(
-                "GET", kind.path(namespace), query=query, stream=True, read_seconds=remaining
+                "GET",
+                kind.path(namespace),
+                query=query,
+                stream=True,
+                read_seconds=remaining,
+                until=until,
             ) as answer:
                 for line in answer.iter_lines(chunk_size=65536):
                     if line:
@@ -270,52 +331,79 @@ class Client:
         content_type: str = "application/json",
         stream: bool = False,
         read_seconds: float = ANSWER_SECONDS,
+        until: float = 0.0,
+        repeatable: bool = False,
     ) -> t.Any:
-        """The answer below 400. Retried: 429 always (nothing was done), 503 and broken connections where
-        repeating is safe.
+        """The answer below 400.
+
+        Sent again, until the later of ``until`` and ``patient_until`` and at least TRIES times: what was
+        surely not done (no connection, 429, 503 with Retry-After), and where repeating is safe also what may
+        have been done (a connection that broke, 502, 503, 504).
         """
         headers = {"Accept": "application/json, */*;q=0.1", "User-Agent": "navarch.cluster"}
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
             data = json.dumps(body, separators=(",", ":")).encode("utf-8")
-        renewed = False
-        for attempt in range(TRIES):
-            last = attempt == TRIES - 1
+        safe = repeatable or (verb in IDEMPOTENT and content_type != JSON_PATCH)
+        began, deadline, renewed = time.monotonic(), max(until, self.patient_until), False
+        for attempt in count():
+            sent = None if data is None or safe else _Body(data)
             try:
                 answer = self._sender.send(
                     verb,
                     self.connection.server + path,
                     query,
                     headers,
-                    data,
+                    data if sent is None else sent,
                     (CONNECT_SECONDS, read_seconds),
                     stream,
                 )
             except requests.exceptions.RequestException as problem:
-                if last or verb not in IDEMPOTENT or not _broken(problem):
-                    raise self._explain(problem, verb) from None
-                time.sleep(_pause(attempt, None))
+                if stream and isinstance(problem, requests.exceptions.ReadTimeout):
+                    raise  # a watch that was silent
+                done = _may_have_acted(problem) and (sent is None or sent.whole)
+                again = (safe or not done) and _passes(problem, time.monotonic() < deadline)
+                if not (again and _rest(attempt, deadline)):
+                    raise self._explain(problem, done and not safe, time.monotonic() - began) from None
                 continue
             if answer.status_code < 300:
+                self._dated = (answer.headers.get("Date"), time.time())
+                if "Warning" in answer.headers:
+                    self._warn(answer.headers["Warning"])
                 return answer
-            retry = answer.status_code == 429 or (answer.status_code == 503 and verb in IDEMPOTENT)
-            if answer.status_code == 401 and not last and not renewed and self.session.auth.renew():
+            if answer.status_code == 401 and not renewed and self.session.auth.renew():
                 renewed = True  # nothing was done, and the credentials are others now
                 answer.close()
                 continue
             if answer.status_code == 401:
                 raise refused_credentials(self.connection, _decoded(answer), verb, path)
-            if not retry or last:
+            after = answer.headers.get("Retry-After")
+            if not (_is_busy(answer, safe, after) and _rest(attempt, deadline, after)):
                 raise status_error(answer.status_code, _decoded(answer), verb, path)
             answer.close()
-            time.sleep(_pause(attempt, answer.headers.get("Retry-After")))
         raise AssertionError("unreachable: the last try returns or raises")
 
-    def _explain(self, problem: Exception, verb: str) -> ClusterError:
-        """The exception of requests in a person's words. Its own text nests four reprs."""
+    def _warn(self, header: str) -> None:
+        """Keeps what the API warns of (RFC 7234, section 5.5: code 299), such as fields it does not know."""
+        for text in _WARNING.findall(header):
+            said = re.sub(r"\\(.)", r"\1", text)
+            if said not in self.warnings:
+                self.warnings.append(said)
+
+    def _explain(self, problem: Exception, unknown: bool, seconds: float) -> ClusterError:
+        """The exception of requests in a person's words. Its own text nests four reprs. ``unknown``: whether
+        a write may have been done. ``seconds``: how long it was tried.
+        """
         server, origin = self.connection.server, self.connection.origin
         said = innermost(problem)
+        if seconds >= CONNECT_SECONDS:
+            said += "; tried for %d s" % seconds
+        if unknown:
+            return MaybeDone(
+                "%s broke the connection before its answer (%s): whether it acted is not known"
+                % (server, said)
+            )
         if isinstance(problem, requests.exceptions.SSLError):
             if "CERTIFICATE_VERIFY_FAILED" in str(problem) or "certificate verify failed" in str(problem):
                 reason = (
@@ -334,11 +422,6 @@ class Client:
         if isinstance(problem, requests.exceptions.ReadTimeout):
             return UnreachableError("%s does not answer within %d seconds" % (server, ANSWER_SECONDS))
         if isinstance(problem, requests.exceptions.ConnectionError):
-            if _broken(problem) and verb not in IDEMPOTENT:
-                return UnreachableError(
-                    "%s broke the connection before its answer (%s): whether it acted is not known"
-                    % (server, said)
-                )
             return UnreachableError("cannot reach the cluster at %s (from %s): %s" % (server, origin, said))
         return UnreachableError("cannot ask the cluster at %s (from %s): %s" % (server, origin, said))
 
@@ -364,17 +447,63 @@ def _decoded(answer: t.Any) -> t.Any:
         return answer.text
 
 
-def _broken(problem: Exception) -> bool:
-    """A connection that was there and broke; not one that never came about, and not a doubt about
-    certificates.
-    """
-    wrong = (requests.exceptions.SSLError, requests.exceptions.ProxyError, requests.exceptions.ConnectTimeout)
-    if isinstance(problem, wrong) or not isinstance(problem, requests.exceptions.ConnectionError):
-        return isinstance(problem, requests.exceptions.ChunkedEncodingError)
+class _Body(io.BytesIO):
+    """The body of a request, that knows whether all of it was sent: its end is read only after that."""
+
+    whole = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.whole = self.whole or not data
+        return data
+
+
+_WARNING = re.compile(r'\b299 \S+ "((?:[^"\\]|\\.)*)"')
+
+
+def _may_have_acted(problem: Exception) -> bool:
+    """Whether a request that failed so may have reached the cluster; not where there was no connection."""
+    exceptions = requests.exceptions
+    if isinstance(problem, (exceptions.ProxyError, exceptions.ConnectTimeout)):
+        return False
     return "NewConnectionError" not in repr(problem) and "NameResolution" not in repr(problem)
+
+
+def _passes(problem: Exception, patient: bool) -> bool:
+    """Whether what went wrong may pass. Not doubts about certificates, nor names that nobody has. Without
+    time for it, only what fails at once is tried again.
+    """
+    exceptions, said = requests.exceptions, repr(problem)
+    if isinstance(problem, exceptions.SSLError):  # a server that ends while it shakes hands
+        return "SSLEOFError" in said or "SSLZeroReturnError" in said
+    if "NameResolution" in said:
+        return False
+    slow = isinstance(problem, (exceptions.ProxyError, exceptions.Timeout))
+    if slow or ("NewConnectionError" in said and "[Errno %d]" % errno.ECONNREFUSED not in said):
+        return patient
+    return isinstance(problem, (exceptions.ConnectionError, exceptions.ChunkedEncodingError))
+
+
+def _is_busy(answer: t.Any, safe: bool, after: str | None) -> bool:
+    """Whether an answer says to ask again later. One that a disruption budget gives is for who asked."""
+    if answer.status_code == 429:
+        return '"DisruptionBudget"' not in answer.text
+    if answer.status_code == 503 and after is not None:
+        return True
+    return safe and answer.status_code in (502, 503, 504)
+
+
+def _rest(attempt: int, deadline: float, retry_after: str | None = None) -> bool:
+    """Waits for the next try; False where there is to be none."""
+    left = deadline - time.monotonic()
+    if left <= 0 and attempt >= TRIES - 1:
+        return False
+    pause = _pause(attempt, retry_after)
+    time.sleep(min(pause, left) if left > 0 else pause)
+    return True
 
 
 def _pause(attempt: int, retry_after: str | None) -> float:
     if retry_after and retry_after.isdigit():
         return float(min(int(retry_after), 10))
-    return 0.1 * (1 << attempt)
+    return min(0.1 * (1 << min(attempt, 10)), LONGEST_PAUSE)

@@ -31,6 +31,10 @@ class UnreachableError(ClusterError):
     """Nobody answers at the cluster's address."""
 
 
+class MaybeDone(UnreachableError):
+    """The connection broke after a write was sent: whether it was done is not known."""
+
+
 class TrustError(ClusterError):
     """Somebody answers, but TLS says it is not the cluster, or the cluster refuses our certificate."""
 

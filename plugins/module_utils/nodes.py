@@ -186,7 +186,8 @@ def _evict(client: Client, pods: list[Object], grace: int | None, deadline: floa
         }
         while True:
             try:
-                client.create(POD, metadata["namespace"], eviction, sub="eviction", name=metadata["name"])
+                name, namespace = metadata["name"], metadata["namespace"]
+                client.create(POD, namespace, eviction, "eviction", name, repeatable=True)  # of this uid
             except StatusError as problem:
                 if problem.code == 404 and not problem.reason:  # a cluster that does not evict
                     client.delete(POD, metadata["namespace"], metadata["name"], grace, metadata["uid"])

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 from .client import POD, Client, Kind
 from .errors import ClusterError, WaitError
-from .podstate import Verdict, judge
-from .wait import Follower, controller_ready, what_holds
+from .podstate import Steady, Verdict, judge
+from .wait import Follower, PodsOf, controller_ready, last_words, what_holds
 
 Object = t.Dict[str, t.Any]
 Judge = t.Callable[[Object], Verdict]
@@ -40,6 +40,7 @@ class Waited:
     found: Object | None = None
     last: Verdict = field(default_factory=Verdict)
     patient: bool = True
+    steady: Steady = field(default_factory=lambda: Steady(0))
     error: str | None = None
 
     def look(self, objects: t.Mapping[str, Object]) -> Verdict:
@@ -54,9 +55,13 @@ def until_ready(
     live: Object,
     condition: t.Mapping[str, t.Any] | None,
     patient: bool = True,
+    steady: Steady | None = None,
 ) -> Waited | None:
-    """What to wait for until this object is ready; None when there is nothing to wait for."""
+    """What to wait for until this object is ready; None when there is nothing to wait for. ``steady``: for
+    how long pods must have been.
+    """
     name = str(live["metadata"]["name"])
+    steady = steady or Steady(0)
 
     def waited(judged: Judge, goal: str = "ready") -> Waited:
         return Waited(kind, namespace, name, "%s %s" % (kind.kind, name), goal, judged)
@@ -72,12 +77,12 @@ def until_ready(
             ENDPOINTS, namespace, name, "Service %s" % name, "served", _served, Verdict(reason=_NONE)
         )
     if (group, kind.kind) == ("", "Pod"):
-        return waited(lambda item: _pod(item, patient), "Ready")
+        return waited(lambda item: _pod(item, patient, steady), "Ready")
     found = _JUDGES.get((group, kind.kind))
     if found is None:
         return None
     made = waited(found)
-    made.patient = patient
+    made.patient, made.steady = patient, steady
     return made
 
 
@@ -122,14 +127,16 @@ def _group(
             nonlocal pending
             pending = [thing for thing in pending if not thing.look(objects).done]
             failed = next((thing.last.failed for thing in pending if thing.last.failed), "")
-            return Verdict(done=not pending, failed=failed)
+            again = [thing.last.again for thing in pending if thing.last.again is not None]
+            return Verdict(done=not pending, failed=failed, again=min(again) if again else None)
 
         fields = ("metadata.name=" + members[0].name,) if len(members) == 1 else ()
         Follower(client, kind, namespace, fields=fields).until(verdict, deadline)
         hopeless = any(thing.last.failed for thing in pending)
         for thing in pending:
             if thing.last.failed:
-                thing.error = "%s will not be %s: %s" % (thing.title, thing.goal, thing.last.failed)
+                said = thing.last.failed + (last_words(client, thing.found) if kind.kind == "Pod" else "")
+                thing.error = "%s will not be %s: %s" % (thing.title, thing.goal, said)
             elif not hopeless:
                 reason = _trouble(client, thing) or thing.last.reason or "it says nothing of it"
                 thing.error = "wait_timeout: %s is not %s after %d s: %s" % (
@@ -139,7 +146,36 @@ def _group(
                     reason,
                 )
 
+        left = {id(thing) for thing in pending}
+        for thing in members:
+            if id(thing) not in left and not hopeless:
+                _hold(client, thing, deadline)
+
     return _guarded(follow, members)
+
+
+def _hold(client: Client, thing: Waited, deadline: float) -> None:
+    """A workload's status counts pods that are ready for a moment: its pods must be for long enough."""
+    labels = _labels(thing)
+    if thing.steady.seconds <= 0 or not labels:
+        return
+    pods = PodsOf(0, _lasts, thing.patient, thing.steady, leaving=False)
+
+    def verdict(objects: t.Mapping[str, Object]) -> Verdict:
+        pods.wanted = sum(_lasts(pod) for pod in objects.values())
+        return pods.verdict(objects)
+
+    last, _objects = Follower(client, POD, thing.namespace, labels=labels).until(verdict, deadline)
+    if last.failed:
+        said = last.failed + last_words(client, pods.culprit)
+        thing.error = "%s will not be ready: %s" % (thing.title, said)
+    elif not last.done:
+        thing.error = "wait_timeout: %s is not ready: %s" % (thing.title, last.reason)
+
+
+def _lasts(pod: Object) -> bool:
+    ended = (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+    return not ended and not pod["metadata"].get("deletionTimestamp")
 
 
 def _controller(client: Client, thing: Waited, deadline: float) -> t.Callable[[], None]:
@@ -147,7 +183,8 @@ def _controller(client: Client, thing: Waited, deadline: float) -> t.Callable[[]
         found = client.get(thing.kind, thing.namespace, thing.name)
         if found is None:
             raise WaitError("%s was deleted while waiting" % thing.title)
-        thing.found = controller_ready(client, found, max(1.0, deadline - time.monotonic()), thing.patient)
+        left = max(1.0, deadline - time.monotonic())
+        thing.found = controller_ready(client, found, left, thing.patient, thing.steady.seconds)
 
     return _guarded(follow, [thing])
 
@@ -199,11 +236,11 @@ def _together(jobs: t.Sequence[t.Callable[[], None]], enough: t.Callable[[], boo
 # -- what ready means
 
 
-def _pod(item: Object, patient: bool) -> Verdict:
+def _pod(item: Object, patient: bool, steady: Steady) -> Verdict:
     """A pod that runs to its end is ready when it has."""
     if (item.get("status") or {}).get("phase") == "Succeeded":
         return Verdict(done=True)
-    return judge(item, "Ready", patient)
+    return judge(item, "Ready", patient, steady)
 
 
 _NONE = "its selector finds no running pod"
@@ -313,15 +350,22 @@ _JUDGES: dict[tuple[str, str], Judge] = {
 }
 
 
-def _trouble(client: Client, thing: Waited) -> str | None:
-    """What keeps the pods of a workload, when its own status says no more than numbers."""
+def _labels(thing: Waited) -> tuple[str, ...]:
+    """The labels by which a workload knows its pods, where it is waited for until they are ready."""
     selector = ((thing.found or {}).get("spec") or {}).get("selector")
     labels = selector.get("matchLabels") if isinstance(selector, dict) else None
-    if thing.goal != "ready" or not labels:
+    if thing.goal != "ready" or thing.kind.kind == "Job":
+        return ()
+    return tuple("%s=%s" % pair for pair in sorted((labels or {}).items()))
+
+
+def _trouble(client: Client, thing: Waited) -> str | None:
+    """What keeps the pods of a workload, when its own status says no more than numbers."""
+    labels = _labels(thing)
+    if not labels:
         return None
-    chosen = ["%s=%s" % pair for pair in sorted(labels.items())]
     try:
-        pods, _version = client.list(POD, thing.namespace, chosen)
+        pods, _version = client.list(POD, thing.namespace, labels)
     except ClusterError:
         return None
     for pod in sorted(pods, key=lambda item: str(item["metadata"]["name"])):

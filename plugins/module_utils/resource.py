@@ -16,7 +16,7 @@ import typing as t
 
 from .client import Client, Kind
 from .compare import Path, differences, merge_patch, plain_patch
-from .errors import ClusterError, StatusError, WaitError
+from .errors import ClusterError, MaybeDone, StatusError
 from .lastapplied import shown
 from .wait import gone
 
@@ -67,7 +67,7 @@ class Outcome:
         if wait is not None and self.live is not None:
             try:
                 result[key] = wait(self.live)
-            except WaitError as problem:
+            except ClusterError as problem:
                 problem.details["changed"] = result["changed"]
                 raise
         return result
@@ -132,17 +132,19 @@ def present(
     """
     name, namespace = asked["metadata"]["name"], asked["metadata"].get("namespace")
     deadline = time.monotonic() + timeout
+    lost = _Lost()
     for attempt in range(_TRIES):
         live = seen[0] if seen and attempt == 0 else client.get(kind, namespace, name)
-        if live is not None and live["metadata"].get("deletionTimestamp"):
-            return _after_deletion(client, kind, asked, live, deadline)
         try:
+            if live is not None and live["metadata"].get("deletionTimestamp"):
+                lost.recreated = True
+                return lost.outcome(_after_deletion(client, kind, asked, live, deadline))
             if live is None:
-                return _create(client, kind, asked)
+                return lost.outcome(_create(client, kind, asked))
             aim = wanted(asked, live) if wanted else asked
             differing = differences(aim, live)
             if not differing:
-                return Outcome(kind, namespace, name, live, live)
+                return lost.outcome(Outcome(kind, namespace, name, None if lost.created else live, live))
             fixed = immutable(differing, asked, live)
             if not fixed:
                 patch = merge_patch(aim, live) if kind.strategic else plain_patch(aim, live)
@@ -151,7 +153,12 @@ def present(
                 return outcome
             if not recreate:
                 raise Immutable(kind, name, fixed)
-            return _recreate(client, kind, asked, live, deadline)
+            lost.before, lost.recreated = live, True
+            return lost.outcome(_recreate(client, kind, asked, live, deadline))
+        except MaybeDone:
+            if attempt == _TRIES - 1:
+                raise
+            lost.created = True  # or not: look again
         except StatusError as problem:
             if problem.code == 409 or (problem.code == 404 and live is not None):
                 continue  # somebody else was quicker: look again
@@ -159,6 +166,23 @@ def present(
     raise ClusterError(
         "%s %s keeps being changed by somebody else; gave up after %d tries" % (kind.kind, name, _TRIES)
     )
+
+
+class _Lost:
+    """What earlier tries of a task may have done. ``created``: an answer to a creation was lost, so that an
+    object as asked for is this task's. ``before`` was replaced.
+    """
+
+    def __init__(self) -> None:
+        self.created = False
+        self.recreated = False
+        self.before: Object | None = None
+
+    def outcome(self, found: Outcome) -> Outcome:
+        """What became of the object, seen from the task's beginning."""
+        found.recreated = found.recreated or self.recreated
+        found.before = self.before or found.before
+        return found
 
 
 def absent(
@@ -175,14 +199,21 @@ def absent(
     shorter. ``seen`` is as for ``present``.
     """
     deadline = time.monotonic() + timeout
-    live = seen[0] if seen else client.get(kind, namespace, name)
-    if live is None:
-        return Outcome(kind, namespace, name, None, None)
-    going = live["metadata"].get("deletionTimestamp")
-    sooner = grace is not None and grace < int(live["metadata"].get("deletionGracePeriodSeconds") or 0)
-    outcome = Outcome(kind, namespace, name, live, live if going and not sooner else None)
-    if not going or sooner:
-        client.delete(kind, namespace, name, grace)
+    for attempt in range(_TRIES):
+        live = seen[0] if seen and attempt == 0 else client.get(kind, namespace, name)
+        if live is None:
+            return Outcome(kind, namespace, name, None, None)
+        metadata = live["metadata"]
+        going = metadata.get("deletionTimestamp")
+        sooner = grace is not None and grace < int(metadata.get("deletionGracePeriodSeconds") or 0)
+        outcome = Outcome(kind, namespace, name, live, live if going and not sooner else None)
+        try:
+            if not going or sooner:
+                client.delete(kind, namespace, name, grace, metadata.get("uid"))
+            break
+        except StatusError as problem:
+            if problem.code != 409 or attempt == _TRIES - 1:
+                raise  # 409: another has this name by now
     if wait and not client.dry_run:
         gone(client, kind, live, deadline)
         outcome.live = None
@@ -190,6 +221,7 @@ def absent(
 
 
 def _create(client: Client, kind: Kind, asked: Object) -> Outcome:
+    """Raises MaybeDone where the connection broke before the answer."""
     name, namespace = asked["metadata"]["name"], asked["metadata"].get("namespace")
     outcome = Outcome(kind, namespace, name, None, None)
     asked = without_nulls(asked)

@@ -135,16 +135,25 @@ def execute(
     connect: t.Callable[[t.Mapping[str, t.Any], bool], Asked],
 ) -> Result:
     """The result of one task, failed or not, whoever runs it."""
+    client: t.Any = None
     try:
         hold_names(params)
-        return run(params, connect(params, check_mode))
+        client = connect(params, check_mode)
+        return _with_warnings(run(params, client), client)
     except ClusterError as problem:
-        return failure(problem)
+        return _with_warnings(failure(problem), client)
     except UnicodeEncodeError:
         wrong = _no_text(params)
         if wrong is None:
             raise
         return failure(OptionError(wrong, "holds bytes that are no text in UTF-8"))
+
+
+def _with_warnings(result: Result, client: t.Any) -> Result:
+    """The result with what the API warned of."""
+    told = list(result.get("warnings") or [])
+    told += [text for text in getattr(client, "warnings", ()) if text not in told]
+    return dict(result, warnings=told) if told else result
 
 
 def _no_text(value: t.Any, path: str = "") -> str | None:

@@ -9,7 +9,7 @@ import re
 import typing as t
 
 from .client import NODE, POD, SCHEDULING_REVIEW, Client
-from .errors import ClusterError, OptionError, StatusError
+from .errors import ClusterError, MaybeDone, OptionError, StatusError
 from .fields import quantities, strings, to_api
 from .nodes import TAINTS
 from .podspec import metadata_to_api, spec_to_api
@@ -30,7 +30,8 @@ _SUPPOSED = re.compile(r"^spec\.(add|remove|cordon|uncordon)Nodes: (.*)$")
 
 def bind(client: Client, namespace: str, name: str, node: str) -> dict[str, t.Any]:
     """Makes sure that the pod is bound to the node. What is bound elsewhere stays there, and is an error."""
-    for attempt in range(2):
+    unbound: dict[str, t.Any] | None = None  # the pod before a binding whose answer was lost
+    for attempt in range(3):
         live = client.get(POD, namespace, name)
         if live is None and client.dry_run:
             return _bound_later(client, namespace, name, node)
@@ -38,7 +39,7 @@ def bind(client: Client, namespace: str, name: str, node: str) -> dict[str, t.An
             raise OptionError("pod", "there is no pod %s in namespace %s" % (name, namespace))
         where = live["spec"].get("nodeName")
         if where == node:
-            return Outcome(POD, namespace, name, live, live).result("pod")
+            return Outcome(POD, namespace, name, unbound or live, live).result("pod")
         if where:
             raise OptionError(
                 "node", "pod %s is bound to node %s already, and a binding is for good" % (name, where)
@@ -54,8 +55,13 @@ def bind(client: Client, namespace: str, name: str, node: str) -> dict[str, t.An
         }
         try:
             client.create(POD, namespace, binding, sub="binding", name=name)
+        except MaybeDone:
+            if attempt == 2:
+                raise
+            unbound = live
+            continue
         except StatusError as problem:
-            if problem.code == 409 and attempt == 0:
+            if problem.code == 409 and attempt < 2:
                 continue  # bound in the meantime, maybe to this very node
             raise
         bound = dict(live, spec=dict(live["spec"], nodeName=node))

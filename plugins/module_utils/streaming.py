@@ -149,6 +149,8 @@ def _dial(client: Client, target: Target, argv: list[str], stdin: bool, protocol
     try:
         try:
             return dial(client.session, server + path, query, [protocol])
+        except ConnectionRefusedError:
+            client.ask("/version")  # which rides over a restart; nothing has run
         except Refused as problem:
             if problem.code != 401 or not client.session.auth.renew():
                 raise

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import gc
+import io
 import ipaddress
 import json
 import os
@@ -159,7 +160,7 @@ class Sender:
         url: str,
         query: t.Mapping[str, t.Any] | None,
         headers: t.Mapping[str, str],
-        body: bytes | None,
+        body: bytes | io.BytesIO | None,
         timeout: tuple[float, float],
         stream: bool,
     ) -> t.Any:
@@ -170,7 +171,8 @@ class Sender:
         request.headers = CaseInsensitiveDict(headers)
         request.headers["Accept-Encoding"] = "gzip"
         if body is not None or verb != "GET":
-            request.headers["Content-Length"] = str(len(body or b""))
+            size = body.getbuffer().nbytes if isinstance(body, io.BytesIO) else len(body or b"")
+            request.headers["Content-Length"] = str(size)
         request.body = body
         answer = self._adapter.send(
             self._auth(request), stream=stream, timeout=timeout, verify=self._verify, proxies=self._proxies

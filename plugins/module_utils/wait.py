@@ -14,10 +14,11 @@ import typing as t
 from dataclasses import dataclass
 
 from .client import POD, REPLICATION_CONTROLLER, Client, Kind
-from .errors import StatusError, WaitError
-from .podstate import Verdict, judge
+from .errors import ClusterError, StatusError, WaitError
+from .podstate import Steady, Verdict, judge, last_end
 
 Object = t.Dict[str, t.Any]
+LINE_LIMIT = 200  # characters of a log's last line
 Judge = t.Callable[[t.Mapping[str, Object]], Verdict]
 
 
@@ -33,10 +34,11 @@ class Follower:
 
     def until(self, judge_all: Judge, deadline: float) -> tuple[Verdict, dict[str, Object]]:
         """Follows until the judge (objects by name) is done or has failed, or the deadline. The last verdict
-        and objects.
+        and objects. A cluster that is away is tried again until then.
         """
+        selected = (self.labels, self.fields)
         while True:
-            items, version = self.client.list(self.kind, self.namespace, self.labels, self.fields)
+            items, version = self.client.list(self.kind, self.namespace, *selected, until=deadline)
             objects = {self._key(item): item for item in items}
             verdict = judge_all(objects)
             try:
@@ -44,8 +46,9 @@ class Follower:
                     began = time.monotonic()
                     if began >= deadline:
                         return verdict, objects
+                    look = deadline if verdict.again is None else min(deadline, began + verdict.again)
                     events = self.client.watch(
-                        self.kind, self.namespace, version, deadline, self.labels, self.fields
+                        self.kind, self.namespace, version, look, *selected, until=deadline
                     )
                     for change, item in events:
                         version = item["metadata"].get("resourceVersion") or version
@@ -56,8 +59,10 @@ class Follower:
                         else:
                             objects[self._key(item)] = item
                         verdict = judge_all(objects)
-                        if verdict.final:
+                        if verdict.final or verdict.again is not None:
                             break
+                    if verdict.again is not None:
+                        verdict = judge_all(objects)
                     if not verdict.final and time.monotonic() - began < 0.2:
                         time.sleep(0.2)  # a server that ends watches at once is not to be hammered
                 return verdict, objects
@@ -102,14 +107,43 @@ def gone(client: Client, kind: Kind, live: Object, deadline: float) -> None:
         )
 
 
+def last_words(client: Client, pod: Object | None) -> str:
+    """What a container that has ended wrote last, to be put behind the reason of a failure. Mostly that says
+    more than an exit code.
+    """
+    for container in ((pod or {}).get("status") or {}).get("containerStatuses") or []:
+        ended = last_end(container)
+        if not ended or ended.get("exitCode") == 0:
+            continue
+        query = {"container": container["name"], "tailLines": 1}
+        if "terminated" not in (container.get("state") or {}):
+            query["previous"] = "true"
+        metadata = t.cast(Object, pod)["metadata"]
+        try:
+            text = client.text(POD, metadata["namespace"], metadata["name"], "log", query).strip()
+        except ClusterError:
+            return ""  # it is gone, or not for these credentials
+        return "; its last line: %s" % text[-LINE_LIMIT:] if text else ""
+    return ""
+
+
 def pod_reaches(
-    client: Client, namespace: str, name: str, goal: str, timeout: float, patient: bool = True
+    client: Client,
+    namespace: str,
+    name: str,
+    goal: str,
+    timeout: float,
+    patient: bool = True,
+    min_ready: float = 0,
 ) -> Object:
-    """Waits until the pod has reached ``goal`` (Scheduled, Running, Ready or Succeeded)."""
+    """Waits until the pod has reached ``goal`` (Scheduled, Running, Ready or Succeeded); Ready has to last
+    for ``min_ready`` seconds.
+    """
+    steady = Steady(min_ready, client.now)
 
     def verdict(objects: t.Mapping[str, Object]) -> Verdict:
         return (
-            judge(objects[name], goal, patient)
+            judge(objects[name], goal, patient, steady)
             if name in objects
             else Verdict(failed="it was deleted while waiting")
         )
@@ -117,7 +151,8 @@ def pod_reaches(
     follower = Follower(client, POD, namespace, fields=("metadata.name=" + name,))
     last, objects = follower.until(verdict, time.monotonic() + timeout)
     if last.failed:
-        raise WaitError("pod %s will not be %s: %s" % (name, goal, last.failed), object=objects.get(name))
+        said = last.failed + last_words(client, objects.get(name))
+        raise WaitError("pod %s will not be %s: %s" % (name, goal, said), object=objects.get(name))
     if not last.done:
         raise WaitError(
             "wait_timeout: pod %s is not %s after %d s: %s" % (name, goal, timeout, last.reason),
@@ -126,29 +161,63 @@ def pod_reaches(
     return objects[name]
 
 
-def controller_ready(client: Client, live: Object, timeout: float, patient: bool = True) -> Object:
-    """Waits until as many pods of a ReplicationController are ready as it asks for, and it says so itself."""
-    deadline = time.monotonic() + timeout
-    metadata, spec = live["metadata"], live["spec"]
-    name, namespace, wanted = metadata["name"], metadata["namespace"], int(spec.get("replicas", 1))
+@dataclass
+class PodsOf:
+    """Judges the pods of a controller, a ReplicationController's or what ``owned`` finds: as many as wanted
+    must be ready. ``leaving``: whether pods that are being deleted must be gone. ``culprit`` is the pod that
+    made a verdict fail.
+    """
 
-    def pods_verdict(objects: t.Mapping[str, Object]) -> Verdict:
-        ready, reason = 0, ""
-        own = [pod for pod in objects.values() if _owned(pod, metadata.get("uid")) and not _ended(pod)]
-        for pod in sorted(own, key=lambda p: p["metadata"]["name"]):
-            found = judge(pod, "Ready", patient)
+    wanted: int
+    owned: t.Callable[[Object], bool]
+    patient: bool
+    steady: Steady
+    leaving: bool = True
+    culprit: Object | None = None
+
+    def verdict(self, objects: t.Mapping[str, Object]) -> Verdict:
+        ready, reason, again = 0, "", []
+        own = [pod for pod in objects.values() if self.owned(pod) and not _ended(pod)]
+        if not self.leaving:
+            own = [pod for pod in own if not pod["metadata"].get("deletionTimestamp")]
+        for pod in sorted(own, key=lambda p: str(p["metadata"]["name"])):
+            found = judge(pod, "Ready", self.patient, self.steady)
             if found.failed and not pod["metadata"].get("deletionTimestamp"):
+                self.culprit = pod
                 return Verdict(failed="pod %s: %s" % (pod["metadata"]["name"], found.failed))
             ready += found.done
+            again += [] if found.again is None else [found.again]
             reason = (
                 reason
                 if found.done or reason
                 else "pod %s: %s" % (pod["metadata"]["name"], found.reason or found.failed)
             )
         return Verdict(
-            done=ready == wanted and len(own) == wanted,
-            reason="%d of %d pods are ready; %s" % (ready, wanted, reason),
+            done=ready == self.wanted and len(own) == self.wanted,
+            reason="%d of %d pods are ready; %s" % (ready, self.wanted, reason),
+            again=min(again) if again else None,
         )
+
+
+def pods_of(client: Client, controller: Object) -> Follower:
+    """The pods that a ReplicationController selects, followed."""
+    return Follower(client, POD, controller["metadata"]["namespace"], labels=_selector(controller))
+
+
+def owned_by(controller: Object) -> t.Callable[[Object], bool]:
+    """Whether a pod is one of this very controller."""
+    uid = controller["metadata"].get("uid")
+    return lambda pod: _owned(pod, uid)
+
+
+def controller_ready(
+    client: Client, live: Object, timeout: float, patient: bool = True, min_ready: float = 0
+) -> Object:
+    """Waits until as many pods of a ReplicationController are ready as it asks for, and it says so itself."""
+    deadline = time.monotonic() + timeout
+    metadata, spec = live["metadata"], live["spec"]
+    name, namespace, wanted = metadata["name"], metadata["namespace"], int(spec.get("replicas", 1))
+    pods = PodsOf(wanted, owned_by(live), patient, Steady(min_ready, client.now))
 
     def own_verdict(objects: t.Mapping[str, Object]) -> Verdict:
         found = objects.get(name)
@@ -167,7 +236,7 @@ def controller_ready(client: Client, live: Object, timeout: float, patient: bool
         )
 
     itself = Follower(client, REPLICATION_CONTROLLER, namespace, fields=("metadata.name=" + name,))
-    last, _pods = Follower(client, POD, namespace, labels=_selector(live)).until(pods_verdict, deadline)
+    last, _pods = pods_of(client, live).until(pods.verdict, deadline)
     reason = last.reason
     if last.done:
         last, objects = itself.until(own_verdict, deadline)
@@ -176,7 +245,8 @@ def controller_ready(client: Client, live: Object, timeout: float, patient: bool
             return objects[name]
     found = client.get(REPLICATION_CONTROLLER, namespace, name)
     if last.failed:
-        raise WaitError("replication controller %s will not be ready: %s" % (name, last.failed), object=found)
+        reason = last.failed + last_words(client, pods.culprit)
+        raise WaitError("replication controller %s will not be ready: %s" % (name, reason), object=found)
     said = own_verdict({name: found}).reason if found else "it was deleted while waiting"
     raise WaitError(
         "wait_timeout: replication controller %s is not ready after %d s: %s"

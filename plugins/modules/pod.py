@@ -213,7 +213,7 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
 
     def wait(live: dict[str, t.Any]) -> dict[str, t.Any]:
         goal, patient = params["wait_for"], params["wait_unschedulable"]
-        return pod_reaches(client, namespace, name, goal, timeout, patient)
+        return pod_reaches(client, namespace, name, goal, timeout, patient, params["min_ready_seconds"])
 
     return outcome.finish("pod", wait if params["wait"] and not client.dry_run else None)
 

@@ -86,6 +86,7 @@ def connect(params: t.Mapping[str, t.Any], dry_run: bool) -> Client:
     key = (os.getpid(), connect_params(params), dry_run)
     if key not in _clients:
         _clients[key] = Client(key[1], dry_run)
+    _clients[key].begin(params)
     return _clients[key]
 
 

@@ -7,9 +7,11 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from base64 import b64decode
@@ -89,6 +91,69 @@ def control_plane(folder: Path, nodes: int) -> Iterator[str]:
                 master.wait(15)
             except subprocess.TimeoutExpired:
                 master.kill()
+
+
+class Restarting:
+    """A control plane that keeps its data and its address, and is ended and started again every so often.
+
+    ``seconds``: between two ends. ``away``: how long it stays away beside what its start takes. Every second
+    end is one without notice (SIGKILL). ``count`` is of the ends so far.
+    """
+
+    def __init__(self, folder: Path, nodes: int, seconds: float, away: float) -> None:
+        self.kubeconfig = str(folder / "kubeconfig")
+        self.count = 0
+        self._log = folder / "log"
+        self._seconds, self._away = seconds, away
+        self._over = threading.Event()
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+        self._command = [
+            *(sys.executable, "-m", "navarch", "standalone", "--kubeconfig", self.kubeconfig),
+            *("--nodes", str(nodes), "--data-dir", str(folder / "data"), "--port", str(port)),
+            *("--token", "restarting"),
+        ]
+        self._thread = threading.Thread(target=self._restart)
+
+    def __enter__(self) -> Restarting:
+        self._master = self._start()
+        return self
+
+    def begin(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_problem: object) -> None:
+        self._over.set()
+        if self._thread.ident:
+            self._thread.join(60)
+        self._end(kill=False)
+
+    def _start(self) -> subprocess.Popen[str]:
+        env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+        with self._log.open("a") as told:
+            master = subprocess.Popen(self._command, env=env, stdout=subprocess.PIPE, stderr=told, text=True)
+        assert master.stdout is not None
+        assert master.stdout.readline().startswith("ready "), self._log.read_text()[-2000:]
+        return master
+
+    def _end(self, kill: bool) -> None:
+        if kill:
+            self._master.kill()
+        else:
+            self._master.terminate()
+        with self._master:
+            try:
+                self._master.wait(15)
+            except subprocess.TimeoutExpired:
+                self._master.kill()
+
+    def _restart(self) -> None:
+        while not self._over.wait(self._seconds):
+            self._end(kill=self.count % 2 == 1)
+            self.count += 1
+            self._over.wait(self._away)
+            self._master = self._start()
 
 
 def wait_for_nodes(kubeconfig: str, count: int) -> None:

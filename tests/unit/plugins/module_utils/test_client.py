@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -16,12 +19,14 @@ from ansible_collections.navarch.cluster.plugins.module_utils import transport
 from ansible_collections.navarch.cluster.plugins.module_utils.client import NODE, POD, Client
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import (
     ClusterError,
+    MaybeDone,
     OptionError,
     StatusError,
     TrustError,
     UnreachableError,
 )
 
+PAUSE = client_module._pause
 OBJECT = {"kind": "Pod", "metadata": {"name": "web"}}
 
 
@@ -316,3 +321,98 @@ def test_certificates_that_are_none(params, line):
     with pytest.raises(TrustError) as told:
         Client.from_params(dict(params, host="https://127.0.0.1:1"))
     assert str(told.value).startswith(line)
+
+
+@pytest.fixture
+def refused():
+    """An address at which nothing listens until ``listen`` is called, which then answers every request."""
+    with contextlib.ExitStack() as stack:
+        taken = stack.enter_context(socket.socket())
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 0))
+        address = "http://127.0.0.1:%d" % taken.getsockname()[1]
+
+        def listen(after):
+            def serve():
+                time.sleep(after)
+                taken.listen()
+                with taken.accept()[0] as peer:
+                    peer.recv(65536)
+                    body = json.dumps(OBJECT).encode()
+                    peer.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            stack.callback(thread.join, 10)
+
+        yield address, listen
+
+
+def test_a_task_that_waits_rides_over_a_cluster_that_is_away(refused):
+    address, listen = refused
+    listen(after=2.5)  # longer than a task that does not wait tries
+    client = Client.from_params({"host": address, "wait": True, "wait_timeout": 20})
+    assert client.create(POD, "default", OBJECT) == OBJECT
+
+
+def test_a_task_that_does_not_wait_tries_a_cluster_that_restarts_for_a_moment(refused):
+    address, listen = refused
+    listen(after=0.4)
+    assert Client.from_params({"host": address}).create(POD, "default", OBJECT) == OBJECT
+
+
+def test_patience_ends_with_the_time_of_the_task(refused):
+    address, _listen = refused
+    client = Client.from_params({"host": address, "wait": True, "wait_timeout": 3})
+    began = time.monotonic()
+    with pytest.raises(UnreachableError, match="Connection refused"):
+        client.get(POD, "default", "web")
+    assert 2.9 <= time.monotonic() - began < 8
+
+
+def test_a_name_that_does_not_exist_is_no_matter_of_patience():
+    client = Client.from_params({"host": "https://no.such.invalid:1", "wait": True, "wait_timeout": 60})
+    began = time.monotonic()
+    with pytest.raises(UnreachableError):
+        client.get(POD, "default", "web")
+    assert time.monotonic() - began < 30
+
+
+def test_what_may_have_been_done_is_not_sent_again_blindly(make, serve):
+    client = make("break", (201, OBJECT))
+    client.begin({"wait": True, "wait_timeout": 30})
+    with pytest.raises(MaybeDone):
+        client.create(POD, "default", OBJECT)
+    assert len(serve.asked) == 1
+    client = make("break", (200, OBJECT))
+    assert client.create(POD, "default", OBJECT, repeatable=True) == OBJECT
+
+
+def test_a_busy_cluster_says_when_to_ask_again(make, serve, monkeypatch):
+    later = ("Retry-After", "1")
+    busy = (*status(503, "ServiceUnavailable"), later)
+    assert make(busy, (201, OBJECT)).create(POD, "default", OBJECT) == OBJECT
+    monkeypatch.setattr(client_module, "_pause", PAUSE)
+    began = time.monotonic()
+    assert make((*status(429, "TooManyRequests"), later), (201, OBJECT)).create(POD, "default", OBJECT)
+    assert time.monotonic() - began >= 1
+
+
+def test_a_disruption_budget_is_left_to_who_asked(make, serve):
+    budget = status(429, "TooManyRequests", causes=[{"reason": "DisruptionBudget", "message": "no"}])
+    client = make(budget)
+    client.begin({"wait": True, "wait_timeout": 60})
+    with pytest.raises(StatusError, match="429"):
+        client.create(POD, "default", OBJECT, "eviction", "web", repeatable=True)
+    assert len(serve.asked) == 1
+
+
+def test_what_the_api_warns_of_is_kept_for_the_task(make, serve):
+    header = ("Warning", '299 - "unknown field \\"spec.a\\"", 299 - "and b"')
+    client = make((201, OBJECT, header))
+    client.create(POD, "default", OBJECT)
+    client.trial().create(POD, "default", OBJECT)
+    assert client.warnings == ['unknown field "spec.a"', "and b"]
+    assert serve.asked[1][1].endswith("?dryRun=All")
+    client.begin({})
+    assert client.warnings == []

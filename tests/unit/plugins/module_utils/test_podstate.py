@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.navarch.cluster.plugins.module_utils.podstate import (
     HOPELESS,
+    Steady,
     immutable_options,
     judge,
 )
@@ -143,3 +144,47 @@ def test_what_is_always_started_anew_never_succeeds():
     assert not judge(found, "Ready").failed
     found["spec"]["restartPolicy"] = "OnFailure"
     assert not judge(found, "Succeeded").failed
+
+
+def ready(since="2026-01-01T00:00:00Z", restarts=0, probe=False, **status):
+    container = {"name": "c", "restartCount": restarts, "state": {"running": {"startedAt": since}}}
+    made = pod("Running", [container], [dict(condition("Ready", "True"), lastTransitionTime=since)], uid="u")
+    made["spec"]["containers"] = [{"name": "c", "readinessProbe": {"exec": {}}} if probe else {"name": "c"}]
+    return made
+
+
+AT = 1767225600.0  # 2026-01-01T00:00:00Z
+
+
+@pytest.mark.parametrize(
+    ("now", "found", "there"),
+    [
+        (AT + 0.5, ready(), False),
+        (AT + 2.5, ready(), False),  # its times are in whole seconds: it may be 1.6
+        (AT + 3.1, ready(), True),
+        (AT + 0.5, ready(probe=True), True),
+        (AT - 60, ready(), False),  # by clocks that disagree
+        (AT + 60, ready(since=None), False),
+    ],
+)
+def test_a_pod_counts_when_it_has_been_ready_for_long_enough(now, found, there):
+    verdict = judge(found, "Ready", True, Steady(2, lambda: now))
+    assert verdict.done is there
+    assert there or 0 < verdict.again <= 2
+    assert judge(found, "Ready").done
+    assert judge(found, "Running", True, Steady(2, lambda: now)).done
+
+
+def test_a_restart_begins_the_time_again():
+    steady = Steady(2, lambda: AT + 3.5)
+    assert judge(ready(), "Ready", True, steady).done
+    again = ready()
+    again["status"]["containerStatuses"][0]["state"]["running"]["startedAt"] = "2026-01-01T00:00:03Z"
+    assert judge(again, "Ready", True, steady).again
+
+
+def test_a_pod_that_was_ready_and_has_ended_well_was_there():
+    steady = Steady(2, lambda: AT)
+    assert judge(ready(), "Ready", True, steady).again
+    assert judge(pod("Succeeded", uid="u"), "Ready", True, steady).done
+    assert judge(pod("Succeeded", uid="other"), "Ready", True, steady).failed == "it has run to its end"

@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.navarch.cluster.plugins.module_utils.client import NAMESPACE, POD
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import (
     ClusterError,
+    MaybeDone,
     StatusError,
     WaitError,
 )
@@ -48,10 +49,16 @@ class Cluster:
     def delete(self, kind, namespace, name, grace=None, uid=None):
         return self._answer("delete", grace, uid)
 
-    def list(self, kind, namespace, labels=(), fields=()):
+    def now(self):
+        return time.time()
+
+    def text(self, kind, namespace, name, sub, query):
+        return self._answer("text", query)
+
+    def list(self, kind, namespace, labels=(), fields=(), until=0.0):
         return self._answer("list", kind.plural), "1"
 
-    def watch(self, kind, namespace, version, deadline, labels=(), fields=()):
+    def watch(self, kind, namespace, version, deadline, labels=(), fields=(), until=0.0):
         events = self._answer("watch", version)
         for event in events:
             if isinstance(event, Exception):
@@ -249,3 +256,62 @@ def test_a_namespace_says_why_it_is_still_there():
     cluster = Cluster(list=[[item]], watch=[[]])
     with pytest.raises(WaitError, match="time is up: NamespaceContentRemaining: Some resources are remain"):
         gone(cluster, NAMESPACE, item, time.monotonic() + 0.1)
+
+
+@pytest.mark.parametrize(
+    ("there", "created"),
+    [([None, LABELLED], ["get", "create", "get"]), ([None], ["get", "create", "get", "create"])],
+    ids=["done", "not done"],
+)
+def test_a_creation_whose_answer_is_lost_is_looked_for_and_is_this_tasks(there, created):
+    cluster = Cluster(get=there, create=[MaybeDone("broke"), LABELLED])
+    outcome = present(cluster, POD, ASKED, immutable_options)
+    assert cluster.verbs() == created
+    assert outcome.result("pod")["changed"]
+    assert (outcome.before, outcome.live) == (None, LABELLED)
+
+
+def test_a_replacement_whose_answer_is_lost_is_told_as_one():
+    old = live(uid="0", image="other")
+    old["spec"]["hostname"] = "old"
+    asked = dict(ASKED, spec=dict(ASKED["spec"], hostname="new"))
+    new = dict(LABELLED, spec=dict(LABELLED["spec"], hostname="new"))
+    cluster = Cluster(get=[old, new], create=[MaybeDone("broke")], delete=[True], list=[[]])
+    outcome = present(cluster, POD, asked, immutable_options, recreate=True)
+    assert (outcome.before, outcome.live, outcome.recreated) == (old, new, True)
+
+
+def test_a_deletion_is_held_to_what_was_looked_at():
+    cluster = Cluster(get=[live(uid="1"), live(uid="2")], delete=[conflict("Conflict"), True])
+    assert absent(cluster, POD, "default", "web", None, False, 5).before["metadata"]["uid"] == "2"
+    assert [call for call in cluster.calls if call[0] == "delete"] == [
+        ("delete", None, "1"),
+        ("delete", None, "2"),
+    ]
+
+
+def crashing(**state):
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]}
+    container = {"name": "c", "restartCount": 2, "state": state}
+    container["lastState"] = {"terminated": {"exitCode": 3, "reason": "Error"}}
+    return live(status=dict(status, containerStatuses=[container]))
+
+
+def test_a_container_that_ends_at_once_is_not_ready_and_says_how_it_ended():
+    back_off = crashing(waiting={"reason": "CrashLoopBackOff"})
+    events = [[("MODIFIED", live(status=READY))], [("MODIFIED", back_off)]]
+    cluster = Cluster(list=[[live()]], watch=events, text=["no such table\n"])
+    with pytest.raises(WaitError) as told:
+        pod_reaches(cluster, "default", "web", "Ready", 20, min_ready=5)
+    assert str(told.value) == (
+        "pod web will not be Ready: container c: CrashLoopBackOff (last run: exit code 3, Error)"
+        "; its last line: no such table"
+    )
+    assert ("text", {"container": "c", "tailLines": 1, "previous": "true"}) in cluster.calls
+
+
+def test_readiness_must_last():
+    cluster = Cluster(list=[[live(status=READY)]], watch=[[]])
+    began = time.monotonic()
+    assert pod_reaches(cluster, "default", "web", "Ready", 20, min_ready=0.7)["status"] == READY
+    assert 0.7 <= time.monotonic() - began < 10
