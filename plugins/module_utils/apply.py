@@ -22,6 +22,8 @@ from .errors import ClusterError, OptionError, StatusError
 from .hiding import without_secrets
 from .podstate import Steady
 from .ready import Waited, until_gone, until_ready, wait_for_all
+from .rollout import changes_template
+from .rollout import warning as rollout_warning
 from .resource import Outcome, absent, clean, definition, everything_mutable, present
 from .serverwrites import applied, generated, patched, patches_of
 from .shape import called
@@ -165,6 +167,8 @@ class Task:
                 return
         if self.wait:
             self._wait([item for item in self.items if self._served_last(item)])
+        if self.state == "present" and not self._failed():
+            self._warn_of_old_pods()
         if self.set and not self._failed():
             self._settle(self.set, pool)
 
@@ -173,6 +177,15 @@ class Task:
         list(pool.map(self._one, group))
         if self.wait and not self._failed():
             self._wait([item for item in group if not self._served_last(item)])
+
+    def _warn_of_old_pods(self) -> None:
+        """A replication controller leaves pods as they are when its template changes."""
+        for item in self.items:
+            outcome = item.outcome
+            if item.kind and (item.kind.api_version, item.kind.kind) == ("v1", "ReplicationController"):
+                if outcome and outcome.before and outcome.live:
+                    if self.wait or changes_template(outcome.differing):
+                        self.warnings.update(rollout_warning(self.client, outcome.live))
 
     def _served_last(self, item: Item) -> bool:
         """Whether to wait for it when all else is there: a service is made before the pods that serve it."""

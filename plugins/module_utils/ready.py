@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from .client import POD, Client, Kind
 from .errors import ClusterError, WaitError
 from .podstate import Steady, Verdict, judge
-from .wait import Follower, PodsOf, controller_ready, last_words, what_holds
+from .wait import Follower, PodsOf, controller_ready, last_words, lasts, what_holds
 
 Object = t.Dict[str, t.Any]
 Judge = t.Callable[[Object], Verdict]
@@ -159,10 +159,10 @@ def _hold(client: Client, thing: Waited, deadline: float) -> None:
     labels = _labels(thing)
     if thing.steady.seconds <= 0 or not labels:
         return
-    pods = PodsOf(0, _lasts, thing.patient, thing.steady, leaving=False)
+    pods = PodsOf(0, lasts, thing.patient, thing.steady, leaving=False)
 
     def verdict(objects: t.Mapping[str, Object]) -> Verdict:
-        pods.wanted = sum(_lasts(pod) for pod in objects.values())
+        pods.wanted = sum(lasts(pod) for pod in objects.values())
         return pods.verdict(objects)
 
     last, _objects = Follower(client, POD, thing.namespace, labels=labels).until(verdict, deadline)
@@ -171,11 +171,6 @@ def _hold(client: Client, thing: Waited, deadline: float) -> None:
         thing.error = "%s will not be ready: %s" % (thing.title, said)
     elif not last.done:
         thing.error = "wait_timeout: %s is not ready: %s" % (thing.title, last.reason)
-
-
-def _lasts(pod: Object) -> bool:
-    ended = (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
-    return not ended and not pod["metadata"].get("deletionTimestamp")
 
 
 def _controller(client: Client, thing: Waited, deadline: float) -> t.Callable[[], None]:

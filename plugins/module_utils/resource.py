@@ -46,6 +46,7 @@ class Outcome:
         self.live = live
         self.recreated = False
         self.differing: list[Path] = []  # where an object that was there was not as asked
+        self.replaced: dict[str, list[str]] = {}  # pods that make way for new ones, and where they differ
         self.warnings: list[str] = []
 
     def result(self, key: str) -> dict[str, t.Any]:
@@ -53,10 +54,14 @@ class Outcome:
         before, after = clean(self.before), clean(self.live)
         title = "%s %s" % (self.kind.kind, "/".join(p for p in (self.namespace, self.name) if p))
         result: dict[str, t.Any] = {
-            "changed": self.recreated or before != after,
+            "changed": self.recreated or before != after or bool(self.replaced),
             "diff": {"before": before, "after": after, "before_header": title, "after_header": title},
             key: self.live,
         }
+        if self.replaced:
+            header = "pods of %s" % title
+            pods = {"before": self.replaced, "after": {}, "before_header": header, "after_header": header}
+            result["diff"] = [result["diff"], pods]
         if self.warnings:
             result["warnings"] = self.warnings
         return result

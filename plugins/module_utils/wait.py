@@ -281,5 +281,10 @@ def _ended(pod: Object) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
 
 
+def lasts(pod: Object) -> bool:
+    """Whether a pod has not ended, nor is being deleted."""
+    return not _ended(pod) and not pod["metadata"].get("deletionTimestamp")
+
+
 def _owned(pod: Object, uid: str | None) -> bool:
     return any(owner.get("uid") == uid for owner in pod["metadata"].get("ownerReferences") or [])

@@ -16,7 +16,8 @@ description:
     speaks the Kubernetes API.
   - An existing one is compared with the options that were given. What the task does not name is left alone.
     Lists that are given are meant whole, mappings such as O(labels) key by key.
-  - A changed O(template) is that of pods to come. Pods that already run are not replaced by it.
+  - A changed O(template) is that of pods to come. Pods that already run are replaced by O(update=one_by_one)
+    only. Without it, a task that changes the template, or waits, warns of pods that run an older one.
 extends_documentation_fragment:
   - navarch.cluster.attributes
   - navarch.cluster.attributes.writes
@@ -43,6 +44,19 @@ options:
     description:
       - Labels by which it knows its pods. By default the labels of the O(template).
     type: dict
+  update:
+    description:
+      - What becomes of pods that are not as O(template) has them.
+      - V(on_delete) leaves them until somebody deletes them.
+      - V(one_by_one) deletes one, waits until the one that comes in its place is ready as O(min_ready_seconds)
+        has it, whatever O(wait) says, and goes on with the next. Pods that are not ready are first. When a new
+        pod does not become ready the task fails, and the pods that are left go on running.
+      - The cluster itself is asked what a pod of the template would look like. So what it adds to pods by
+        itself is no difference, nor are labels and annotations that were put on a pod later.
+      - O(wait_timeout) is for each of the pods then. Disruption budgets are not asked.
+    type: str
+    choices: [on_delete, one_by_one]
+    default: on_delete
 seealso:
   - module: navarch.cluster.pod
   - module: navarch.cluster.pod_info
@@ -106,6 +120,18 @@ EXAMPLES = r"""
           spec:
             enableServiceLinks: false
 
+- name: All pods run the new version, one after the other
+  navarch.cluster.replication_controller:
+    name: web
+    template:
+      containers:
+        - name: web
+          image: busybox:1.37
+          command: [httpd, -f, -p, "8080"]
+          ports:
+            - container_port: 8080
+    update: one_by_one
+
 - name: None are needed
   navarch.cluster.replication_controller:
     name: web
@@ -130,11 +156,17 @@ replication_controller:
       replicas: 3
     status:
       readyReplicas: 3
+replaced:
+  description: The pods that were replaced, in check mode those that would be. They are gone.
+  returned: with O(update=one_by_one)
+  type: list
+  elements: str
+  sample: [web-x7k2p]
 """
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils import args, podspec
+from ansible_collections.navarch.cluster.plugins.module_utils import args, podspec, rollout
 from ansible_collections.navarch.cluster.plugins.module_utils.client import REPLICATION_CONTROLLER, Client
 from ansible_collections.navarch.cluster.plugins.module_utils.definition import (
     RULES,
@@ -155,7 +187,11 @@ KEY = "replication_controller"
 
 
 def spec() -> args.Spec:
-    own = {"replicas": {"type": "int"}, "selector": {"type": "dict"}}
+    own = {
+        "replicas": {"type": "int"},
+        "selector": {"type": "dict"},
+        "update": {"type": "str", "choices": ["on_delete", "one_by_one"], "default": "on_delete"},
+    }
     return args.merge(
         definition_spec(),
         args.state_spec(),
@@ -185,11 +221,21 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
     )
     asked = over(params["definition"], typed)
     outcome = present(client, kind, asked, everything_mutable, timeout=timeout)
+    old: list[rollout.Old] = []
+    if outcome.before and outcome.live:
+        if params["update"] == "one_by_one":
+            old = rollout.old_pods(client, outcome.live)
+            outcome.replaced = {one.name: one.where() for one in old}
+        elif params["wait"] or rollout.changes_template(outcome.differing):
+            outcome.warnings += rollout.warning(client, outcome.live)
 
     def wait(live: dict[str, t.Any]) -> dict[str, t.Any]:
-        return controller_ready(client, live, timeout, params["wait_unschedulable"])
+        patient, min_ready = params["wait_unschedulable"], params["min_ready_seconds"]
+        rollout.replace_one_by_one(client, live, old, timeout, patient, min_ready)
+        return controller_ready(client, live, timeout, patient, min_ready)
 
-    return outcome.finish(KEY, wait if params["wait"] and not client.dry_run else None)
+    result = outcome.finish(KEY, wait if (params["wait"] or old) and not client.dry_run else None)
+    return dict(result, replaced=sorted(outcome.replaced)) if params["update"] == "one_by_one" else result
 
 
 def main() -> None:
