@@ -20,7 +20,11 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError
 from ansible_collections.navarch.cluster.plugins.module_utils.runner import failure
-from ansible_collections.navarch.cluster.plugins.plugin_utils.in_process import run_task
+from ansible_collections.navarch.cluster.plugins.plugin_utils.in_process import (
+    environment_names,
+    in_environment,
+    run_task,
+)
 from ansible_collections.navarch.cluster.plugins.plugin_utils.manifests import prepared, shown
 
 COLLECTION = "navarch.cluster."
@@ -60,7 +64,8 @@ class ActionModule(ActionBase):
             except ClusterError as problem:
                 return dict(result, **failure(problem))
         if self._runs_here(variables):
-            result.update(run_task(name, options, bool(self._task.check_mode), bool(self._task.diff)))
+            with in_environment(self._environment()):
+                result.update(run_task(name, options, bool(self._task.check_mode), bool(self._task.diff)))
             if not told_with_arguments(variables):
                 result.pop("invocation", None)
         else:
@@ -80,9 +85,14 @@ class ActionModule(ActionBase):
         """Whether a module would run on this machine, as this user, with this Python and this environment."""
         if self._connection.transport != "local" or self._connection.become or self._task.async_val:
             return False
+        ours = set(self._environment()) <= environment_names()
+        return ours and self._is_this_python(self._interpreter(variables))
+
+    def _environment(self) -> dict[str, t.Any]:
+        """What ``environment`` of the task, its block and its play say together."""
         environment: dict[str, t.Any] = {}
         self._compute_environment_string(environment)
-        return not environment and self._is_this_python(self._interpreter(variables))
+        return environment
 
     def _interpreter(self, variables: dict[str, t.Any]) -> str:
         if self._task.delegate_to:

@@ -65,6 +65,7 @@ options:
       - name: ansible_pipelining
       - name: ansible_pod_pipelining
 notes:
+  - A variable that begins with C(ansible_pod_) and sets none of these options is refused.
   - Commands run as the container's user. C(become) makes another of it, where C(su) or C(sudo) is in the
     container. C(ansible_user) is not looked at.
   - Each command is a process in the container of its own. They share one TLS session.
@@ -103,6 +104,7 @@ from ansible_collections.navarch.cluster.plugins.module_utils.errors import Clus
 from ansible_collections.navarch.cluster.plugins.module_utils.podcopy import checksum_of, pieces
 from ansible_collections.navarch.cluster.plugins.module_utils.podfiles import PodFiles
 from ansible_collections.navarch.cluster.plugins.module_utils.streaming import STDOUT, Stdin, Target, execute
+from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import hold_variables
 
 display = Display()
 
@@ -112,6 +114,7 @@ class Connection(ConnectionBase):
 
     transport = "navarch.cluster.pod"
     has_pipelining = True
+    allow_extras = True  # which hands over variables that set no option, to be refused
 
     def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)
@@ -122,6 +125,7 @@ class Connection(ConnectionBase):
         if not self._connected:
             options = {name: self.get_option(name) for name in auth_spec()}
             try:
+                hold_variables(self, "ansible_pod_", self._options.get("_extras") or ())
                 self._client = Client.from_params(options)
             except ClusterError as problem:
                 raise AnsibleConnectionFailure(str(problem)) from None

@@ -79,8 +79,10 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.navarch.cluster.plugins.module_utils.documents import from_definition
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError
 from ansible_collections.navarch.cluster.plugins.module_utils.merge import merge_objects
+from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import refusing_unknown
 
 
+@refusing_unknown("merge_manifests")
 def merge_manifests(value: t.Any, *overlays: t.Any) -> list[dict[str, t.Any]]:
     try:
         return merge_objects([from_definition(part) for part in (value, *overlays)])

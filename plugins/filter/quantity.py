@@ -50,8 +50,10 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.navarch.cluster.plugins.module_utils.quantity import UNITS, parse_quantity
+from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import refusing_unknown
 
 
+@refusing_unknown("quantity")
 def quantity(value: t.Any, unit: str = "") -> int | float:
     if unit not in UNITS:
         units = ", ".join(filter(None, UNITS))

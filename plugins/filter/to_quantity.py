@@ -48,8 +48,10 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.navarch.cluster.plugins.module_utils.quantity import parse_quantity, write_quantity
+from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import refusing_unknown
 
 
+@refusing_unknown("to_quantity")
 def to_quantity(value: t.Any, binary: bool = False) -> str:
     try:
         return write_quantity(parse_quantity(value), binary)

@@ -40,11 +40,13 @@ _value:
 import typing as t
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import refusing_unknown
 
 _LISTED = {"In": "in", "NotIn": "notin"}
 _BARE = {"Exists": "%s", "DoesNotExist": "!%s"}
 
 
+@refusing_unknown("to_selector")
 def to_selector(value: t.Any) -> list[str]:
     if not isinstance(value, t.Mapping):
         raise _error("%r is no mapping" % (value,))

@@ -43,8 +43,10 @@ _value:
 import typing as t
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import refusing_unknown
 
 
+@refusing_unknown("told")
 def told(value: t.Any) -> str:
     if not isinstance(value, t.Mapping):
         raise AnsibleFilterError("navarch.cluster.told: %r is no result of a task" % (value,))

@@ -174,7 +174,15 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError
 from ansible_collections.navarch.cluster.plugins.plugin_utils import sources
 from ansible_collections.navarch.cluster.plugins.plugin_utils.expressions import Evaluator
+from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import (
+    hold_file_name,
+    hold_options,
+    is_for,
+)
 from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import Merge, NodeRecord
+
+
+ENDINGS = ("navarch.yml", "navarch.yaml")
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
@@ -185,11 +193,20 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self._checked: set[str] = set()
 
     def verify_file(self, path: str) -> bool:
-        return super().verify_file(path) and path.endswith(("navarch.yml", "navarch.yaml"))
+        """Also a file for this plugin with another name, so that ``parse`` says what is wrong with it."""
+        return super().verify_file(path) and (path.endswith(ENDINGS) or is_for(self.NAME, path))
+
+    def _read(self, path: str) -> None:
+        """Takes the options of the file, which must all be this plugin's."""
+        try:
+            hold_file_name(self.NAME, path, ENDINGS)
+            hold_options(self, self._read_config_data(path))
+        except ClusterError as problem:
+            raise AnsibleParserError("%s: %s" % (self.NAME, problem)) from None
 
     def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
-        self._read_config_data(path)
+        self._read(path)
         with _uncollected():
             self._parse(path, cache)
 

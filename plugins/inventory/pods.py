@@ -121,17 +121,34 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError, OptionError
 from ansible_collections.navarch.cluster.plugins.plugin_utils import pod_records
 from ansible_collections.navarch.cluster.plugins.plugin_utils.expressions import Evaluator
+from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import (
+    hold_file_name,
+    hold_options,
+    is_for,
+)
+
+
+ENDINGS = ("navarch_pods.yml", "navarch_pods.yaml")
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     NAME = "navarch.cluster.pods"
 
     def verify_file(self, path: str) -> bool:
-        return super().verify_file(path) and path.endswith(("navarch_pods.yml", "navarch_pods.yaml"))
+        """Also a file for this plugin with another name, so that ``parse`` says what is wrong with it."""
+        return super().verify_file(path) and (path.endswith(ENDINGS) or is_for(self.NAME, path))
+
+    def _read(self, path: str) -> None:
+        """Takes the options of the file, which must all be this plugin's."""
+        try:
+            hold_file_name(self.NAME, path, ENDINGS)
+            hold_options(self, self._read_config_data(path))
+        except ClusterError as problem:
+            raise AnsibleParserError("%s: %s" % (self.NAME, problem)) from None
 
     def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
-        self._read_config_data(path)
+        self._read(path)
         self.templar = Evaluator(self.templar, self._vars if self.get_option("use_extra_vars") else None)
         self.inventory.add_group("pods")
         options = {

@@ -24,6 +24,10 @@ options:
     description: Names of objects. Without any, all that the other options select.
     type: list
     elements: str
+  name:
+    description: Name of an object, as another of the terms.
+    type: str
+    aliases: [resource_name]
   kind:
     description: The kind, as objects write it, such as V(Service), or its plural or short name.
     type: str
@@ -66,17 +70,20 @@ from ansible_collections.navarch.cluster.plugins.module_utils.discovery import k
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError, OptionError
 from ansible_collections.navarch.cluster.plugins.module_utils.finding import find
 from ansible_collections.navarch.cluster.plugins.plugin_utils.in_process import connect, plain
+from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import hold_options
 
 
 class LookupModule(LookupBase):
     """The objects of one kind."""
 
     def run(self, terms: list[str], variables: t.Any = None, **kwargs: t.Any) -> list[dict[str, t.Any]]:
-        self.set_options(var_options=variables, direct=kwargs)
-        names = ("kind", "api_version", "namespace", "label_selectors", "field_selectors", *auth_spec())
-        options = plain({name: self.get_option(name) for name in names})
         try:
-            return self._found([str(term) for term in terms], options)
+            hold_options(self, kwargs)
+            self.set_options(var_options=variables, direct=kwargs)
+            names = ("name", "kind", "api_version", "namespace", "label_selectors", "field_selectors")
+            options = plain({name: self.get_option(name) for name in (*names, *auth_spec())})
+            asked = [str(term) for term in terms]
+            return self._found(asked + [options["name"]] * (options["name"] is not None), options)
         except ClusterError as problem:
             raise AnsibleLookupError("navarch.cluster.object: %s" % problem) from None
 

@@ -14,6 +14,7 @@ import re
 import typing as t
 
 from .errors import OptionError
+from .unknown import hold_known
 
 Arguments = t.Dict[str, t.Any]
 #: The words of ansible.module_utils.parsing.convert_bool.
@@ -47,9 +48,7 @@ _PLAIN = re.compile(r"[^\s,=!()]*")
 
 def checked(args: t.Mapping[str, t.Any], environ: t.Mapping[str, str] | None = None) -> Arguments:
     """The arguments with the types that they should have. A template in a rulebook may make a text of any."""
-    for name in args:
-        if name not in NAMES and not str(name).startswith(_OF_RULEBOOKS):
-            raise OptionError(str(name), "there is no such option; there are %s" % ", ".join(sorted(NAMES)))
+    hold_known([name for name in args if not str(name).startswith(_OF_RULEBOOKS)], NAMES)
     found = {name: args[name] for name in NAMES if args.get(name) is not None}
     if found.get("kind", "") == "":
         raise OptionError("kind", "this option is missing")

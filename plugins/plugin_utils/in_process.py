@@ -16,6 +16,7 @@ import json
 import os
 import traceback
 import typing as t
+from contextlib import contextmanager
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.validation import check_type_dict
@@ -76,6 +77,29 @@ def run_task(name: str, given: t.Mapping[str, t.Any], check_mode: bool, diff: bo
     told = module.told(params) if hasattr(module, "told") else params
     result["invocation"] = {"module_args": dict(shown(told))}
     return censored(result, hidden)
+
+
+def environment_names() -> set[str]:
+    """The environment variables that are read for a task: those that its options fall back to, and
+    KUBECONFIG.
+    """
+    fallbacks = (option.get("fallback") for option in auth_spec().values())
+    return {name for fallback in fallbacks if fallback for name in fallback[1]} | {"KUBECONFIG"}
+
+
+@contextmanager
+def in_environment(variables: t.Mapping[str, t.Any]) -> t.Iterator[None]:
+    """Has these environment variables for so long, and what was there before again after that."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update({name: str(value) for name, value in variables.items()})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def connect(params: t.Mapping[str, t.Any], dry_run: bool) -> Client:

@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
+from ansible_collections.navarch.cluster.plugins.module_utils.unknown import hold_known
 from ansible_collections.navarch.cluster.plugins.plugin_utils.expressions import are_templates
 from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import NodeRecord
 
@@ -42,10 +43,7 @@ def _record(entry: t.Any, where: str) -> NodeRecord:
         entry = {"name": entry, "address": entry}
     if not isinstance(entry, t.Mapping):
         raise OptionError(where, "must be an address, or a mapping with name or address")
-    if stray := set(entry) - _KEYS:
-        raise OptionError(
-            where, "has no %s; it may have %s" % (", ".join(sorted(stray)), ", ".join(sorted(_KEYS)))
-        )
+    hold_known(entry, _KEYS, where + ".")
     name, address = entry.get("name") or entry.get("address"), entry.get("address")
     if not name:
         raise OptionError(where, "needs a name or an address")

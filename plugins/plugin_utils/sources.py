@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.errors import UnsupportedError
 from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError, OptionError
+from ansible_collections.navarch.cluster.plugins.module_utils.unknown import hold_known
 from ansible_collections.navarch.cluster.plugins.plugin_utils import (
     source_cluster,
     source_gce,
@@ -135,14 +135,11 @@ def _checked(where: str, options: dict[str, t.Any], inherited: t.Mapping[str, t.
     if kind == "cluster":
         above = {name: inherited[name] for name in INHERITED if inherited.get(name) is not None}
         options = {**above, **options}
+    title = "%s (%s)" % (where, options.get("name") or kind)
+    hold_known(options, {*spec, *chain(*(one.get("aliases") or () for one in spec.values()))}, title + ": ")
     result = ArgumentSpecValidator(spec).validate(options)
     if result.error_messages:
-        told = "; ".join(
-            ("unsupported: " if isinstance(error, UnsupportedError) else "")
-            + str(getattr(error, "msg", error))
-            for error in result.errors
-        )
-        raise OptionError("%s (%s)" % (where, options.get("name") or kind), told)
+        raise OptionError(title, "; ".join(str(getattr(error, "msg", error)) for error in result.errors))
     params = dict(result.validated_parameters)
     return Source(params["name"] or kind, module, params, {one for one in module.secrets(params) if one})
 

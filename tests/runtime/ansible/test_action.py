@@ -191,6 +191,30 @@ def test_what_is_no_plain_local_task_goes_to_the_module(play: Play, tmp_path: Pa
     assert results[-1]["ansible_job_id"]
 
 
+def test_the_environment_of_the_cluster_keeps_the_task_here(
+    environment: dict[str, str], kubeconfig: str, tmp_path: Path
+) -> None:
+    """It is the task's own, and the next task has none of it."""
+    look: Options = {"navarch.cluster.pod_info": {"namespace": "default"}, "vars": NO_SHELL}
+    no_defaults = {"module_defaults": {"group/navarch.cluster.cluster": {}}}
+    ours = {"K8S_AUTH_KUBECONFIG": "{{ path }}", "K8S_AUTH_VERIFY_SSL": True}
+    play = player(environment, "/none", tmp_path)
+    results = play(
+        look | no_defaults | {"environment": ours},
+        look | no_defaults | {"environment": [{"KUBECONFIG": "{{ path }}"}]},
+        look | no_defaults,
+        look
+        | no_defaults
+        | {"environment": {"K8S_AUTH_CONTEXT": "{{ item }}", "KUBECONFIG": "{{ path }}"}, "loop": ["none"]},
+        look | no_defaults | {"environment": ours | {"PATH": "/bin"}},
+        path=kubeconfig,
+    )
+    assert [result.get("pods") for result in results[:2]] == [[], []]
+    assert "no cluster" in results[2]["msg"] or "kubeconfig" in results[2]["msg"]
+    assert results[3]["results"][0]["msg"].startswith("context: no context none")
+    assert results[4].get("failed") or results[4].get("unreachable")  # a module, for which there is no shell
+
+
 def test_defaults_and_loops(play: Play, kubeconfig: str) -> None:
     """Defaults of one module are not those of another, though both have one action plugin."""
     loop = {"navarch.cluster.pod_info": {"name": "{{ item }}"}, "loop": ["a", "b", "c"], "vars": NO_SHELL}

@@ -55,7 +55,7 @@ def test_each_wrong_argument_is_named():
         ({"namespace": ["default"]}, "namespace: must be a string, not list"),
         ({"namespace": "a/b"}, "namespace: 'a/b' is no name of a namespace"),
         ({"kubeconfig": 5}, "kubeconfig: must be a string or a mapping, not int"),
-        ({"lable_selectors": []}, "lable_selectors: there is no such option; there are api_key, "),
+        ({"lable_selectors": []}, "lable_selectors: there is no such option (did you mean label_selectors?)"),
         ({5: 5}, "5: there is no such option; there are api_key, "),
         ({"label_selectors": [5]}, "label_selectors[0]: must be a string, not int"),
         ({"label_selectors": 5}, "label_selectors: must be a selector, a list of them, or a mapping "),

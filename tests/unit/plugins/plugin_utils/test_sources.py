@@ -51,7 +51,10 @@ def test_each_option_wrong_in_turn(kind):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"type": "static", "hosts": [], "host": []}, "sources[0] (static): unsupported: host. Supported"),
+        (
+            {"type": "static", "hosts": [], "host": []},
+            "sources[0] (static): host: there is no such option (did you mean hosts?)",
+        ),
         ({"type": "cloud"}, "sources[0].type: must be one of cluster, gce, libcloud, static, not cloud"),
         ({"api_url": "compute"}, "api_url: compute is no address"),
         ({"api_url": "http://compute.example.org/v1"}, "api_url: must be https"),
@@ -62,7 +65,7 @@ def test_each_option_wrong_in_turn(kind):
             {"access_token": None, "auth_kind": "accesstoken"},
             "access_token: is needed for auth_kind accesstoken",
         ),
-        ({"type": "static", "hosts": [{"name": "x", "adress": "y"}]}, "hosts[0]: has no adress"),
+        ({"type": "static", "hosts": [{"name": "x", "adress": "y"}]}, "hosts[0].adress: there is no such option (did you mean address?)"),
         ({"type": "static", "hosts": [{"variables": {}}]}, "hosts[0]: needs a name or an address"),
         ({"type": "static", "hosts": [{"name": "x", "variables": []}]}, ""),
         (
