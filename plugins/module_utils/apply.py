@@ -181,11 +181,12 @@ class Task:
     def _warn_of_old_pods(self) -> None:
         """A replication controller leaves pods as they are when its template changes."""
         for item in self.items:
-            outcome = item.outcome
-            if item.kind and (item.kind.api_version, item.kind.kind) == ("v1", "ReplicationController"):
-                if outcome and outcome.before and outcome.live:
-                    if self.wait or changes_template(outcome.differing):
-                        self.warnings.update(rollout_warning(self.client, outcome.live))
+            outcome, kind = item.outcome, item.kind
+            if not (outcome and outcome.before and outcome.live and kind):
+                continue
+            asked = self.wait or changes_template(outcome.differing)
+            if asked and (kind.api_version, kind.kind) == ("v1", "ReplicationController"):
+                self.warnings.update(rollout_warning(self.client, outcome.live))
 
     def _served_last(self, item: Item) -> bool:
         """Whether to wait for it when all else is there: a service is made before the pods that serve it."""

@@ -56,9 +56,7 @@ class Template:
         named = dict(self._metadata, generateName="%s-" % controller["metadata"]["name"])
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": named, "spec": self._spec}
         try:
-            tried = client.trial().create(
-                POD, controller["metadata"]["namespace"], body, repeatable=True
-            )
+            tried = client.trial().create(POD, controller["metadata"]["namespace"], body, repeatable=True)
             self._made = _comparable(tried["spec"])
         except ClusterError:
             pass
@@ -77,7 +75,9 @@ class Template:
 def old_pods(client: Client, controller: Object) -> list[Old]:
     """The living pods of a controller that its template would not make so, those that are not ready first."""
     owned = owned_by(controller)
-    items, _version = client.list(POD, controller["metadata"]["namespace"], pods_of(client, controller).labels)
+    items, _version = client.list(
+        POD, controller["metadata"]["namespace"], pods_of(client, controller).labels
+    )
     pods = [pod for pod in items if owned(pod) and lasts(pod)]
     if not pods:
         return []
@@ -89,7 +89,7 @@ def old_pods(client: Client, controller: Object) -> list[Old]:
 
 
 def warning(client: Client, controller: Object) -> list[str]:
-    """What to say of a controller whose pods are not as its template has them, where they may be looked at."""
+    """What to say of a controller whose pods are not as its template has them, if they may be looked at."""
     try:
         old = old_pods(client, controller)
     except ClusterError:

@@ -48,9 +48,10 @@ options:
     description:
       - What becomes of pods that are not as O(template) has them.
       - V(on_delete) leaves them until somebody deletes them.
-      - V(one_by_one) deletes one, waits until the one that comes in its place is ready as O(min_ready_seconds)
-        has it, whatever O(wait) says, and goes on with the next. Pods that are not ready are first. When a new
-        pod does not become ready the task fails, and the pods that are left go on running.
+      - V(one_by_one) deletes one, waits until the one that comes in its place is ready as
+        O(min_ready_seconds) has it, whatever O(wait) says, and goes on with the next. Pods that are not ready
+        are first. When a new pod does not become ready the task fails, and the pods that are left go on
+        running.
       - The cluster itself is asked what a pod of the template would look like. So what it adds to pods by
         itself is no difference, nor are labels and annotations that were put on a pod later.
       - O(wait_timeout) is for each of the pods then. Disruption budgets are not asked.

@@ -77,8 +77,10 @@ def is_for(plugin: str, path: str) -> bool:
             head = file.read(_HEAD)
     except OSError:
         return False
-    pattern = r"""^\s*\{?\s*["']?plugin["']?\s*:\s*["']?%s["']?\s*(?:[,#}].*)?$""" % re.escape(plugin)
-    return re.search(pattern, head if "\n" in head.strip() else head.replace(",", ",\n"), re.MULTILINE) is not None
+    says = r"""["']?plugin["']?\s*:\s*["']?%s["']?\s*""" % re.escape(plugin)
+    as_block = re.search(r"^%s(#.*)?$" % says, head, re.MULTILINE)
+    as_flow = re.match(r"\s*\{\s*([^{}\[\]]*,\s*)?%s[,}]" % says, head)
+    return bool(as_block or as_flow)
 
 
 def hold_file_name(plugin: str, path: str, endings: tuple[str, ...]) -> None:

@@ -109,9 +109,9 @@ def test_a_new_pod_that_does_not_get_ready_ends_it(rolling: Direct, call: Call) 
     result = rolling("replication_controller", **ask)
     assert result["failed"]
     assert result["changed"]
-    assert result["msg"].startswith(
-        "wait_timeout: replication controller roll: what replaces pod roll-"
-    ), result["msg"]
+    assert result["msg"].startswith("wait_timeout: replication controller roll: what replaces pod roll-"), (
+        result["msg"]
+    )
     assert "Unschedulable" in result["msg"]
     assert result["msg"].endswith("2 of 3 pods with an older template are left")
     assert len(set(pods(call)) & set(before)) == 2

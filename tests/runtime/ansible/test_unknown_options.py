@@ -79,9 +79,7 @@ def test_the_top_of_inventory_files(
     assert "failed" not in list_inventory(environment, tmp_path / file, content | known)
 
 
-def test_sources_within_inventory_files(
-    environment: dict[str, str], kubeconfig: str, tmp_path: Path
-) -> None:
+def test_sources_within_inventory_files(environment: dict[str, str], kubeconfig: str, tmp_path: Path) -> None:
     source = {"type": "cluster", "kubeconfig": kubeconfig, "label_selector": ["a=b"]}
     content = {"plugin": "navarch.cluster.nodes", "sources": [source]}
     failed = list_inventory(environment, tmp_path / "a.navarch.yml", content)["failed"]

@@ -142,6 +142,14 @@ class Refused(Exception):
     """What the cluster says no to, in one line."""
 
 
+class Away(ValueError):
+    """An answer that a later try may not get. ``after``: seconds for which the cluster asks to be left."""
+
+    def __init__(self, said: str, after: float) -> None:
+        super().__init__(said)
+        self.after = after
+
+
 class Expired(Exception):
     """The cluster no longer knows what happened since (410)."""
 
@@ -180,11 +188,11 @@ class Watch:
             except Expired:
                 self.version = ""
             except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as problem:
-                pause = min(LONGEST_PAUSE, max(0.5, pause * 2))
+                pause = min(LONGEST_PAUSE, max(0.5, pause * 2, getattr(problem, "after", 0.0)))
                 LOG.warning(
                     "watch of %s: %s; trying again", self.args["kind"], problem or type(problem).__name__
                 )
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                await asyncio.sleep(max(pause * random.uniform(0.5, 1.0), getattr(problem, "after", 0.0)))
 
     async def _find_path(self) -> str:
         wanted = self.args["kind"]
@@ -325,7 +333,8 @@ class Watch:
         line = f"the cluster answered {answer.status} at {answer.url.path}: {said or answer.reason}"
         if answer.status in LASTING:
             raise Refused(line)
-        raise ValueError(line)
+        after = answer.headers.get("Retry-After") or ""
+        raise Away(line, min(LONGEST_PAUSE, float(after)) if after.isdigit() else 0.0)
 
 
 async def _lines(content: aiohttp.StreamReader) -> Any:

@@ -65,7 +65,10 @@ def test_each_option_wrong_in_turn(kind):
             {"access_token": None, "auth_kind": "accesstoken"},
             "access_token: is needed for auth_kind accesstoken",
         ),
-        ({"type": "static", "hosts": [{"name": "x", "adress": "y"}]}, "hosts[0].adress: there is no such option (did you mean address?)"),
+        (
+            {"type": "static", "hosts": [{"name": "x", "adress": "y"}]},
+            "hosts[0].adress: there is no such option (did you mean address?)",
+        ),
         ({"type": "static", "hosts": [{"variables": {}}]}, "hosts[0]: needs a name or an address"),
         ({"type": "static", "hosts": [{"name": "x", "variables": []}]}, ""),
         (
