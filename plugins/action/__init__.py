@@ -18,6 +18,7 @@ from ansible_collections.navarch.cluster.plugins.module_utils import (  # noqa: 
     podspec,
     podstate,
     resource,
+    rollout,
     runner,
     scheduling,
     wait,

@@ -63,8 +63,9 @@ class ActionModule(ActionBase):
                 options = prepared(self, given, variables)
             except ClusterError as problem:
                 return dict(result, **failure(problem))
-        if self._runs_here(variables):
-            with in_environment(self._environment()):
+        environment = self._environment_here(variables)
+        if environment is not None:
+            with in_environment(environment):
                 result.update(run_task(name, options, bool(self._task.check_mode), bool(self._task.diff)))
             if not told_with_arguments(variables):
                 result.pop("invocation", None)
@@ -81,18 +82,16 @@ class ActionModule(ActionBase):
             told.update(shown(given, options, told))
         return result
 
-    def _runs_here(self, variables: dict[str, t.Any]) -> bool:
-        """Whether a module would run on this machine, as this user, with this Python and this environment."""
+    def _environment_here(self, variables: dict[str, t.Any]) -> dict[str, t.Any] | None:
+        """What ``environment`` adds to this process's own, where a module would run on this machine, as this
+        user, with this Python, and with nothing else in its environment; None where it would not.
+        """
         if self._connection.transport != "local" or self._connection.become or self._task.async_val:
-            return False
-        ours = set(self._environment()) <= environment_names()
-        return ours and self._is_this_python(self._interpreter(variables))
-
-    def _environment(self) -> dict[str, t.Any]:
-        """What ``environment`` of the task, its block and its play say together."""
+            return None
         environment: dict[str, t.Any] = {}
         self._compute_environment_string(environment)
-        return environment
+        ours = environment.keys() <= environment_names()
+        return environment if ours and self._is_this_python(self._interpreter(variables)) else None
 
     def _interpreter(self, variables: dict[str, t.Any]) -> str:
         if self._task.delegate_to:

@@ -11,6 +11,7 @@ may run so (the action plugin), and how code becomes a result (``module_utils.ru
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib
 import json
 import os
@@ -79,6 +80,7 @@ def run_task(name: str, given: t.Mapping[str, t.Any], check_mode: bool, diff: bo
     return censored(result, hidden)
 
 
+@functools.cache
 def environment_names() -> set[str]:
     """The environment variables that are read for a task: those that its options fall back to, and
     KUBECONFIG.

@@ -24,6 +24,23 @@ def refused(called, *given):
 
 
 @pytest.mark.parametrize(
+    ("called", "line"),
+    [
+        (
+            lambda: quantity("1Gi", units="Mi"),
+            "quantity: units: there is no such option (did you mean unit?)",
+        ),
+        (lambda: to_quantity(1, zebra=True), "to_quantity: zebra: there is no such option; there are binary"),
+        (lambda: to_selector({}, value=1), "to_selector: value: there is no such option; it has none"),
+        (lambda: merge_manifests([], overlays=[]), "merge_manifests: overlays: there is no such option; it"),
+        (lambda: told({}, strip=True), "told: strip: there is no such option; it has none"),
+    ],
+)
+def test_keywords_that_nothing_reads(called, line):
+    assert refused(called).startswith("navarch.cluster." + line)
+
+
+@pytest.mark.parametrize(
     ("value", "line"),
     [
         (5, "5 is no mapping"),
