@@ -200,7 +200,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         """Takes the options of the file, which must all be this plugin's."""
         try:
             hold_file_name(self.NAME, path, ENDINGS)
-            hold_options(self, self._read_config_data(path))
+            hold_options(self, self._read_config_data(path), apart=("sources",))
         except ClusterError as problem:
             raise AnsibleParserError("%s: %s" % (self.NAME, problem)) from None
 

@@ -32,9 +32,18 @@ def option_names(plugin: t.Any) -> set[str]:
     return names
 
 
-def hold_options(plugin: t.Any, given: t.Iterable[t.Any]) -> None:
-    """Raises OptionError for an option that the plugin's documentation does not have."""
+def hold_options(plugin: t.Any, given: t.Mapping[t.Any, t.Any], apart: t.Collection[str] = ()) -> None:
+    """Raises OptionError for an option that the plugin's documentation does not have, also within another.
+    What is within those named in ``apart`` is left to who reads it.
+    """
     hold_known(given, option_names(plugin))
+    for name, value in given.items():
+        inner = plugin.option_definitions.get(name, {}).get("suboptions")
+        if not inner or name in apart:
+            continue
+        for at, entry in enumerate(value if isinstance(value, list) else [value]):
+            if isinstance(entry, t.Mapping):
+                hold_known(entry, inner, "%s[%d]." % (name, at) if isinstance(value, list) else name + ".")
 
 
 def hold_variables(plugin: t.Any, prefix: str, given: t.Iterable[str]) -> None:

@@ -75,6 +75,9 @@ def test_the_top_of_inventory_files(
     failed = list_inventory(environment, tmp_path / file, content | {option: ["app=web"]})["failed"]
     line = f"navarch.cluster.{plugin}: {option}: there is no such option (did you mean {meant}?)"
     assert line in " ".join(failed.split())
+    keyed = content | {"keyed_groups": [{"key": "zone"}, {"key": "zone", "prefx": "z"}]}
+    failed = list_inventory(environment, tmp_path / file, keyed)["failed"]
+    assert "keyed_groups[1].prefx: there is no such option (did you mean prefix?)" in " ".join(failed.split())
     known = {"ca_cert": None, "use_extra_vars": False, "cache": False, "ssl_ca_cert": None}
     assert "failed" not in list_inventory(environment, tmp_path / file, content | known)
 
