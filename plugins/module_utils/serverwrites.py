@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import typing as t
 
-from .client import Client, Kind
+from .client import JSON_PATCH, Client, Kind
 from .compare import Path
 from .errors import OptionError
 from .resource import Outcome, clean, definition, without_nulls, written
 from .shape import called
 
 Object = t.Dict[str, t.Any]
-JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"  # JSON is YAML too
 OPERATIONS = ("add", "remove", "replace", "move", "copy", "test")
 
