@@ -21,6 +21,7 @@ from navarch.api.certificatesigningrequest import (
 from navarch.api.errors import StatusError
 from navarch.api.meta import ObjectMeta
 from navarch.api.node import Node, NodeAddress, NodeStatus
+from navarch.api.noderevocation import NodeRevocation
 from navarch.client.events import EventRecorder
 from navarch.client.informer import Informers
 from navarch.client.local import LocalClient
@@ -195,6 +196,13 @@ async def test_an_answered_request_is_kept_for_an_hour_and_another_for_a_day(clu
     )
     expiry = Expiry(context)
 
+    # A revocation stays as long as a certificate that it refuses may be good.
+    await cluster.client.create(NodeRevocation(metadata=ObjectMeta(name="n")))
+
+    async def revoked(days: int) -> int:
+        await expiry._sweep(datetime.now(UTC) + timedelta(days=days))
+        return len((await cluster.client.list(NodeRevocation)).items)
+
     async def left(**ahead: int) -> set[str]:
         await expiry._sweep(datetime.now(UTC) + timedelta(**ahead))
         return {r.metadata.name for r in (await cluster.client.list(CertificateSigningRequest)).items}
@@ -204,3 +212,4 @@ async def test_an_answered_request_is_kept_for_an_hour_and_another_for_a_day(clu
     assert await left(minutes=70) == {"pending"}
     assert await left(hours=23) == {"pending"}
     assert await left(hours=25) == set()
+    assert [await revoked(days) for days in (366, 368)] == [1, 0]
