@@ -39,14 +39,14 @@ def _merged(field: shapes.Field, live: Any, applied: Any) -> Any:
     inner = fieldset.element(field)
     items = was | {k: [_merged(inner, was[k][0], v) if k in was else v] for k, v in is_.items()}
     # In the applied order; what only the live list has stays behind what it stood behind.
-    order = list(is_)
-    place = -1
+    behind: dict[str, list[str]] = {}
+    before = ""
     for name in was:
         if name in is_:
-            place = order.index(name)
+            before = name
         else:
-            place += 1
-            order.insert(place, name)
+            behind.setdefault(before, []).append(name)
+    order = [*behind.get("", ()), *(n for name in is_ for n in (name, *behind.get(name, ())))]
     return [item for name in order for item in items[name]]
 
 

@@ -3,7 +3,12 @@
 
 from typing import Annotated
 
-from navarch.api.errors import FieldError, not_supported, required
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    not_supported,
+    required,
+)
 from navarch.api.fields import field, wire
 from navarch.api.meta import Object
 from navarch.api.reference import ObjectReference
@@ -20,7 +25,7 @@ class Binding(Object):
 
 class BindingStrategy(Strategy[Binding]):
     def validate(self, obj: Binding) -> list[FieldError]:
-        found: list[FieldError] = []
+        found = ErrorList()
         if obj.target.kind not in (None, "", "Node"):
             found.append(not_supported("target.kind", obj.target.kind, ["Node", "<empty>"]))
         if not obj.target.name:

@@ -9,8 +9,17 @@ from typing import Annotated, Any
 
 import msgspec
 
+from navarch.api.checks import repeated
 from navarch.api.durations import age, human_duration
-from navarch.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    duplicate,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+)
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object, Time, now
 from navarch.api.scheme import Column, Kind, Strategy
@@ -139,7 +148,7 @@ class CertificateSigningRequestStrategy(Strategy[CertificateSigningRequest]):
 
     def validate(self, obj: CertificateSigningRequest) -> list[FieldError]:
         spec = obj.spec
-        found: list[FieldError] = []
+        found = ErrorList()
         if not spec.request:
             found.append(required("spec.request"))
         elif why := _request_error(spec.request):
@@ -154,10 +163,11 @@ class CertificateSigningRequestStrategy(Strategy[CertificateSigningRequest]):
             )
         if not spec.usages:
             found.append(required("spec.usages", "usages is required"))
+        again = repeated(spec.usages or ())
         for i, usage in enumerate(spec.usages or ()):
             if usage not in USAGES:
                 found.append(not_supported(f"spec.usages[{i}]", usage, USAGES))
-            elif usage in (spec.usages or [])[:i]:
+            elif i in again:
                 found.append(duplicate(f"spec.usages[{i}]", usage))
         if spec.expiration_seconds is not None and spec.expiration_seconds < 600:
             found.append(
@@ -200,7 +210,7 @@ class CertificateSigningRequestStrategy(Strategy[CertificateSigningRequest]):
     def validate_status(
         self, new: CertificateSigningRequest, old: CertificateSigningRequest
     ) -> list[FieldError]:
-        found: list[FieldError] = []
+        found = ErrorList()
         seen: set[str] = set()
         for i, condition in enumerate(_conditions(new)):
             path = f"status.conditions[{i}]"

@@ -6,7 +6,13 @@ from typing import Annotated, Any
 
 from navarch.api import names
 from navarch.api.durations import age
-from navarch.api.errors import FieldError, forbidden, invalid
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    cut,
+    forbidden,
+    invalid,
+)
 from navarch.api.fields import field, wire
 from navarch.api.meta import Object
 from navarch.api.scheme import Column, Kind, Strategy
@@ -29,7 +35,9 @@ class ConfigMap(Object):
 
 def key_errors(path: str, data: Mapping[str, Any] | None) -> list[FieldError]:
     """What is wrong with the keys of a map that pods see as files or variables."""
-    return [invalid(f"{path}[{key}]", key, why) for key in data or () if (why := names.data_key(key))]
+    found = ErrorList()
+    found += (invalid(f"{path}[{cut(key)}]", key, why) for key in data or () if (why := names.data_key(key)))
+    return found
 
 
 def size_errors(path: str, *maps: Mapping[str, str | bytes] | None) -> list[FieldError]:
@@ -44,12 +52,13 @@ def size_errors(path: str, *maps: Mapping[str, str | bytes] | None) -> list[Fiel
 
 class ConfigMapStrategy(Strategy[ConfigMap]):
     def validate(self, obj: ConfigMap) -> list[FieldError]:
-        found = key_errors("data", obj.data) + key_errors("binaryData", obj.binary_data)
-        found += [
-            invalid(f"binaryData[{key}]", key, f"duplicate of key present in data[{key}]")
+        found = ErrorList()
+        found += key_errors("data", obj.data) + key_errors("binaryData", obj.binary_data)
+        found += (
+            invalid(f"binaryData[{cut(key)}]", key, f"duplicate of key present in data[{cut(key)}]")
             for key in obj.binary_data or ()
             if key in (obj.data or ())
-        ]
+        )
         return found + size_errors("data", obj.data, obj.binary_data)
 
     def validate_update(self, new: ConfigMap, old: ConfigMap) -> list[FieldError]:

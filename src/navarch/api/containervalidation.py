@@ -13,7 +13,15 @@ from navarch.api import checks, names
 from navarch.api.checks import Errors
 from navarch.api.container import Container, ContainerPort, ResourceRequirements, VolumeMount
 from navarch.api.environment import EnvFromSource, EnvVar
-from navarch.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    duplicate,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+)
 from navarch.api.meta import Quantity
 from navarch.api.probe import (
     ExecAction,
@@ -219,7 +227,7 @@ _Amounts = tuple[tuple[str, Quantity], ...]
 @lru_cache(maxsize=4096)
 def _sound(limits: _Amounts, requests: _Amounts) -> bool:
     """Whether nothing is wrong: pods of one template say the same, and are looked at once."""
-    errors: Errors = []
+    errors = ErrorList()
     _resources(dict(limits), dict(requests), "", errors)
     return not errors
 

@@ -8,7 +8,13 @@ from msgspec.structs import replace
 from navarch.api import checks, poddefaults, podwarnings, selectors, workload
 from navarch.api.columns import AGE, CONTAINERS, IMAGES, NAME, SELECTOR, containers
 from navarch.api.durations import age
-from navarch.api.errors import FieldError, forbidden, invalid, required
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    forbidden,
+    invalid,
+    required,
+)
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import IntOrString, LabelSelector, Object, Time
 from navarch.api.podspec import PodTemplateSpec
@@ -155,7 +161,7 @@ class DeploymentRules(Strategy[Deployment]):
         return replace(obj, status=_STATUS)
 
     def validate(self, obj: Deployment) -> list[FieldError]:
-        errors: list[FieldError] = []
+        errors = ErrorList()
         spec = obj.spec
         workload.selector(spec.selector, "deployment", errors)
         workload.template(spec.template, spec.selector, "Deployment", errors)
@@ -177,7 +183,7 @@ class DeploymentRules(Strategy[Deployment]):
         return replace(new, status=old.status)
 
     def validate_update(self, new: Deployment, old: Deployment) -> list[FieldError]:
-        errors: list[FieldError] = []
+        errors = ErrorList()
         workload.immutable("spec.selector", new.spec.selector, old.spec.selector, errors)
         return errors
 
@@ -186,7 +192,7 @@ class DeploymentRules(Strategy[Deployment]):
         return new.spec != old.spec or new.metadata.annotations != old.metadata.annotations
 
     def validate_status(self, new: Deployment, old: Deployment) -> list[FieldError]:
-        errors: list[FieldError] = []
+        errors = ErrorList()
         status = new.status or _STATUS
         replicas, ready = status.replicas or 0, status.ready_replicas or 0
         for name, value, limit, bound in (

@@ -9,7 +9,12 @@ from navarch.api import checks, names
 from navarch.api.checks import Errors
 from navarch.api.columns import AGE, NAME, NONE
 from navarch.api.durations import age
-from navarch.api.errors import FieldError, invalid, required
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    invalid,
+    required,
+)
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object
 from navarch.api.reference import ObjectReference
@@ -75,7 +80,7 @@ class EndpointsStrategy(Strategy[Endpoints]):
         return replace(obj, subsets=subsets)
 
     def validate(self, obj: Endpoints) -> list[FieldError]:
-        errors: Errors = []
+        errors = ErrorList()
         for i, subset in enumerate(obj.subsets or ()):
             _subset(subset, f"subsets[{i}]", errors)
         return errors

@@ -10,7 +10,13 @@ from navarch.api import checks, names
 from navarch.api.checks import Errors
 from navarch.api.columns import AGE, NAME
 from navarch.api.durations import age
-from navarch.api.errors import FieldError, duplicate, invalid, required
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    duplicate,
+    invalid,
+    required,
+)
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object
 from navarch.api.reference import ObjectReference
@@ -126,7 +132,7 @@ class EndpointSliceStrategy(Strategy[EndpointSlice]):
         return replace(obj, ports=ports)
 
     def validate(self, obj: EndpointSlice) -> list[FieldError]:
-        errors: Errors = []
+        errors = ErrorList()
         checks.one_of("addressType", obj.address_type, ADDRESS_TYPES, errors)
         if len(obj.endpoints or ()) > _MOST_ENDPOINTS:
             errors.append(_too_many("endpoints", _MOST_ENDPOINTS))

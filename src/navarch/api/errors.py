@@ -6,8 +6,8 @@ Codes and reasons are those of the API reference (Status v1 meta). HTTP itself i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, SupportsIndex
 
 import msgspec
 
@@ -36,6 +36,11 @@ _WORDS: dict[str, str] = {
 }
 _VALUELESS = frozenset({"FieldValueRequired", "FieldValueForbidden", "FieldValueTooLong"})
 
+#: Errors of one answer. Validation ends there: a body of nothing but mistakes costs no more than another.
+LIMIT = 100
+#: Characters of a value, of a key in a path, and of a path, in an error.
+_VALUE, _KEY, _PATH = 1024, 256, 2048
+
 
 class FieldError(msgspec.Struct, frozen=True):
     """One thing wrong with one field. `path` is the wire path, e.g. `spec.containers[0].image`."""
@@ -48,8 +53,58 @@ class FieldError(msgspec.Struct, frozen=True):
     def message(self) -> str:
         text = _WORDS[self.type]
         if self.type not in _VALUELESS:
-            text += f": {msgspec.json.encode(self.value).decode()}"
+            text += f": {cut(msgspec.json.encode(self.value).decode(), _VALUE)}"
         return f"{text}: {self.detail}" if self.detail else text
+
+
+def cut(text: str, most: int = _KEY) -> str:
+    """The text, or its beginning where it is long. An error that names a key of a megabyte for each of its
+    values would be quadratic.
+    """
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+class TooManyErrors(Exception):
+    """Ends a validation that has found enough."""
+
+    def __init__(self, errors: list[FieldError]) -> None:
+        super().__init__(f"{len(errors)} errors")
+        self.errors = errors
+
+
+class ErrorList(list[FieldError]):
+    """What a validation has found. Raises TooManyErrors, for `gather`, at one more than LIMIT."""
+
+    def append(self, error: FieldError) -> None:
+        super().append(error)
+        if len(self) > LIMIT:
+            raise TooManyErrors(list(self))
+
+    def extend(self, errors: Iterable[FieldError]) -> None:
+        for error in errors:
+            self.append(error)
+
+    def insert(self, at: SupportsIndex, error: FieldError) -> None:
+        super().insert(at, error)
+        if len(self) > LIMIT:
+            raise TooManyErrors(list(self))
+
+    def __iadd__(self, errors: Iterable[FieldError]) -> ErrorList:  # type: ignore[override,misc] # a list's own
+        self.extend(errors)
+        return self
+
+
+def gather(*rules: Callable[[], Iterable[FieldError]]) -> list[FieldError]:
+    """What the rules find, of which `invalid_object` shows LIMIT at most."""
+    found = ErrorList()
+    for rule in rules:
+        try:
+            found += rule()
+        except TooManyErrors as many:
+            found += many.errors
+        if len(found) > LIMIT:
+            break
+    return found
 
 
 def required(path: str, detail: str = "") -> FieldError:
@@ -146,7 +201,9 @@ def conflict(resource: str, name: str, why: str, group: str = "") -> StatusError
 
 
 def conflict_of_fields(clashes: Sequence[tuple[str, str]]) -> StatusError:
-    """409 of server-side apply. clashes: (manager, path of a field it owns), by manager."""
+    """409 of server-side apply. clashes: (manager, path of a field it owns), by manager; LIMIT are shown."""
+    more = len(clashes) > LIMIT
+    clashes = [(manager, cut(path, _PATH)) for manager, path in clashes[:LIMIT]]
     causes = [
         {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": path}
         for manager, path in clashes
@@ -155,7 +212,7 @@ def conflict_of_fields(clashes: Sequence[tuple[str, str]]) -> StatusError:
         (manager, path) = clashes[0]
         message = f"Apply failed with 1 conflict: conflict with {manager}: {path}"
     else:
-        lines = [f"Apply failed with {len(clashes)} conflicts:"]
+        lines = [f"Apply failed with {f'more than {LIMIT}' if more else len(clashes)} conflicts:"]
         told = ""
         for manager, path in clashes:
             if manager != told:
@@ -167,12 +224,15 @@ def conflict_of_fields(clashes: Sequence[tuple[str, str]]) -> StatusError:
 
 
 def invalid_object(kind: str, name: str, errors: Sequence[FieldError], group: str = "") -> StatusError:
-    """422 with every cause; `kind` is the CamelCase kind, as the reference has it for Invalid."""
-    texts = [f"{e.path}: {e.message()}" for e in errors]
+    """422 with every cause up to LIMIT; `kind` is the CamelCase kind, as the reference has it for Invalid."""
+    shown = [(e.type, cut(e.path, _PATH), e.message()) for e in errors[:LIMIT]]
+    texts = [f"{path}: {message}" for _, path, message in shown]
+    if len(errors) > LIMIT:
+        texts.append(f"too many errors: only the first {LIMIT} are shown")
     joined = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
-    details = _details(kind, group, name)
-    details["causes"] = [{"reason": e.type, "message": e.message(), "field": e.path} for e in errors]
-    message = f'{_full(kind, group)} "{name}" is invalid: {joined}'
+    details = _details(kind, group, cut(name))
+    details["causes"] = [{"reason": type, "message": message, "field": path} for type, path, message in shown]
+    message = f'{_full(kind, group)} "{cut(name)}" is invalid: {joined}'
     return StatusError(422, "Invalid", message, details)
 
 
@@ -202,8 +262,14 @@ def gone(message: str) -> StatusError:
     return StatusError(410, "Expired", message)
 
 
-def too_large(limit: int) -> StatusError:
-    return StatusError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
+def too_large(limit: int, of: str = "") -> StatusError:
+    message = f"Request entity too large: limit is {limit}"
+    return StatusError(413, "RequestEntityTooLarge", f"{message} for {of}" if of else message)
+
+
+def object_too_large(size: int, limit: int) -> StatusError:
+    message = f"the object would have {size} bytes, and the store takes objects of {limit} bytes at most"
+    return StatusError(413, "RequestEntityTooLarge", message)
 
 
 def unsupported_media_type(message: str) -> StatusError:

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from navarch.api import shapes
+from navarch.api.errors import LIMIT, cut
 
 #: A set of paths; see above.
 Tree = dict[str, Any]
@@ -153,7 +155,8 @@ def untyped(shape: shapes.Shape, document: dict[str, Any]) -> list[str]:
     """What of a document has no place in a set: fields that its shape has not, elements of keyed lists that
     cannot be told apart. In structured-merge-diff's words, which clients show.
     """
-    return [f"{path}: {why}" for path, why in _untyped(shapes.Field("", shape), document, "")]
+    found = _untyped(shapes.Field("", shape), document, "")
+    return [f"{path}: {why}" for path, why in islice(found, LIMIT)]
 
 
 def _untyped(field: shapes.Field, value: Any, path: str) -> Iterator[tuple[str, str]]:
@@ -162,9 +165,9 @@ def _untyped(field: shapes.Field, value: Any, path: str) -> Iterator[tuple[str, 
         known = shapes.fields(shape.struct) if shape.struct is not None else None
         for name, inner in value.items():
             if known is not None and name not in known:
-                yield f"{path}.{name}", "field not declared in schema"
+                yield f"{path}.{cut(name)}", "field not declared in schema"
             else:
-                yield from _untyped(member(shape, name), inner, f"{path}.{name}")
+                yield from _untyped(member(shape, name), inner, f"{path}.{cut(name)}")
     elif type(value) is list and shape.form == "list":
         inner_field, seen = element(field), set()
         for i, item in enumerate(value):
@@ -173,11 +176,12 @@ def _untyped(field: shapes.Field, value: Any, path: str) -> Iterator[tuple[str, 
                 if missing := _missing_key(field, item):
                     yield path, f"element {i}: associative list with keys has an element that {missing}"
                     continue
-                place = _spoken(path_element(field, item))
-                if place in seen:
+                key = path_element(field, item)
+                place = cut(_spoken(key))
+                if key in seen:
                     yield path, f"duplicate entries for key {place}"
                     continue
-                seen.add(place)
+                seen.add(key)
             yield from _untyped(inner_field, item, path + place)
 
 

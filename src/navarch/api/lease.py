@@ -4,7 +4,12 @@
 from typing import Annotated, Any
 
 from navarch.api.durations import age
-from navarch.api.errors import FieldError, invalid, required
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    invalid,
+    required,
+)
 from navarch.api.fields import Struct, field, wire
 from navarch.api.meta import MicroTime, Object
 from navarch.api.scheme import Column, Kind, Strategy
@@ -50,7 +55,7 @@ class LeaseStrategy(Strategy[Lease]):
 
     def validate(self, obj: Lease) -> list[FieldError]:
         spec = obj.spec or LeaseSpec()
-        found: list[FieldError] = []
+        found = ErrorList()
         if spec.lease_duration_seconds is not None and spec.lease_duration_seconds <= 0:
             found.append(
                 invalid("spec.leaseDurationSeconds", spec.lease_duration_seconds, "must be greater than 0")

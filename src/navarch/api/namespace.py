@@ -8,7 +8,11 @@ from msgspec.structs import replace
 from navarch.api import names
 from navarch.api.columns import AGE, NAME
 from navarch.api.durations import age
-from navarch.api.errors import FieldError, invalid
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    invalid,
+)
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object, Time
 from navarch.api.scheme import Column, Kind, Strategy
@@ -74,7 +78,7 @@ class NamespaceStrategy(Strategy[Namespace]):
         return replace(obj, spec=NamespaceSpec(finalizers=finalizers), status=NamespaceStatus(phase="Active"))
 
     def validate(self, obj: Namespace) -> list[FieldError]:
-        errors: list[FieldError] = []
+        errors = ErrorList()
         for i, finalizer in enumerate((obj.spec.finalizers if obj.spec is not None else None) or ()):
             path = f"spec.finalizers[{i}]"
             if wrong := names.qualified(finalizer):

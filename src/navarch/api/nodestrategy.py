@@ -9,7 +9,14 @@ from msgspec.structs import replace
 
 from navarch.api import checks, names
 from navarch.api.checks import Errors
-from navarch.api.errors import FieldError, duplicate, forbidden, invalid, required
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    duplicate,
+    forbidden,
+    invalid,
+    required,
+)
 from navarch.api.placementvalidation import EFFECTS
 from navarch.api.poddefaults import quantities
 from navarch.api.scheme import Strategy
@@ -35,7 +42,7 @@ class NodeStrategy(Strategy["Node"]):
         return replace(obj, **changes) if changes else obj
 
     def validate(self, obj: Node) -> list[FieldError]:
-        errors: Errors = []
+        errors = ErrorList()
         if obj.spec is not None:
             _validate_spec(obj.spec, errors)
         if obj.status is not None:
@@ -46,7 +53,7 @@ class NodeStrategy(Strategy["Node"]):
         return replace(new, status=old.status)
 
     def validate_update(self, new: Node, old: Node) -> list[FieldError]:
-        errors: Errors = []
+        errors = ErrorList()
         before, after = old.spec, new.spec
         if before is None:
             return errors
@@ -59,7 +66,7 @@ class NodeStrategy(Strategy["Node"]):
         return errors
 
     def validate_status(self, new: Node, old: Node) -> list[FieldError]:
-        errors: Errors = []
+        errors = ErrorList()
         if new.status is not None:
             _validate_status(new.status, errors)
         return errors

@@ -15,13 +15,18 @@ from typing import Any, Literal
 
 import msgspec
 
-from navarch.api import shapes
-from navarch.api.errors import StatusError, bad_request
+from navarch.api import keyedlist, shapes
+from navarch.api.errors import StatusError, bad_request, cut
 
 #: Operations of one JSON patch, and bytes that its copies may add: bounds against small patches that make
 #: huge documents.
 MAX_OPERATIONS = 10_000
 MAX_COPIED = 3 * 1024 * 1024
+#: How often a strategic merge patch may name one element: each time the element is copied.
+MAX_REPEATED = 8
+
+#: Characters of a path in an error.
+_PATH = 1024
 
 PatchType = Literal["merge", "json", "strategic"]
 
@@ -185,18 +190,18 @@ def _object(
         return {}
     made = dict(document)
     if _RETAIN in patch:
-        retained = _list(patch[_RETAIN], f"{path}.{_RETAIN}")
+        retained = {k for k in _list(patch[_RETAIN], f"{path}.{_RETAIN}") if type(k) is str}
         made = {k: v for k, v in made.items() if k in retained}
     orders: dict[str, list[Any]] = {}
     for key, value in patch.items():
-        place = f"{path}.{key}" if path else key
+        place = f"{cut(path, _PATH)}.{cut(key)}" if path else cut(key)
         if key.startswith(_ORDER):
             orders[key[len(_ORDER) :]] = _list(value, place)
         elif key.startswith(_DELETE):
-            gone = _list(value, place)
+            gone = set(map(keyedlist.token, _list(value, place)))
             name = key[len(_DELETE) :]
             if type(made.get(name)) is list:
-                made[name] = [v for v in made[name] if v not in gone]
+                made[name] = [v for v in made[name] if keyedlist.token(v) not in gone]
         elif key in (_DIRECTIVE, _RETAIN):
             continue
         elif value is None:
@@ -223,7 +228,14 @@ def _value(field: shapes.Field, old: Any, new: Any, path: str) -> Any:
         before = old if type(old) is list else []
         if field.merge_key:
             return _merge_objects(field, before, new, path)
-        return before + [v for i, v in enumerate(new) if v not in before and v not in new[:i]]
+        known = set(map(keyedlist.token, before))
+        made = list(before)
+        for item in new:
+            token = keyedlist.token(item)
+            if token not in known:
+                known.add(token)
+                made.append(item)
+        return made
     return new
 
 
@@ -234,7 +246,7 @@ def _merge_objects(field: shapes.Field, old: list[Any], new: list[Any], path: st
     if any(type(v) is dict and v.get(_DIRECTIVE) == "replace" for v in new):
         kept = [v for v in new if not (type(v) is dict and v.get(_DIRECTIVE) == "replace")]
         return [_plain(v) for v in kept]
-    made = list(old)
+    made = keyedlist.KeyedList(old, field.merge_key)
     for i, item in enumerate(new):
         place = f"{path}[{i}]"
         if type(item) is not dict:
@@ -242,52 +254,28 @@ def _merge_objects(field: shapes.Field, old: list[Any], new: list[Any], path: st
         if key not in item:
             raise _unprocessable(f"{place} does not contain the declared merge key: {key}")
         if _directive(item, place) == "delete":
-            made = [v for v in made if not _same(v, item, (key,))]
+            made.remove(item)
             continue
-        at = _find(made, item, field.merge_key)
+        at = made.find(item)
         if at is None:
             made.append(_object(element, {}, item, place))
-        else:
-            made[at] = _object(element, made[at], item, place)
-    return made
-
-
-def _same(value: Any, item: dict[str, Any], keys: tuple[str, ...]) -> bool:
-    return type(value) is dict and all(k not in item or value.get(k) == item[k] for k in keys)
-
-
-def _find(items: list[Any], wanted: dict[str, Any], keys: tuple[str, ...]) -> int | None:
-    """Where the element is.
-
-    The one that agrees in all keys (port 53 TCP beside 53 UDP), else the first by the first key.
-    """
-    candidates = [i for i, v in enumerate(items) if _same(v, wanted, keys[:1])]
-    exact = [i for i in candidates if _same(items[i], wanted, keys)]
-    return next(iter(exact or candidates), None)
+            continue
+        if made.put(at, _object(element, made.items[at], item, place)) > MAX_REPEATED:
+            raise _unprocessable(f"{place}: the patch names one element more than {MAX_REPEATED} times")
+    return made.present()
 
 
 def _ordered(field: shapes.Field, items: list[Any], order: list[Any], before: list[Any]) -> list[Any]:
     """Elements the patch names come in its order; the others keep their places relative to before."""
-    keys = field.merge_key
-
-    def rank(item: Any, among: list[Any]) -> int:
-        for i, v in enumerate(among):
-            if v == item or (
-                keys
-                and type(v) is dict
-                and type(item) is dict
-                and all(k not in v or k not in item or item[k] == v[k] for k in keys)
-                and v.get(keys[0]) == item.get(keys[0])
-            ):
-                return i
-        return -1
-
-    named = sorted((v for v in items if rank(v, order) >= 0), key=lambda v: rank(v, order))
-    others = [v for v in items if rank(v, order) < 0]
+    wanted = keyedlist.Ranks(order, field.merge_key)
+    earlier = keyedlist.Ranks(before, field.merge_key)
+    ranked = [(wanted.of(v), v) for v in items]
+    named = [v for _, v in sorted((pair for pair in ranked if pair[0] >= 0), key=lambda pair: pair[0])]
+    others = [v for rank, v in ranked if rank < 0]
     made: list[Any] = []
     i = j = 0
     while i < len(others) and j < len(named):
-        left, right = rank(others[i], before), rank(named[j], before)
+        left, right = earlier.of(others[i]), earlier.of(named[j])
         if left >= 0 and right >= 0 and left < right:
             made.append(others[i])
             i += 1

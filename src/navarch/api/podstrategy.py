@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from navarch.api import poddefaults, podupdate, podvalidation, podwarnings
-from navarch.api.errors import FieldError, forbidden
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    forbidden,
+)
 from navarch.api.meta import now
 from navarch.api.podqos import qos_class
 from navarch.api.podspec import PodSpec
@@ -44,7 +48,7 @@ class PodStrategy(Strategy["Pod"]):
         return replace(obj, status=status)
 
     def validate(self, obj: Pod) -> list[FieldError]:
-        errors: list[FieldError] = []
+        errors = ErrorList()
         podvalidation.spec(obj.spec or PodSpec(), "spec", errors)
         if obj.spec is not None and obj.spec.ephemeral_containers:
             # Nothing but the ephemeralcontainers subresource, which this release has not, may set them.
@@ -55,7 +59,7 @@ class PodStrategy(Strategy["Pod"]):
         return replace(new, status=old.status)
 
     def validate_update(self, new: Pod, old: Pod) -> list[FieldError]:
-        errors: list[FieldError] = []
+        errors = ErrorList()
         podupdate.spec_update(new.spec or PodSpec(), old.spec or PodSpec(), errors)
         podupdate.mirror(new, old, errors)
         return errors
@@ -68,7 +72,7 @@ class PodStrategy(Strategy["Pod"]):
         )
 
     def validate_status(self, new: Pod, old: Pod) -> list[FieldError]:
-        errors: list[FieldError] = []
+        errors = ErrorList()
         podupdate.status_update(new, old, errors)
         return errors
 

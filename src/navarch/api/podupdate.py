@@ -119,7 +119,7 @@ def _deadline(new: PodSpec, old: PodSpec, errors: Errors) -> None:
 
 
 def _tolerations(new: Sequence[Toleration], old: Sequence[Toleration], errors: Errors) -> None:
-    kept = [replace(t, toleration_seconds=None) for t in new]
+    kept = {replace(t, toleration_seconds=None) for t in new}
     for t in old:
         if replace(t, toleration_seconds=None) not in kept:
             detail = "existing toleration can not be modified except its tolerationSeconds"

@@ -12,7 +12,13 @@ from navarch.api import checks, names
 from navarch.api.checks import Errors
 from navarch.api.container import Container, ContainerPort, EphemeralContainer
 from navarch.api.containervalidation import container, profile, resources
-from navarch.api.errors import duplicate, forbidden, invalid, required
+from navarch.api.errors import (
+    ErrorList,
+    duplicate,
+    forbidden,
+    invalid,
+    required,
+)
 from navarch.api.placementvalidation import affinity, spread, tolerations
 from navarch.api.podspec import PodDNSConfig, PodSpec, PodTemplateSpec
 from navarch.api.security import PodSecurityContext
@@ -91,7 +97,7 @@ def spec(s: PodSpec, path: str, errors: Errors) -> None:
 
 def template(t: PodTemplateSpec | None, path: str) -> Errors:
     """Everything wrong with a (defaulted) pod template. `path` is its wire path, such as `spec.template`."""
-    errors: Errors = []
+    errors = ErrorList()
     if t is None:
         errors.append(required(path))
         return errors
@@ -133,9 +139,10 @@ def _containers(s: PodSpec, path: str, named: dict[str, bool], host_network: boo
         _init(c, at, errors)
         if c.ports:  # they run one by one
             _host_ports(c.ports, f"{at}.ports", set(), errors)
+    known = {c.name for c in (*s.containers, *(s.init_containers or ()))} if s.ephemeral_containers else set()
     for i, e in enumerate(s.ephemeral_containers or ()):
         at = f"{path}.ephemeralContainers[{i}]"
-        _ephemeral(e, at, s, named, errors)
+        _ephemeral(e, at, known, named, errors)
         if e.name in seen:
             errors.append(duplicate(f"{at}.name", e.name))
         seen.add(e.name)
@@ -155,16 +162,17 @@ def _init(c: Container, path: str, errors: Errors) -> None:
         checks.unset(f"{path}.{name}", value, errors, detail)
 
 
-def _ephemeral(e: EphemeralContainer, path: str, s: PodSpec, named: dict[str, bool], errors: Errors) -> None:
+def _ephemeral(
+    e: EphemeralContainer, path: str, known: set[str], named: dict[str, bool], errors: Errors
+) -> None:
+    """known: names of the pod's containers."""
     container(e, path, named, False, errors)
-    if e.target_container_name:
-        known = {c.name for c in s.containers} | {c.name for c in s.init_containers or ()}
-        if e.target_container_name not in known:
-            errors.append(
-                invalid(
-                    f"{path}.targetContainerName", e.target_container_name, "must name a container of the pod"
-                )
+    if e.target_container_name and e.target_container_name not in known:
+        errors.append(
+            invalid(
+                f"{path}.targetContainerName", e.target_container_name, "must name a container of the pod"
             )
+        )
     detail = "cannot be set for an ephemeral container"
     for name, value in (
         ("ports", e.ports),

@@ -8,7 +8,11 @@ from msgspec.structs import replace
 from navarch.api import checks, poddefaults, podwarnings, selectors, workload
 from navarch.api.columns import AGE, CONTAINERS, IMAGES, NAME, SELECTOR, containers
 from navarch.api.durations import age
-from navarch.api.errors import FieldError, invalid
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    invalid,
+)
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import LabelSelector, Object, Time
 from navarch.api.podspec import PodTemplateSpec
@@ -98,7 +102,7 @@ class ReplicaSetRules(Strategy[ReplicaSet]):
         return replace(obj, status=_STATUS)
 
     def validate(self, obj: ReplicaSet) -> list[FieldError]:
-        errors: list[FieldError] = []
+        errors = ErrorList()
         spec = obj.spec
         checks.non_negative("spec.replicas", spec.replicas, errors)
         checks.non_negative("spec.minReadySeconds", spec.min_ready_seconds, errors)
@@ -113,12 +117,12 @@ class ReplicaSetRules(Strategy[ReplicaSet]):
         return replace(new, status=old.status)
 
     def validate_update(self, new: ReplicaSet, old: ReplicaSet) -> list[FieldError]:
-        errors: list[FieldError] = []
+        errors = ErrorList()
         workload.immutable("spec.selector", new.spec.selector, old.spec.selector, errors)
         return errors
 
     def validate_status(self, new: ReplicaSet, old: ReplicaSet) -> list[FieldError]:
-        errors: list[FieldError] = []
+        errors = ErrorList()
         status = new.status or _STATUS
         for name, value in (
             ("replicas", status.replicas),

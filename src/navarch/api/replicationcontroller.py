@@ -8,7 +8,14 @@ from msgspec.structs import replace
 from navarch.api import checks, poddefaults, podvalidation, podwarnings
 from navarch.api.columns import AGE, CONTAINERS, IMAGES, NAME, SELECTOR, containers, labels
 from navarch.api.durations import age
-from navarch.api.errors import FieldError, forbidden, invalid, not_supported, required
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+)
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object, Time
 from navarch.api.podspec import PodTemplateSpec
@@ -107,7 +114,7 @@ class ReplicationControllerStrategy(Strategy[ReplicationController]):
         return replace(obj, status=ReplicationControllerStatus())
 
     def validate(self, obj: ReplicationController) -> list[FieldError]:
-        errors: list[FieldError] = []
+        errors = ErrorList()
         spec = obj.spec or _SPEC
         checks.non_negative("spec.replicas", spec.replicas, errors)
         checks.non_negative("spec.minReadySeconds", spec.min_ready_seconds, errors)
@@ -138,7 +145,7 @@ class ReplicationControllerStrategy(Strategy[ReplicationController]):
         return replace(new, status=old.status)
 
     def validate_status(self, new: ReplicationController, old: ReplicationController) -> list[FieldError]:
-        errors: list[FieldError] = []
+        errors = ErrorList()
         status = new.status or ReplicationControllerStatus()
         for name, value in (
             ("replicas", status.replicas),

@@ -6,12 +6,23 @@ Posted and answered; nothing is stored and nothing is bound.
 
 from typing import Annotated
 
-from navarch.api.errors import FieldError, required
+from msgspec.structs import replace
+
+from navarch.api import checks, podvalidation
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    required,
+)
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object
-from navarch.api.node import Node
-from navarch.api.pod import Pod
+from navarch.api.node import NODE, Node
+from navarch.api.pod import POD, Pod
+from navarch.api.podspec import PodSpec
 from navarch.api.scheme import Kind, Strategy
+
+#: Of one review: every pod is weighed against every node, and answered with a line for each.
+MAX_PODS, MAX_NODES = 1000, 5000
 
 
 class SchedulingReviewSpec(Struct):
@@ -89,10 +100,36 @@ class SchedulingReview(Object):
 
 
 class SchedulingReviewStrategy(Strategy[SchedulingReview]):
+    def default(self, obj: SchedulingReview) -> SchedulingReview:
+        spec = obj.spec
+        pods = [POD.strategy.default(pod) for pod in spec.pods or ()]
+        nodes = [NODE.strategy.default(node) for node in spec.add_nodes or ()]
+        return replace(obj, spec=replace(spec, pods=pods or None, add_nodes=nodes or None))
+
     def validate(self, obj: SchedulingReview) -> list[FieldError]:
-        if obj.spec.pods or obj.spec.pod_names:
-            return []
-        return [required("spec", "at least one of pods and podNames must be given")]
+        """What is asked about must be what could be created: the scheduler reckons with it."""
+        spec, errors = obj.spec, ErrorList()
+        if not spec.pods and not spec.pod_names:
+            errors.append(required("spec", "at least one of pods and podNames must be given"))
+        for i, pod in enumerate(spec.pods or ()):
+            podvalidation.spec(pod.spec or PodSpec(), f"spec.pods[{i}].spec", errors)
+            checks.labels(f"spec.pods[{i}].metadata.labels", pod.metadata.labels, errors)
+        for i, node in enumerate(spec.add_nodes or ()):
+            at = f"spec.addNodes[{i}]"
+            checks.subdomain(f"{at}.metadata.name", node.metadata.name, errors)
+            checks.labels(f"{at}.metadata.labels", node.metadata.labels, errors)
+            errors += (replace(error, path=f"{at}.{error.path}") for error in NODE.strategy.validate(node))
+        for name, limit, given in (
+            ("pods", MAX_PODS, spec.pods),
+            ("podNames", MAX_PODS, spec.pod_names),
+            ("addNodes", MAX_NODES, spec.add_nodes),
+            ("removeNodes", MAX_NODES, spec.remove_nodes),
+            ("cordonNodes", MAX_NODES, spec.cordon_nodes),
+            ("uncordonNodes", MAX_NODES, spec.uncordon_nodes),
+        ):
+            if len(given or ()) > limit:
+                errors.append(FieldError(f"spec.{name}", "FieldValueTooMany", f"at most {limit}"))
+        return errors
 
 
 SCHEDULING_REVIEW = Kind(

@@ -7,7 +7,13 @@ import msgspec
 
 from navarch.api.configmap import key_errors, size_errors
 from navarch.api.durations import age
-from navarch.api.errors import FieldError, forbidden, invalid, required
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    forbidden,
+    invalid,
+    required,
+)
 from navarch.api.fields import field, wire
 from navarch.api.meta import Object
 from navarch.api.scheme import Column, Kind, Strategy
@@ -73,7 +79,7 @@ class SecretStrategy(Strategy[Secret]):
         return found
 
     def validate_update(self, new: Secret, old: Secret) -> list[FieldError]:
-        found: list[FieldError] = []
+        found = ErrorList()
         if new.type != old.type:
             found.append(invalid("type", new.type, "field is immutable"))
         if old.immutable:

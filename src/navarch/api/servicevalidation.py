@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from navarch.api import checks, names
 from navarch.api.checks import Errors
-from navarch.api.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    duplicate,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+)
 
 if TYPE_CHECKING:
     from navarch.api.service import Service, ServicePort, ServiceSpec
@@ -21,7 +29,7 @@ _POLICIES = ("Cluster", "Local")
 
 
 def service(obj: Service) -> list[FieldError]:
-    errors: Errors = []
+    errors = ErrorList()
     spec = obj.spec
     if spec is None:
         return [required("spec")]
@@ -43,7 +51,7 @@ def service(obj: Service) -> list[FieldError]:
 
 
 def status(obj: Service) -> list[FieldError]:
-    errors: Errors = []
+    errors = ErrorList()
     balancer = obj.status.load_balancer if obj.status is not None else None
     path = "status.loadBalancer.ingress"
     for i, ingress in enumerate((balancer.ingress if balancer is not None else None) or ()):
@@ -193,7 +201,7 @@ def _local(spec: ServiceSpec) -> bool:
 
 def update(new: Service, old: Service) -> list[FieldError]:
     """What may not change: an address once given, and the implementation of a load balancer."""
-    errors: Errors = []
+    errors = ErrorList()
     spec, before = new.spec, old.spec
     if spec is None or before is None:
         return errors

@@ -15,14 +15,14 @@ from typing import Any
 import msgspec
 
 from navarch.api import shapes
-from navarch.api.errors import StatusError, bad_request
+from navarch.api.errors import LIMIT, StatusError, bad_request, cut
 from navarch.api.scheme import Kind
-
-#: So many are told; a body of nothing but mistakes does not make an answer of megabytes.
-LIMIT = 100
 
 #: A quote or a colon that is not written as itself.
 _ESCAPES = (b"\\u0022", b"\\u003a", b"\\u003A")
+
+#: Characters of a path: a document of no known shape may be as deep as it likes.
+_PATH = 1024
 
 _encode = msgspec.json.Encoder().encode
 
@@ -109,14 +109,14 @@ def _descend(shape: shapes.Shape, value: Any, path: str, found: list[str]) -> No
         if shape.struct is not None:
             known = shapes.fields(shape.struct)
             for name, inner in value.items():
-                place = f"{path}.{name}" if path else name
+                place = f"{path}.{cut(name)}" if path else cut(name)
                 if name in known:
                     _descend(known[name].shape, inner, place, found)
                 elif len(found) < LIMIT:
                     found.append(place)
         elif shape.form == "map" and shape.element is not None:
             for name, inner in value.items():
-                _descend(shape.element, inner, f"{path}.{name}", found)
+                _descend(shape.element, inner, f"{path}.{cut(name)}", found)
     elif type(value) is list and shape.form == "list" and shape.element is not None:
         for i, inner in enumerate(value):
             _descend(shape.element, inner, f"{path}[{i}]", found)
@@ -158,9 +158,9 @@ def _duplicates(value: Any, path: str, found: list[str]) -> None:
     if isinstance(value, _Pairs):
         for key in value.twice:
             if len(found) < LIMIT:
-                found.append(path + key)
+                found.append(path + cut(key))
         for key, inner in value.items():
-            _duplicates(inner, f"{path}{key}.", found)
+            _duplicates(inner, f"{cut(path, _PATH)}{cut(key)}.", found)
     elif isinstance(value, list):
         for i, inner in enumerate(value):
             _duplicates(inner, f"{path[:-1]}[{i}].", found)

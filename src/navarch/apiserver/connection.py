@@ -27,7 +27,16 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from navarch.api import errors
 from navarch.api.nodeidentity import NODE_OF_POD
 from navarch.apiserver.authn.certificate import Shown
-from navarch.apiserver.exchange import BODY_LIMIT, JSON, Exchange, Payload, Reply, encode_status, head
+from navarch.apiserver.exchange import (
+    BODY_LIMIT,
+    JSON,
+    Exchange,
+    Payload,
+    Reply,
+    encode_status,
+    head,
+    text_of,
+)
 from navarch.registry.context import User
 
 #: Seconds an idle connection is kept, and seconds a new client may take for its first head.
@@ -407,11 +416,14 @@ class WebServer(web.Server):
 
 def _exchange(message: Any, payload: Any, protocol: Connection, writer: Any, task: Any) -> Exchange:
     """aiohttp's parsed message as our request."""
+    headers = message.headers
+    if not all(value.isascii() for value in headers.values()):
+        headers = CIMultiDictProxy(CIMultiDict((name, text_of(value)) for name, value in headers.items()))
     # Behind an upgrade that is refused no request is read: who asked for it may have sent the stream already.
     exchange = Exchange(
         message.method,
-        message.path,
-        message.headers,
+        text_of(message.path),
+        headers,
         payload,
         protocol,
         message.should_close or bool(message.upgrade),

@@ -293,18 +293,47 @@ class Exchange:
 
     def extra_lines(self, extra: str = "") -> str:
         """Header lines that every answer to this request has: Warning and Connection."""
-        for text in self.warnings:
+        for text in shown(self.warnings):
             extra += f'Warning: 299 - "{_quoted(text)}"\r\n'
         if self.should_close:
             extra += "Connection: close\r\n"
         return extra
 
 
+#: Characters of all warnings of one answer, and of each where all together are more (the two bounds of
+#: k8s.io/apiserver/pkg/endpoints/filters/warning.go). Python's http.client takes 100 header lines in all.
+_ALL_WARNINGS, _ONE_WARNING, _WARNING_LINES = 4096, 256, 64
+
+
+def shown(warnings: list[str]) -> list[str]:
+    """The warnings that are sent: each once, cut when they are long, and a last one for those left out."""
+    found = list(dict.fromkeys(warnings))
+    if len(found) <= _WARNING_LINES and sum(map(len, found)) <= _ALL_WARNINGS:
+        return found
+    cut: list[str] = []
+    room = _ALL_WARNINGS
+    for text in found[: _WARNING_LINES - 1]:
+        if room <= 0:
+            break
+        cut.append(text[:_ONE_WARNING])
+        room -= len(cut[-1])
+    if left := len(found) - len(cut):
+        cut.append(f"{left} more warnings are not shown")
+    return cut
+
+
 def _quoted(text: str) -> str:
     """A Warning's text as a quoted string on one line of ASCII (RFC 9110 section 5.6.4)."""
     plain = "".join(c if " " <= c <= "~" else "?" for c in text.replace("\n", " "))
-    return plain.replace("\\", "\\\\").replace('"', '\\"')[:1024]
+    return plain.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def encode_status(error: errors.StatusError) -> bytes:
     return msgspec.json.encode(error.body()) + b"\n"
+
+
+def text_of(raw: str) -> str:
+    """What aiohttp read from a request's head, without the lone surrogates that stand for bytes which are no
+    UTF-8: those no answer and no object could hold.
+    """
+    return raw if raw.isascii() else raw.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -14,8 +14,8 @@ from navarch.api.scheme import Kind
 from navarch.apiserver.bodies import Scale, ScaleSpec, ScaleStatus
 from navarch.apiserver.exchange import Exchange, Reply
 from navarch.apiserver.route import Options, Target
-from navarch.apiserver.verbs import patch_body, writing
-from navarch.registry.context import Stored
+from navarch.apiserver.verbs import Verbs, writing
+from navarch.registry.context import Context, Stored
 from navarch.registry.registry import Registry
 
 
@@ -46,8 +46,9 @@ def of(obj: Any) -> Scale:
 
 
 class Scales:
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, verbs: Verbs) -> None:
         self._registry = registry
+        self._verbs = verbs
 
     async def handle(self, x: Exchange, target: Target, options: Options, verb: str) -> Reply:
         kind = target.kind
@@ -57,11 +58,10 @@ class Scales:
             stored = self._registry.get(kind, namespace, target.name, ctx)
             return _answer(x, kind, stored)
         if verb == "update":
-            body = await x.body()
-            wanted = decode.decode_struct(Scale, body, x.headers.get("Content-Type") or decode.JSON, "Scale")
+            wanted = await self._verbs.struct(x, Scale, "Scale")
         elif verb == "patch":
             stored = self._registry.get(kind, namespace, target.name, ctx)
-            wanted = await self._patched(x, of(_object(kind, stored)))
+            wanted = await self._patched(x, of(_object(kind, stored)), ctx)
         else:
             raise errors.method_not_allowed("the server does not allow this method on the requested resource")
         replicas = wanted.spec.replicas if wanted.spec is not None else None
@@ -76,9 +76,9 @@ class Scales:
         stored = await self._registry.patch(kind, namespace, target.name, change, "merge", ctx)
         return _answer(x, kind, stored)
 
-    async def _patched(self, x: Exchange, scale: Scale) -> Scale:
+    async def _patched(self, x: Exchange, scale: Scale, ctx: Context) -> Scale:
         """A patch of the Scale; strategic is merge here: a Scale has no lists."""
-        type, body = await patch_body(x)
+        type, body = await self._verbs.patch_body(x, ctx)
         document: Any = msgspec.to_builtins(scale)
         if type == "apply":
             raise errors.unsupported_media_type(

@@ -14,9 +14,8 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from navarch.api import errors
+from navarch.api.decode import YAML_LIMIT
 from navarch.apiserver import authz, route
 from navarch.apiserver.authn import Authenticator, TokenMethod, impersonation
 from navarch.apiserver.authn.revocations import Revocations
@@ -25,7 +24,7 @@ from navarch.apiserver.authz.roles import MASTERS
 from navarch.apiserver.backup import Backup
 from navarch.apiserver.connection import IDLE_SECONDS, WebServer
 from navarch.apiserver.documents import Documents
-from navarch.apiserver.exchange import Exchange, Reply, head
+from navarch.apiserver.exchange import Exchange, Reply, encode_status, head
 from navarch.apiserver.metrics import Collector, Requests
 from navarch.apiserver.nodes import Nodes
 from navarch.apiserver.reviews import Reviews
@@ -63,10 +62,11 @@ class ApiServer:
         backup: Backup | None = None,
         collectors: Sequence[Collector] = (),
         revocations: Revocations | None = None,
+        yaml_limit: int = YAML_LIMIT,
     ) -> None:
         """tls: server context that verifies client certificates. kubelet_tls: how the master shows itself to
         kubelets. backup: how the store is copied. collectors: what else /metrics shows. revocations: nodes
-        that were thrown out.
+        that were thrown out. yaml_limit: bytes of a body in YAML.
         """
         self._registry = registry
         self._scheme = registry.scheme
@@ -78,7 +78,7 @@ class ApiServer:
         self._documents = Documents(registry, [self.metrics, *collectors], backup)
         self._watches = Watches(registry, self.metrics)
         self._nodes = Nodes(registry, kubelet_tls)
-        verbs = Verbs(registry, self._may)
+        verbs = Verbs(registry, self._may, yaml_limit)
         self._subresources = Subresources(registry, verbs, self._nodes)
         self._verbs: dict[str, Handler] = {
             "get": verbs.get,
@@ -188,6 +188,9 @@ class ApiServer:
                     x, errors.timeout("the request did not complete within the time allotted")
                 )
             raise
+        except RecursionError:
+            # Whatever walks a document may be the first to find that it is too deep.
+            return self._refuse(x, errors.bad_request("the request is nested too deeply"))
         except Exception:
             if x.lost:
                 raise ConnectionResetError("connection lost") from None
@@ -277,7 +280,7 @@ class ApiServer:
         """An error as the answer. When the body was not read, the connection ends: nobody wants the rest of
         it.
         """
-        body = msgspec.json.encode(error.body()) + b"\n"
+        body = encode_status(error)
         extra = ""
         if error.code == 401:
             extra = 'WWW-Authenticate: Bearer realm="navarch"\r\n'

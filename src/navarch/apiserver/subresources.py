@@ -29,7 +29,7 @@ class Subresources:
         self._registry = registry
         self._verbs = verbs
         self._nodes = nodes
-        self._scales = Scales(registry)
+        self._scales = Scales(registry, verbs)
 
     async def handle(self, x: Exchange, target: Target, options: Options, verb: str) -> Reply:
         name = target.subresource
@@ -57,22 +57,25 @@ class Subresources:
         raise errors.method_not_allowed("the server does not allow this method on the requested resource")
 
     async def _bind(self, x: Exchange, target: Target, options: Options) -> Reply:
-        binding = await self._verbs.object(x, BINDING, options)
+        ctx = context(x, options)
+        binding = await self._verbs.object(x, BINDING, ctx)
         _same_name(binding, target)
-        await self._registry.bind(target.namespace, target.name, binding, context(x, options))
+        await self._registry.bind(target.namespace, target.name, binding, ctx)
         return x.reply(201, _CREATED)
 
     async def _evict(self, x: Exchange, target: Target, options: Options) -> Reply:
-        eviction = await self._verbs.object(x, EVICTION, options)
+        ctx = context(x, options)
+        eviction = await self._verbs.object(x, EVICTION, ctx)
         _same_name(eviction, target)
-        await self._registry.evict(target.namespace, target.name, eviction, context(x, options))
+        await self._registry.evict(target.namespace, target.name, eviction, ctx)
         return x.reply(201, _CREATED)
 
     async def _token(self, x: Exchange, target: Target, options: Options) -> Reply:
-        asked = await self._verbs.object(x, TOKEN_REQUEST, options)
+        ctx = context(x, options)
+        asked = await self._verbs.object(x, TOKEN_REQUEST, ctx)
         _same_name(asked, target)
         asked = replace(asked, metadata=replace(asked.metadata, name=target.name))
-        made = await self._registry.create(TOKEN_REQUEST, target.namespace, asked, context(x, options))
+        made = await self._registry.create(TOKEN_REQUEST, target.namespace, asked, ctx)
         return x.reply(201, made.value)
 
 

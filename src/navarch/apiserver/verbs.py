@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,6 +22,7 @@ from navarch.apiserver import negotiate, streams, tables
 from navarch.apiserver.exchange import Exchange, Reply
 from navarch.apiserver.route import Options, Target
 from navarch.registry.context import Context, ListResult, Stored
+from navarch.registry.offload import LARGE, offload
 from navarch.registry.registry import Registry
 from navarch.store.cache import Entry
 
@@ -42,6 +43,8 @@ _PATCH_TYPES = {
     "application/json-patch+json": "json",
     "application/strategic-merge-patch+json": "strategic",
 }
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 _encode = msgspec.json.encode
 
@@ -64,9 +67,11 @@ May = Callable[[Exchange, str, Target, Options], Awaitable[None]]
 
 
 class Verbs:
-    def __init__(self, registry: Registry, may: May) -> None:
+    def __init__(self, registry: Registry, may: May, yaml_limit: int = decode.YAML_LIMIT) -> None:
+        """yaml_limit: bytes of a body in YAML."""
         self._registry = registry
         self._may = may
+        self._yaml_limit = yaml_limit
 
     # Reading
 
@@ -125,14 +130,14 @@ class Verbs:
     async def create(self, x: Exchange, target: Target, options: Options) -> Reply:
         kind = target.kind
         ctx = context(x, options)
-        obj = await self.object(x, kind, options)
+        obj = await self.object(x, kind, ctx)
         stored = await self._registry.create(kind, target.namespace or None, obj, ctx)
         return await self.one(x, kind, stored, options, 201)
 
     async def update(self, x: Exchange, target: Target, options: Options) -> Reply:
         kind = target.kind
         ctx = writing(x, options)
-        obj = await self.object(x, kind, options)
+        obj = await self.object(x, kind, ctx)
         if kind.strategy.create_on_update:
             await self._may_make(x, target, options)
         stored = await self._registry.update(
@@ -143,9 +148,9 @@ class Verbs:
     async def patch(self, x: Exchange, target: Target, options: Options) -> Reply:
         kind = target.kind
         ctx = writing(x, options)
-        type, body = await patch_body(x)
+        type, body = await self.patch_body(x, ctx)
         if type == "apply":
-            return await self._apply(x, target, options, body)
+            return await self._apply(x, target, options, body, ctx.large)
         if options.force:
             raise _bad_options(forbidden("force", "may not be specified for non-apply patch"))
         stored = await self._registry.patch(
@@ -153,19 +158,23 @@ class Verbs:
         )
         return await self.one(x, kind, stored, options)
 
-    async def _apply(self, x: Exchange, target: Target, options: Options, body: dict[str, Any]) -> Reply:
+    async def _apply(
+        self, x: Exchange, target: Target, options: Options, body: dict[str, Any], large: bool
+    ) -> Reply:
         """Server-side apply: a manager's whole intent; the object is made where there is none."""
         kind = target.kind
         if not options.field_manager:
             raise _bad_options(required("fieldManager", "is required for apply patch"))
         _names(kind, target, body)
         await self._may_make(x, target, options)
+        ctx = context(x, options)
+        ctx.large = large
         stored = await self._registry.apply(
             kind,
             target.namespace or None,
             target.name,
             body,
-            context(x, options),
+            ctx,
             force=options.force,
             subresource=target.subresource,
         )
@@ -177,25 +186,55 @@ class Verbs:
             return
         await self._may(x, "create", target, options)
 
-    async def object(self, x: Exchange, kind: Kind[Any], options: Options) -> Any:
+    async def object(self, x: Exchange, kind: Kind[Any], ctx: Context) -> Any:
         """The typed object in the body. Raises StatusError 400, 413, 415; warns of unknown fields."""
-        body = await x.body()
-        content_type = x.headers.get("Content-Type") or decode.JSON
+        body, content_type = await x.body(), _content_type(x)
         if not body:
             raise errors.bad_request("the request has no body")
-        if options.field_validation != "Ignore":
-            media = content_type if content_type == decode.JSON else decode.media_type(content_type)
-            if media == decode.JSON:
-                checked(x, kind, strict.problems(kind, body), options)
-            elif media != decode.PROTOBUF:
-                checked(x, kind, strict.problems_of_document(kind, decode.document(body, media)), options)
-        return decode.decode(kind, body, content_type)
+        ctx.large = len(body) > LARGE
+        if _heavy(body, content_type):
+            return await offload(_object, kind, body, content_type, ctx, self._yaml_limit)
+        return _object(kind, body, content_type, ctx, self._yaml_limit)
+
+    async def struct(self, x: Exchange, type: type[S], what: str) -> S:
+        """A body that is no object, read into a struct. Raises StatusError 400, 413, 415."""
+        body, content_type = await x.body(), _content_type(x)
+        if not body:
+            return type()
+        if _heavy(body, content_type):
+            return await offload(
+                lambda: decode.decode_struct(type, body, content_type, what, self._yaml_limit)
+            )
+        return decode.decode_struct(type, body, content_type, what, self._yaml_limit)
+
+    async def patch_body(self, x: Exchange, ctx: Context) -> tuple[Any, Any]:
+        """(type, document) of a PATCH. Raises StatusError 400, 413, 415."""
+        media = decode.media_type(x.header("Content-Type"))
+        type = _PATCH_TYPES.get(media)
+        if type is None:
+            accepted = ", ".join(_PATCH_TYPES)
+            raise errors.unsupported_media_type(
+                f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+            )
+        body = await x.body()
+        ctx.large = len(body) > LARGE
+        if type != "apply":
+            media = decode.JSON
+        if _heavy(body, media):
+            document = await offload(decode.document, body, media, self._yaml_limit)
+        else:
+            document = decode.document(body, media)
+        if type == "json" and not isinstance(document, list):
+            raise errors.bad_request("a JSON patch is a list of operations")
+        if type != "json" and not isinstance(document, dict):
+            raise errors.bad_request("the patch is not an object")
+        return type, document
 
     # Deleting
 
     async def delete(self, x: Exchange, target: Target, options: Options) -> Reply:
         kind = target.kind
-        asked = await delete_options(x, options)
+        asked = _defaulted(await self.struct(x, DeleteOptions, "DeleteOptions"), options)
         ctx = context(x, options._replace(dry_run=options.dry_run or bool(asked.dry_run)))
         if asked.ignore_store_read_error_with_cluster_breaking_potential:
             await self._may(x, "unsafe-delete-ignore-read-errors", target, options)
@@ -211,7 +250,7 @@ class Verbs:
 
     async def delete_collection(self, x: Exchange, target: Target, options: Options) -> Reply:
         kind = target.kind
-        asked = await delete_options(x, options)
+        asked = _defaulted(await self.struct(x, DeleteOptions, "DeleteOptions"), options)
         ctx = context(x, options._replace(dry_run=options.dry_run or bool(asked.dry_run)))
         found = await self._registry.delete_collection(
             kind,
@@ -290,38 +329,42 @@ def success(details: dict[str, Any]) -> bytes:
     )
 
 
-def checked(x: Exchange, kind: Kind[Any], problems: list[str], options: Options) -> None:
+def _content_type(x: Exchange) -> str:
+    return x.headers.get("Content-Type") or decode.JSON
+
+
+def _heavy(body: bytes, content_type: str) -> bool:
+    """Whether a body is read off the loop."""
+    return len(body) > LARGE or (
+        content_type != decode.JSON and decode.media_type(content_type) in decode.YAMLS
+    )
+
+
+def _object(kind: Kind[Any], body: bytes, content_type: str, ctx: Context, yaml_limit: int) -> Any:
+    """A body as an object, with what field validation asks for."""
+    media = content_type if content_type == decode.JSON else decode.media_type(content_type)
+    if media in decode.YAMLS:
+        document = decode.document(body, media, yaml_limit)
+        if ctx.field_validation != "Ignore":
+            _judge(kind, strict.problems_of_document(kind, document), ctx)
+        return decode.from_document(kind, document)
+    if media == decode.JSON and ctx.field_validation != "Ignore":
+        decode.check_depth(body)
+        _judge(kind, strict.problems(kind, body), ctx)
+    return decode.decode(kind, body, media)
+
+
+def _judge(kind: Kind[Any], problems: list[str], ctx: Context) -> None:
     """Refuse (Strict) or warn of what field validation found."""
-    if not problems:
-        return
-    if options.field_validation == "Strict":
+    if problems and ctx.field_validation == "Strict":
         raise strict.refusal(kind, problems)
-    if options.field_validation != "Ignore":
-        x.warnings += problems
-
-
-async def patch_body(x: Exchange) -> tuple[Any, Any]:
-    """(type, document) of a PATCH. Raises StatusError 400, 413, 415."""
-    media = decode.media_type(x.header("Content-Type"))
-    type = _PATCH_TYPES.get(media)
-    if type is None:
-        accepted = ", ".join(_PATCH_TYPES)
-        raise errors.unsupported_media_type(
-            f"the body of the request was in an unknown format - accepted media types include: {accepted}"
-        )
-    body = await x.body()
-    document = decode.document(body, decode.YAML if type == "apply" else decode.JSON)
-    if type == "json" and not isinstance(document, list):
-        raise errors.bad_request("a JSON patch is a list of operations")
-    if type != "json" and not isinstance(document, dict):
-        raise errors.bad_request("the patch is not an object")
-    return type, document
+    ctx.warnings += problems
 
 
 def writing(x: Exchange, options: Options) -> Context:
     """The context of a plain write: who names no field manager is known by the program's name."""
     ctx = context(x, options)
-    ctx.field_manager = options.field_manager or x.header("User-Agent").partition("/")[0] or "unknown"
+    ctx.field_manager = options.field_manager or x.header("User-Agent").partition("/")[0][:128] or "unknown"
     return ctx
 
 
@@ -330,14 +373,15 @@ def _names(kind: Kind[Any], target: Target, body: dict[str, Any]) -> None:
     for field, want in (("apiVersion", kind.api_version), ("kind", kind.kind)):
         if body.get(field) != want:
             raise errors.bad_request(
-                f"the {field} of an applied object must be set: want {want!r}, got {body.get(field)!r}"
+                f"the {field} of an applied object must be set: want {want!r}, "
+                f"got {str(body.get(field))[:256]!r}"
             )
     meta = body.get("metadata") or {}
     wanted = (("name", target.name), ("namespace", target.namespace))
     for field, want in wanted if isinstance(meta, dict) else ():
         if meta.get(field) not in (None, want):
             raise errors.bad_request(
-                f"the {field} of the object ({meta.get(field)}) does not match "
+                f"the {field} of the object ({str(meta.get(field))[:256]}) does not match "
                 f"the {field} on the URL ({want})"
             )
 
@@ -346,16 +390,8 @@ def _bad_options(error: errors.FieldError) -> errors.StatusError:
     return errors.invalid_object("PatchOptions", "", [error], "meta.k8s.io")
 
 
-async def delete_options(x: Exchange, options: Options) -> DeleteOptions:
-    """The body of a DELETE; what it leaves out comes from the query."""
-    body = await x.body()
-    asked = (
-        decode.decode_struct(
-            DeleteOptions, body, x.headers.get("Content-Type") or decode.JSON, "DeleteOptions"
-        )
-        if body
-        else DeleteOptions()
-    )
+def _defaulted(asked: DeleteOptions, options: Options) -> DeleteOptions:
+    """The body of a DELETE; what it leaves out comes from the query. Raises StatusError 400."""
     if asked.grace_period_seconds is not None and asked.grace_period_seconds < 0:
         raise errors.bad_request("DeleteOptions: gracePeriodSeconds must not be negative")
     changes: dict[str, Any] = {}

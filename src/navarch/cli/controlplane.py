@@ -23,6 +23,7 @@ import msgspec
 
 from navarch import pki
 from navarch.api.certificatesigningrequest import KUBELET_SERVING
+from navarch.api.decode import YAML_LIMIT
 from navarch.api.nodeaddress import Reserved
 from navarch.api.scheme import scheme
 from navarch.apiserver.authn import TokenMethod
@@ -85,6 +86,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     root_ca: bytes = b""
     #: Where pods and nodes reach the API.
     advertise_address: str = ""
+    #: Bytes of a request body in YAML.
+    yaml_limit: int = YAML_LIMIT
     #: Simulated nodes.
     nodes: int = 0
     #: Bytes of the past that the watch caches keep.
@@ -161,6 +164,7 @@ class ControlPlane:
                 StoreMetrics(self._store, history),
                 *([settings.renewal] if settings.renewal is not None else []),
             ],
+            yaml_limit=settings.yaml_limit,
         )
         await server.start(sock)
         self._start_parts(registry)

@@ -60,6 +60,8 @@ class MasterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     watch_history: str = "64Mi"
     pod_networks: list[str] = msgspec.field(default_factory=list)
     service_account_max_token_expiration: str = "24h"
+    #: Bytes of a request body in YAML.
+    max_yaml_body: str = msgspec.field(name="maxYAMLBody", default="256Ki")
     log_level: str = "info"
 
 
@@ -129,6 +131,7 @@ def check(config: MasterConfig) -> None:
             f"serviceAccountMaxTokenExpiration: {config.service_account_max_token_expiration} is not between"
             " 1h and 2^32 seconds"
         )
+    _checked("maxYAMLBody", config.max_yaml_body, size)
     if config.log_level not in ("debug", "info", "warning", "error"):
         raise ValueError(f"logLevel: {config.log_level!r} is not one of debug, info, warning, error")
 
@@ -224,6 +227,7 @@ def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
         toleration_seconds=config.default_toleration_seconds,
         pod_networks=config.pod_networks,
         token_seconds=duration(config.service_account_max_token_expiration),
+        yaml_limit=size(config.max_yaml_body),
         service_account_key=account_key,
         root_ca=_read(path, "clientCAFile", config.client_ca_file),
         advertise_address=_advertised(config),

@@ -25,9 +25,11 @@ SYSTEM = User("system:apiserver", ("system:masters",))
 
 
 class Context:
-    """One request, as the registry needs it. `warnings` collects what the user should be told."""
+    """One request, as the registry needs it. `warnings` collects what the user should be told; `large` says
+    that its body is so large that work on it belongs into a thread (`offload`).
+    """
 
-    __slots__ = ("dry_run", "field_manager", "field_validation", "user", "warnings")
+    __slots__ = ("dry_run", "field_manager", "field_validation", "large", "user", "warnings")
 
     def __init__(
         self, user: User, *, dry_run: bool = False, field_manager: str = "", field_validation: str = "Ignore"
@@ -36,6 +38,7 @@ class Context:
         self.dry_run = dry_run
         self.field_manager = field_manager
         self.field_validation = field_validation
+        self.large = False
         self.warnings: list[str] = []
 
 

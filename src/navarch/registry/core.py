@@ -15,6 +15,7 @@ import msgspec
 from navarch.api import names
 from navarch.api.errors import (
     StatusError,
+    TooManyErrors,
     internal,
     invalid_object,
     not_found,
@@ -67,8 +68,12 @@ class Resource:
             ]
 
     def mutate(self, request: Request) -> Any:
-        for call in self._mutators[request.operation]:
-            request.obj = call(request)
+        """Raises StatusError."""
+        try:
+            for call in self._mutators[request.operation]:
+                request.obj = call(request)
+        except TooManyErrors as many:
+            raise self.invalid(request.name, many.errors) from None
         return request.obj
 
     def validate(self, request: Request) -> None:

@@ -10,17 +10,17 @@ Not here: the sets (`api.fieldset`), the merging of documents (`api.apply`), sto
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from navarch.api import apply, decode, fieldset, shapes
-from navarch.api.errors import StatusError, bad_request, conflict_of_fields
+from navarch.api.errors import LIMIT, StatusError, bad_request, conflict_of_fields
 from navarch.api.fieldset import Tree
 from navarch.api.meta import ManagedFieldsEntry, ObjectMeta
 from navarch.api.scheme import Kind
-from navarch.api.strict import LIMIT
 from navarch.registry import stamps
 
 APPLY = "Apply"
@@ -221,8 +221,8 @@ def _last_applied(document: dict[str, Any]) -> Any:
     """What client-side apply left in its annotation, if anything."""
     last = ((document.get("metadata") or {}).get("annotations") or {}).get(_LAST_APPLIED)
     try:
-        return json.loads(last or "null")
-    except (ValueError, RecursionError):
+        return decode.document((last or "null").encode())
+    except (StatusError, ValueError):
         return None
 
 
@@ -305,8 +305,8 @@ def _untypable(kind: Kind[Any], intent: dict[str, Any], wrong: list[str]) -> Sta
 
 
 def _conflict(clashes: dict[Manager, Tree]) -> StatusError:
-    found = [(str(who), path) for who, tree in sorted(clashes.items()) for path in fieldset.paths(tree)]
-    return conflict_of_fields(found)
+    found = ((str(who), path) for who, tree in sorted(clashes.items()) for path in fieldset.paths(tree))
+    return conflict_of_fields([*islice(found, LIMIT + 1)])
 
 
 def stamped(obj: Any, entries: list[ManagedFieldsEntry] | None) -> Any:

@@ -13,7 +13,14 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from navarch.api import names
-from navarch.api.errors import FieldError, bad_request, forbidden, invalid, required
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    bad_request,
+    forbidden,
+    invalid,
+    required,
+)
 from navarch.api.meta import ObjectMeta, OwnerReference
 from navarch.registry import managers, stamps
 
@@ -92,7 +99,7 @@ def for_update(new: ObjectMeta, old: ObjectMeta) -> ObjectMeta:
 
 def validate(metadata: ObjectMeta, rule: NameRule) -> list[FieldError]:
     """What is wrong with the metadata of any object, new or changed."""
-    errors: list[FieldError] = []
+    errors = ErrorList()
     name = metadata.name
     if not name:
         errors.append(required("metadata.name", "name or generateName is required"))
@@ -168,7 +175,7 @@ def _finalizers(given: list[str], errors: list[FieldError]) -> None:
 
 def validate_update(new: ObjectMeta, old: ObjectMeta) -> list[FieldError]:
     """What an update may not change. Both have gone through `for_update`."""
-    errors: list[FieldError] = []
+    errors = ErrorList()
     for path, now_, then in (
         ("name", new.name, old.name),
         ("namespace", new.namespace, old.namespace),

@@ -2,7 +2,8 @@
 """create, update and patch of any kind, with subresources that are part of the object (status and the like).
 
 The way of a write: default, mutating admission, prepare, validate, validating admission, encode once,
-compare-and-swap. The object goes along as the store's `hint`, so that nobody in
+compare-and-swap. Of large objects all that is a pure function goes to a thread; admission is then asked
+again, because what it saw may have changed. The object goes along as the store's `hint`, so that nobody in
 this process decodes what was just encoded.
 """
 
@@ -19,10 +20,12 @@ from navarch.api.errors import (
     already_exists,
     bad_request,
     conflict,
+    gather,
     invalid,
     invalid_object,
     method_not_allowed,
     not_found,
+    object_too_large,
 )
 from navarch.api.meta import ManagedFieldsEntry
 from navarch.api.scheme import Kind
@@ -31,11 +34,15 @@ from navarch.registry.admission import Request
 from navarch.registry.context import Context, Stored, versioned
 from navarch.registry.core import Core, Resource, refused
 from navarch.registry.lifecycle import due
+from navarch.registry.offload import LARGE, offload
 from navarch.registry.patching import patched
 from navarch.store import base as store
 from navarch.store.cache import Entry
 
 encode = msgspec.json.Encoder().encode
+
+#: Bytes of a stored object: what etcd takes in one request.
+MAX_OBJECT = 1536 * 1024
 
 #: Tries of a name that the server makes up.
 _NAMES = 8
@@ -78,28 +85,33 @@ class Writing:
             obj = replace(obj, metadata=replace(sent, name=name))
         # Before admission: from there to the store nothing waits, so that what admission saw still holds.
         lease = await self._core.lease(res.ttl) if res.ttl else 0
-        request = Request("CREATE", kind, namespace, name, "", strategy.default(obj), None, ctx)
+        large = ctx.large
+        obj = await offload(strategy.default, obj) if large else strategy.default(obj)
+        request = Request("CREATE", kind, namespace, name, "", obj, None, ctx)
         try:
+            defaulted = obj
             obj = strategy.prepare_create(res.mutate(request))
             meta = metadata.for_create(obj.metadata, namespace, name, 1 if res.counts else None)
             if managed:
                 meta = replace(meta, managed_fields=managed)
             obj = replace(obj, kind=kind.kind, api_version=kind.api_version, metadata=meta)
-            errors = metadata.validate(meta, res.name_rule)
-            errors += strategy.validate(obj)
-            if errors:
-                raise res.invalid(name, errors)
+            if large:
+                told = await offload(_checked, res, obj)
+                request.obj = defaulted
+                res.mutate(request)
+            else:
+                told = _checked(res, obj)
             request.obj = obj
             res.validate(request)
-            if told := strategy.warnings(obj):
+            if told:
                 ctx.warnings += told
             key = kind.key(namespace, name)
             if ctx.dry_run:
                 if res.cache.get(key) is not None:
                     raise already_exists(kind.resource, name, kind.group)
                 obj = replace(obj, metadata=replace(meta, resource_version=None))
-                return Stored(encode(obj), 0, obj, created=True)
-            value = encode(obj)
+                return Stored(_encoded(obj), 0, obj, created=True)
+            value = _encoded(obj)
             try:
                 revision = await self._core.store.create(key, value, lease=lease, hint=obj)
             except store.Exists:
@@ -121,13 +133,9 @@ class Writing:
         if reviewer is None:
             raise method_not_allowed(f"nothing in this master answers {kind.full_resource}")
         namespace = metadata.place(obj.metadata, namespace, kind.namespaced)
-        strategy = kind.strategy
-        obj = strategy.default(obj)
         if namespace:
             obj = replace(obj, metadata=replace(obj.metadata, namespace=namespace))
-        obj = strategy.prepare_create(obj)
-        if errors := strategy.validate(obj):
-            raise invalid_object(kind.kind, obj.metadata.name or "", errors, kind.group)
+        obj = await offload(_question, kind, obj) if ctx.large else _question(kind, obj)
         answer = await reviewer(ctx, obj)
         answer = replace(answer, kind=kind.kind, api_version=kind.api_version)
         return Stored(encode(answer), 0, answer)
@@ -209,7 +217,10 @@ class Writing:
                 return await self.modify(
                     res, namespace, name, change, ctx, subresource=subresource, applies=True
                 )
-            made = managers.apply_to(kind, None, body, manager)
+            if ctx.large:
+                made = await offload(managers.apply_to, kind, None, body, manager)
+            else:
+                made = managers.apply_to(kind, None, body, manager)
             try:
                 return await self.create(kind, namespace, made, ctx, managed=made.metadata.managed_fields)
             except StatusError as error:
@@ -241,7 +252,8 @@ class Writing:
         while True:
             entry = res.entry(namespace, name)
             old = res.object(entry)
-            new = change(old, entry)
+            large = ctx.large or len(entry.value) > LARGE
+            new = await offload(change, old, entry) if large else change(old, entry)
             asked = new.metadata.resource_version
             if asked and asked != "0" and metadata.parse_version(asked) != entry.revision:
                 raise conflict(kind.resource, name, metadata.MODIFIED, kind.group)
@@ -251,7 +263,7 @@ class Writing:
                 raise conflict(kind.resource, name, why, kind.group)
             request = Request("UPDATE", kind, namespace, name, subresource, new, old, ctx)
             try:
-                return await self._replace(res, entry, request, applies)
+                return await self._replace(res, entry, request, applies, large)
             except (store.Conflict, store.Missing):
                 continue  # The cache has the winner's state by now: the next round sees it.
             except store.Unavailable as exc:
@@ -259,17 +271,39 @@ class Writing:
             finally:
                 request.close()
 
-    async def _replace(self, res: Resource, entry: Entry, request: Request, applies: bool) -> Stored:
+    async def _replace(
+        self, res: Resource, entry: Entry, request: Request, applies: bool, large: bool
+    ) -> Stored:
         kind, old = res.kind, request.old
-        new = _status(res, request) if request.subresource else _main(res, request)
+        if request.subresource == "finalize":
+            new = _finalize(res, request)
+        else:
+            if request.subresource and request.subresource not in _STATUS:
+                raise method_not_allowed(f"{kind.resource}/{request.subresource} cannot be updated")
+            finish = _status if request.subresource else _main
+            if large:
+                defaulted = await offload(res.strategy.default, request.obj)
+                request.obj = defaulted
+                new = await offload(finish, res, res.mutate(request), old)
+                request.obj = defaulted
+                res.mutate(request)
+            else:
+                request.obj = res.strategy.default(request.obj)
+                new = finish(res, res.mutate(request), old)
         if new.metadata.managed_fields and not applies:
             by = request.ctx.field_manager
-            new = managers.stamped(new, managers.after_update(kind, old, new, by, request.subresource))
+            arguments = (kind, old, new, by, request.subresource)
+            entries = (
+                await offload(managers.after_update, *arguments)
+                if large
+                else managers.after_update(*arguments)
+            )
+            new = managers.stamped(new, entries)
         request.obj = new
         res.validate(request)
         if not request.subresource and (told := res.strategy.warnings(new)):
             request.ctx.warnings += told
-        value = encode(new)
+        value = _encoded(new, len(entry.value))
         revision = entry.revision
         unchanged = kind.splice(value, revision) == entry.value
         if old.metadata.deletion_timestamp and due(kind, new):
@@ -295,47 +329,80 @@ def _free_name(res: Resource, namespace: str | None, base: str) -> str:
     return name
 
 
-def _main(res: Resource, request: Request) -> Any:
+def _encoded(obj: Any, before: int = 0) -> bytes:
+    """The bytes to store. before: size of what they replace, which may be large from of old.
+
+    Raises StatusError 413.
+    """
+    value = encode(obj)
+    if len(value) > max(MAX_OBJECT, before):
+        raise object_too_large(len(value), MAX_OBJECT)
+    return value
+
+
+def _checked(res: Resource, obj: Any) -> list[str]:
+    """The warnings of a new object. Raises StatusError 422."""
+    meta, strategy = obj.metadata, res.strategy
+    errors = gather(lambda: metadata.validate(meta, res.name_rule), lambda: strategy.validate(obj))
+    if errors:
+        raise res.invalid(meta.name, errors)
+    return strategy.warnings(obj)
+
+
+def _question(kind: Kind[Any], obj: Any) -> Any:
+    """A sound object of a kind that is only asked. Raises StatusError 422."""
+    strategy = kind.strategy
+    obj = strategy.prepare_create(strategy.default(obj))
+    if errors := gather(lambda: strategy.validate(obj)):
+        raise invalid_object(kind.kind, obj.metadata.name or "", errors, kind.group)
+    return obj
+
+
+def _main(res: Resource, new: Any, old: Any) -> Any:
     """The object that an update of the main resource leads to. Raises StatusError 422."""
-    kind, strategy, old = res.kind, res.strategy, request.old
-    request.obj = strategy.default(request.obj)
-    new = res.mutate(request)
+    kind, strategy = res.kind, res.strategy
     meta = metadata.for_update(new.metadata, old.metadata)
     new = replace(new, kind=kind.kind, api_version=kind.api_version, metadata=meta)
     new = strategy.prepare_update(new, old)
     if res.counts and strategy.spec_changed(new, old):
         meta = replace(meta, generation=(old.metadata.generation or 0) + 1)
         new = replace(new, metadata=meta)
-    errors = metadata.validate(meta, res.name_rule)
-    errors += metadata.validate_update(meta, old.metadata)
-    errors += strategy.validate(new)
-    errors += strategy.validate_update(new, old)
+    errors = gather(
+        lambda: metadata.validate(meta, res.name_rule),
+        lambda: metadata.validate_update(meta, old.metadata),
+        lambda: strategy.validate(new),
+        lambda: strategy.validate_update(new, old),
+    )
     if errors:
         raise res.invalid(meta.name, errors)
     return new
 
 
-def _status(res: Resource, request: Request) -> Any:
+def _finalize(res: Resource, request: Request) -> Any:
+    """Namespaces: only the list of what still holds them (API reference, Namespace finalize)."""
+    kind, old = res.kind, request.old
+    managed = managers.carried(request.obj.metadata, old.metadata)
+    meta = replace(old.metadata, resource_version="", managed_fields=managed)
+    spec = replace(old.spec, finalizers=request.obj.spec.finalizers if request.obj.spec else None)
+    new = replace(old, kind=kind.kind, api_version=kind.api_version, metadata=meta, spec=spec)
+    if errors := gather(lambda: res.strategy.validate(new)):
+        raise res.invalid(meta.name, errors)
+    return new
+
+
+def _status(res: Resource, new: Any, old: Any) -> Any:
     """The object that a write of a subresource leads to: the status and, as in the reference, the metadata (a
     load balancer's controller takes hold of a service that way); the rest of it stays as it is.
     """
-    kind, strategy, old = res.kind, res.strategy, request.old
-    if request.subresource == "finalize":
-        # Namespaces: only the list of what still holds them (API reference, Namespace finalize).
-        managed = managers.carried(request.obj.metadata, old.metadata)
-        meta = replace(old.metadata, resource_version="", managed_fields=managed)
-        spec = replace(old.spec, finalizers=request.obj.spec.finalizers if request.obj.spec else None)
-        return replace(old, kind=kind.kind, api_version=kind.api_version, metadata=meta, spec=spec)
-    if request.subresource not in _STATUS:
-        raise method_not_allowed(f"{kind.resource}/{request.subresource} cannot be updated")
-    request.obj = strategy.default(request.obj)
-    new = res.mutate(request)
+    kind, strategy = res.kind, res.strategy
     meta = metadata.for_update(new.metadata, old.metadata)
     new = replace(new, kind=kind.kind, api_version=kind.api_version, metadata=meta)
     new = strategy.prepare_status(new, old)
-    errors = metadata.validate(new.metadata, res.name_rule)
-    errors += metadata.validate_update(new.metadata, old.metadata)
-    errors += strategy.validate_status(new, old)
+    errors = gather(
+        lambda: metadata.validate(new.metadata, res.name_rule),
+        lambda: metadata.validate_update(new.metadata, old.metadata),
+        lambda: strategy.validate_status(new, old),
+    )
     if errors:
         raise res.invalid(meta.name, errors)
     return new

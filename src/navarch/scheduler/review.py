@@ -4,6 +4,8 @@ elsewhere. Changes nothing."""
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 
 from navarch.api.errors import bad_request
@@ -42,6 +44,8 @@ async def review(scheduler: Scheduler, client: Client, request: SchedulingReview
     shapes = Shapes()
     placements = []
     for pod in pods:
+        # The copy is ours: others may be served between two pods.
+        await asyncio.sleep(0)
         row = msgspec.json.decode(POD.encode(POD.strategy.default(pod)), type=PodRow)
         if not row.metadata.namespace:
             row = msgspec.structs.replace(

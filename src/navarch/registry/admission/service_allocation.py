@@ -14,7 +14,13 @@ from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
 
-from navarch.api.errors import FieldError, internal, invalid, invalid_object
+from navarch.api.errors import (
+    ErrorList,
+    FieldError,
+    internal,
+    invalid,
+    invalid_object,
+)
 from navarch.api.scheme import Kind
 from navarch.api.service import Service, ServicePort, ServiceSpec
 from navarch.api.servicestrategy import ports_kept
@@ -134,7 +140,7 @@ class ServiceAllocation(Admission):
             return service
         old = request.old.spec if request.old is not None else None
         key = request.kind.key(request.namespace, request.name)
-        errors: list[FieldError] = []
+        errors = ErrorList()
         spec = self._with_address(_carried(service.spec, old), old, request, key, errors)
         spec = self._with_ports(spec, request, key, errors)
         spec = self._with_health(spec, old, request, key, errors)
@@ -204,6 +210,9 @@ class ServiceAllocation(Admission):
         wanted = spec.type == "NodePort" or (
             spec.type == "LoadBalancer" and spec.allocate_load_balancer_node_ports is not False
         )
+        if wanted and len(spec.ports or ()) > (most := self._last_port - self._first_port + 1):
+            errors.append(FieldError("spec.ports", "FieldValueTooMany", f"there are {most} node ports"))
+            return spec
         ports: list[ServicePort] = []
         for i, port in enumerate(spec.ports or ()):
             number = port.node_port
@@ -262,7 +271,7 @@ class ServiceAllocation(Admission):
 
 def _families(spec: ServiceSpec) -> list[FieldError]:
     """What a cluster of one family cannot give."""
-    found = []
+    found = ErrorList()
     if spec.ip_family_policy == "RequireDualStack":
         detail = "this cluster is not configured for dual-stack services"
         found.append(invalid("spec.ipFamilyPolicy", spec.ip_family_policy, detail))
