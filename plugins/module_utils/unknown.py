@@ -10,9 +10,9 @@ missing where rulebooks run.
 from __future__ import annotations
 
 import typing as t
-from difflib import get_close_matches
 
 from .errors import OptionError
+from .given import nearest
 
 
 def meant(name: str, known: t.Collection[str]) -> str:
@@ -21,8 +21,8 @@ def meant(name: str, known: t.Collection[str]) -> str:
     >>> meant("label_selector", ["label_selectors", "kind"])
     ' (did you mean label_selectors?)'
     """
-    near = get_close_matches(name, sorted(known), 1, 0.6)
-    return " (did you mean %s?)" % near[0] if near else ""
+    near = nearest(name, sorted(known))
+    return " (did you mean %s?)" % near if near else ""
 
 
 def hold_known(given: t.Iterable[t.Any], known: t.Collection[str], where: str = "") -> None:
