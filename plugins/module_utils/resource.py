@@ -220,7 +220,7 @@ def absent(
             if problem.code != 409 or attempt == _TRIES - 1:
                 raise  # 409: another has this name by now
     if wait and not client.dry_run:
-        gone(client, kind, live, deadline)
+        gone(client, kind, t.cast(Object, outcome.before), deadline)
         outcome.live = None
     return outcome
 

@@ -173,7 +173,7 @@ class Sender:
         if body is not None or verb != "GET":
             size = body.getbuffer().nbytes if isinstance(body, io.BytesIO) else len(body or b"")
             request.headers["Content-Length"] = str(size)
-        request.body = body
+        request.body = t.cast(t.Any, body)
         answer = self._adapter.send(
             self._auth(request), stream=stream, timeout=timeout, verify=self._verify, proxies=self._proxies
         )
