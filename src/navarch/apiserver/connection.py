@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import re
-import resource
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -37,14 +36,12 @@ from navarch.apiserver.exchange import (
     head,
     text_of,
 )
+from navarch.apiserver.peers import Place
 from navarch.registry.context import User
 
-#: Seconds an idle connection is kept, and seconds a new client may take for its first head.
+#: Seconds an idle connection is kept: of a user, and of a client of which no request was authenticated yet.
 IDLE_SECONDS = 300.0
-HEAD_SECONDS = 30.0
-
-#: Connections at a time. One costs some 50 KB, and so much anybody may spend who reaches the port.
-MAX_CONNECTIONS = 5000
+STRANGER_SECONDS = 10.0
 
 #: Header blocks remembered a connection, and the longest that is.
 _BLOCKS, _LONGEST = 16, 2048
@@ -153,12 +150,19 @@ class Connection(web.RequestHandler):
     """
 
     __slots__ = (
-        "_asked", "_at", "_blocks", "_body", "_cut", "_exchange", "_framing", "_heard", "_more", "_owed",
-        "_reading_stopped", "_short", "bearer", "bearer_user", "certificate", "identified",
+        "_at", "_blocks", "_body", "_cut", "_exchange", "_framing", "_heard", "_more", "_owed",
+        "_reading_stopped", "_short", "authenticated", "bearer", "bearer_user", "certificate",
+        "identified", "place",
     )  # fmt: skip
 
-    def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
+    def __init__(
+        self, manager: web.Server, place: Place | None, *, loop: asyncio.AbstractEventLoop, **options: Any
+    ) -> None:
+        """place: None where connections are not counted."""
         super().__init__(manager, loop=loop, **options)
+        self.place = place
+        #: Whether a request on it was authenticated.
+        self.authenticated = False
         self.identified = False
         self.certificate: Shown | None = None
         self.bearer = ""
@@ -177,15 +181,19 @@ class Connection(web.RequestHandler):
         #: Bytes missing of a body of declared length; the body of a chunked request.
         self._owed = 0
         self._body: Payload | None = None
-        #: Whether there was a whole request yet, and the loop's time of the last one or its answer.
-        self._asked = False
+        #: The loop's time of the last whole head or answer.
         self._heard = loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert self._manager is not None
-        if not cast(WebServer, self._manager).room():
-            cast(asyncio.Transport, transport).abort()
+        self._heard = self._loop.time()
+        if self.place is not None:
+            self.place.close = cast(asyncio.Transport, transport).abort
+
+    def authenticate(self, user: User) -> bool:
+        """The connection is this user's. False when the user has too many."""
+        self.authenticated = self.place is None or self.place.take(user)
+        return self.authenticated
 
     def data_received(self, data: bytes) -> None:
         """From the transport; empty when aiohttp's parser may go on with what it holds."""
@@ -261,7 +269,6 @@ class Connection(web.RequestHandler):
 
     def _began(self) -> None:
         """aiohttp has understood a head, or refused the bytes."""
-        self._asked = True
         self._heard = self._loop.time()
         message, payload = self._messages[-1]
         if not isinstance(message, RawRequestMessage):
@@ -311,7 +318,6 @@ class Connection(web.RequestHandler):
             False,
         )
         self._exchange = exchange
-        self._asked = True
         self._short = self._loop.create_task(self._answer(exchange))
         return True
 
@@ -362,13 +368,16 @@ class Connection(web.RequestHandler):
         )
 
     def end_if_silent(self, now: float) -> None:
-        """End a connection whose client does not come to the end of its first head, or asks nothing more."""
+        """End a connection whose client does not come to the end of a head, or asks nothing more."""
         if self._short is not None or self._current_request is not None:
             self._heard = now
-        elif now - self._heard > (IDLE_SECONDS if self._asked else HEAD_SECONDS):
+        elif now - self._heard > (IDLE_SECONDS if self.authenticated else STRANGER_SECONDS):
             self.force_close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        if self.place is not None:
+            self.place.leave()
+            self.place = None
         if self._exchange is not None:
             self._exchange._cancel(exc or ConnectionResetError("connection lost"))
         super().connection_lost(exc)
@@ -392,12 +401,6 @@ class WebServer(web.Server):
 
     def __init__(self, handler: Callable[[Exchange], Any], **options: Any) -> None:
         super().__init__(cast(Any, handler), request_factory=cast(Any, _exchange), access_log=None, **options)
-        #: Without a file descriptor to spare, the master could not even reach its kubelets.
-        self._most = min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
-
-    def room(self) -> bool:
-        """Whether the connection that was just made may stay."""
-        return len(self._connections) <= self._most
 
     def end_silent(self, now: float) -> None:
         """To be called every few seconds."""
@@ -410,8 +413,8 @@ class WebServer(web.Server):
             if cast(Connection, connection).is_of(node, before) and connection.transport is not None:
                 connection.transport.abort()
 
-    def __call__(self) -> web.RequestHandler:
-        return Connection(self, loop=self._loop, **self._kwargs)
+    def __call__(self, place: Place | None = None) -> Connection:
+        return Connection(self, place, loop=self._loop, **self._kwargs)
 
 
 def _exchange(message: Any, payload: Any, protocol: Connection, writer: Any, task: Any) -> Exchange:

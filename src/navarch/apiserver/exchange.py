@@ -22,6 +22,7 @@ from navarch.registry.context import User
 
 if TYPE_CHECKING:
     from navarch.apiserver.connection import Connection
+    from navarch.apiserver.flowcontrol import Flow
 
 #: Largest request body, as kube-apiserver's default.
 BODY_LIMIT = 3 * 1024 * 1024
@@ -140,6 +141,7 @@ class Exchange:
 
     __slots__ = (
         "_task",
+        "flow",
         "headers",
         "impersonates",
         "lost",
@@ -184,7 +186,9 @@ class Exchange:
         self.on_lost: Callable[[], object] | None = None
         #: Whether a HEAD asked: the head alone is sent.
         self.silent = False
-        #: Requests under the limits of number and time; set by the server.
+        #: The user's requests, while this one has a seat among them.
+        self.flow: Flow | None = None
+        #: Requests under the limit of time; set by the server.
         self.releaser: dict[Exchange, Any] | None = None
 
     def _finish(self) -> None:
@@ -213,9 +217,16 @@ class Exchange:
             transport.set_write_buffer_limits(size)
 
     def release(self) -> None:
-        """Say that the answer may last: from now on the request counts for no limit of number or time."""
+        """Say that the answer may last: from now on the request has no seat, and no limit of time."""
+        self.leave_seat()
         if self.releaser is not None:
             self.releaser.pop(self, None)
+
+    def leave_seat(self) -> None:
+        """Let others be answered: what is left of this request waits for its client."""
+        flow, self.flow = self.flow, None
+        if flow is not None:
+            flow.leave()
 
     def close(self) -> None:
         """Cut the connection: what says that a chunked answer is not whole."""
@@ -233,6 +244,7 @@ class Exchange:
         """
         if not self.protocol.writing_paused:
             return
+        self.leave_seat()
         try:
             async with asyncio.timeout(STUCK):
                 await self.drain()
@@ -241,7 +253,9 @@ class Exchange:
             raise ConnectionResetError(f"the client took nothing for {STUCK:.0f} seconds") from None
 
     async def body(self) -> bytes:
-        """The whole body. Raises StatusError 413 over the limit, 400 when it does not come."""
+        """The whole body. Raises StatusError 413 over the limit, 400 when it does not come, 429 when the
+        request, which has no seat meanwhile, does not get one again.
+        """
         payload = self.payload
         if payload.is_eof():
             data = payload.read_nowait(-1)
@@ -253,6 +267,16 @@ class Exchange:
             raise errors.too_large(BODY_LIMIT)
         if self.header("Expect").lower() == "100-continue":
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        flow = self.flow
+        self.leave_seat()
+        data = await self._incoming(payload)
+        if flow is not None:
+            if not flow.enter():
+                await flow.wait()
+            self.flow = flow
+        return data
+
+    async def _incoming(self, payload: Payload) -> bytes:
         parts: list[bytes] = []
         size = 0
         try:

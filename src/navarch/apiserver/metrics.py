@@ -24,7 +24,6 @@ class Requests:
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str, str, str, int], int] = {}
         self._durations: dict[tuple[str, str, str, str], list[float]] = {}
-        self.in_flight = 0
         self.watches = 0
 
     def count(
@@ -61,9 +60,6 @@ class Requests:
                 buckets.append((bound, running))
             timed.add_metric(list(labels), buckets, cells[-1])
         yield timed
-        yield GaugeMetricFamily(
-            "apiserver_current_inflight_requests", "Requests being answered.", self.in_flight
-        )
         yield GaugeMetricFamily(
             "apiserver_longrunning_requests", "Watches and streams that are open.", self.watches
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import secrets
 import socket
 import ssl
@@ -25,10 +26,14 @@ from navarch.apiserver.backup import Backup
 from navarch.apiserver.connection import IDLE_SECONDS, WebServer
 from navarch.apiserver.documents import Documents
 from navarch.apiserver.exchange import Exchange, Reply, encode_status, head
+from navarch.apiserver.flowcontrol import FlowControl
+from navarch.apiserver.limits import Limits
+from navarch.apiserver.listener import Listener
 from navarch.apiserver.metrics import Collector, Requests
 from navarch.apiserver.nodes import Nodes
+from navarch.apiserver.peers import Places
 from navarch.apiserver.reviews import Reviews
-from navarch.apiserver.subresources import Subresources
+from navarch.apiserver.subresources import LONG_RUNNING, Subresources
 from navarch.apiserver.tokens import ISSUER
 from navarch.apiserver.verbs import Verbs
 from navarch.apiserver.watching import Watches
@@ -37,8 +42,6 @@ from navarch.registry.registry import Registry
 
 log = logging.getLogger(__name__)
 
-#: Requests answered at once; more are told to come back (429). Watches and streams do not count.
-MAX_IN_FLIGHT = 3000
 #: Seconds a request may take, watches and streams apart.
 REQUEST_SECONDS = 60.0
 #: Seconds that open requests get to finish when the server stops.
@@ -63,10 +66,12 @@ class ApiServer:
         collectors: Sequence[Collector] = (),
         revocations: Revocations | None = None,
         yaml_limit: int = YAML_LIMIT,
+        limits: Limits | None = None,
     ) -> None:
         """tls: server context that verifies client certificates. kubelet_tls: how the master shows itself to
         kubelets. backup: how the store is copied. collectors: what else /metrics shows. revocations: nodes
         that were thrown out. yaml_limit: bytes of a body in YAML.
+        limits: what one client may take.
         """
         self._registry = registry
         self._scheme = registry.scheme
@@ -74,8 +79,12 @@ class ApiServer:
         self._authorizer = authorizer
         self._revocations = revocations
         self._authenticator = Authenticator(tokens, ISSUER, revocations)
+        self._limits = limits or Limits()
+        self._flows = FlowControl(self._limits)
+        self._places = Places(self._limits, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self.metrics = Requests()
-        self._documents = Documents(registry, [self.metrics, *collectors], backup)
+        shown: list[Collector] = [self.metrics, self._flows, self._places, *collectors]
+        self._documents = Documents(registry, shown, backup)
         self._watches = Watches(registry, self.metrics)
         self._nodes = Nodes(registry, kubelet_tls)
         verbs = Verbs(registry, self._may, yaml_limit)
@@ -92,7 +101,7 @@ class ApiServer:
         }
         Reviews(self._authorizer, self._authenticator).register(registry)
         self._web: WebServer | None = None
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._in_flight: dict[Exchange, asyncio.Task[Any] | None] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._thrown_out: asyncio.Task[None] | None = None
@@ -110,14 +119,8 @@ class ApiServer:
             max_field_size=16 * 1024,
             lingering_time=2.0,
         )
-        self._server = await loop.create_server(
-            self._web,
-            sock=sock,
-            ssl=self._tls,
-            backlog=1024,
-            ssl_handshake_timeout=10.0,
-            ssl_shutdown_timeout=2.0,
-        )
+        self._listener = Listener(sock, self._tls, self._places, self._web)
+        self._listener.start()
         self._sweeper = asyncio.create_task(self._sweep(), name="apiserver request timeouts")
         if self._revocations is not None:
             self._thrown_out = asyncio.create_task(
@@ -127,17 +130,15 @@ class ApiServer:
     async def close(self) -> None:
         """Take no more connections, end watches, let open requests finish, then close. Idempotent."""
         self._documents.ready = False
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            await self._listener.close()
+            self._listener = None
         self._watches.close()
         if self._web is not None:
             await self._drained()
             self._web.pre_shutdown()
             await self._web.shutdown(GRACE_SECONDS)
             self._web = None
-        if self._server is not None:
-            await self._server.wait_closed()
-            self._server = None
         for task in (self._sweeper, self._thrown_out):
             if task is not None:
                 task.cancel()
@@ -160,7 +161,8 @@ class ApiServer:
         instead of a timer for each.
         """
         while True:
-            await asyncio.sleep(5)
+            await asyncio.sleep(2)
+            self._flows.sweep()
             if self._web is not None:
                 self._web.end_silent(self._loop.time())
             oldest = self._loop.time() - REQUEST_SECONDS
@@ -172,8 +174,6 @@ class ApiServer:
 
     async def _handle(self, x: Exchange) -> Reply:
         x.started = self._loop.time()
-        if len(self._in_flight) >= MAX_IN_FLIGHT:
-            return self._refuse(x, errors.too_many_requests("too many requests, please try again later"))
         self._in_flight[x] = asyncio.current_task()
         x.releaser = self._in_flight
         try:
@@ -201,6 +201,7 @@ class ApiServer:
             )
         finally:
             self._in_flight.pop(x, None)
+            x.leave_seat()
 
     async def _answer(self, x: Exchange) -> Reply:
         if x.method == "HEAD":
@@ -211,13 +212,22 @@ class ApiServer:
         user = self._authenticator.remembered(x)
         if user is None or x.impersonates:
             user = await self._identify(x)
+        elif not x.protocol.authenticated:
+            _admit(x, user)
         x.user = user
+        flow = self._flows.of(user)
+        if not flow.enter():
+            await flow.wait()
+        x.flow = flow
         target = route.find(self._scheme, path)
         if target is None:
             return await self._no_resource(x)
         options = route.options(x.query)
         verb = route.verb(x.method, target, options)
         kind = target.kind
+        long = verb == "watch" or target.subresource in LONG_RUNNING
+        if long:
+            flow.begin_long()
         try:
             if MASTERS not in user.groups:
                 await self._authorize(user, verb, target, options)
@@ -232,12 +242,17 @@ class ApiServer:
         except errors.StatusError as error:
             self._count(x, verb, target, error.code)
             raise
+        finally:
+            if long:
+                flow.end_long()
         self._count(x, verb, target, 201 if verb == "create" else 200)
         return reply
 
     async def _identify(self, x: Exchange) -> User:
-        """Who is to act. Raises StatusError 401, 403."""
+        """Who is to act. Raises StatusError 401, 403, 429."""
         user = await self._authenticator.identify(x)
+        if not x.protocol.authenticated:
+            _admit(x, user)
         if not x.impersonates:
             return user
         acting = await impersonation.acting(x, user, self._authorizer)
@@ -270,6 +285,11 @@ class ApiServer:
         """Discovery, documents, health: paths that are no resource."""
         if x.path not in PUBLIC and not x.path.startswith(("/livez/", "/readyz/", "/healthz/")):
             user = x.user or await self._identify(x)
+            if x.flow is None:
+                flow = self._flows.of(user)
+                if not flow.enter():
+                    await flow.wait()
+                x.flow = flow
             attributes = Attributes(user, x.method.lower(), path=x.path)
             decision = await self._authorizer.authorize(attributes)
             if not decision.allowed:
@@ -297,6 +317,13 @@ class ApiServer:
     def set_ready(self, ready: bool) -> None:
         """What /readyz says."""
         self._documents.ready = ready
+
+
+def _admit(x: Exchange, user: User) -> None:
+    """The connection's first authenticated request. Raises StatusError 429."""
+    if not x.protocol.authenticate(user):
+        x.should_close = True
+        raise errors.too_many_requests("too many connections, please close some or try again later")
 
 
 _TOO_LONG = "request took too long"

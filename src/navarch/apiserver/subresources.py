@@ -22,6 +22,8 @@ from navarch.apiserver.verbs import Verbs, context, success
 from navarch.registry.registry import Registry
 
 _STREAMS = frozenset({"exec", "attach", "portforward"})
+#: Those whose answers may last as long as their clients want.
+LONG_RUNNING = _STREAMS | {"log", "proxy"}
 
 
 class Subresources:

@@ -36,6 +36,7 @@ from navarch.apiserver.authz.node import NodeAuthorizer
 from navarch.apiserver.authz.pods import PodsOfNodes
 from navarch.apiserver.authz.roles import Roles
 from navarch.apiserver.backup import Backup
+from navarch.apiserver.limits import Limits
 from navarch.apiserver.server import ApiServer
 from navarch.apiserver.tokens import Issuer, Signer
 from navarch.cli.damage import DamageEvents, StoreMetrics
@@ -88,6 +89,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     advertise_address: str = ""
     #: Bytes of a request body in YAML.
     yaml_limit: int = YAML_LIMIT
+    #: What one client may take of the API server.
+    limits: Limits = Limits()
     #: Simulated nodes.
     nodes: int = 0
     #: Bytes of the past that the watch caches keep.
@@ -159,6 +162,7 @@ class ControlPlane:
             tokens=tokens,
             authorizer=authorizer,
             revocations=revocations,
+            limits=settings.limits,
             backup=Backup(self._store, os.path.dirname(os.path.abspath(settings.store))),
             collectors=[
                 StoreMetrics(self._store, history),

@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from navarch import pki
+from navarch.apiserver.limits import Limits
 from navarch.cli import Failure
 from navarch.cli.config import ConfigError, duration, load, size
 from navarch.cli.pki import FORMER
@@ -62,6 +63,8 @@ class MasterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     service_account_max_token_expiration: str = "24h"
     #: Bytes of a request body in YAML.
     max_yaml_body: str = msgspec.field(name="maxYAMLBody", default="256Ki")
+    #: What one client may take of the API server (`apiserver.limits`).
+    limits: Limits = Limits()
     log_level: str = "info"
 
 
@@ -132,6 +135,10 @@ def check(config: MasterConfig) -> None:
             " 1h and 2^32 seconds"
         )
     _checked("maxYAMLBody", config.max_yaml_body, size)
+    try:
+        config.limits.check()
+    except ValueError as error:
+        raise ValueError(f"limits: {error}") from None
     if config.log_level not in ("debug", "info", "warning", "error"):
         raise ValueError(f"logLevel: {config.log_level!r} is not one of debug, info, warning, error")
 
@@ -231,6 +238,7 @@ def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
         service_account_key=account_key,
         root_ca=_read(path, "clientCAFile", config.client_ca_file),
         advertise_address=_advertised(config),
+        limits=config.limits,
         watch_history=size(config.watch_history),
     )
     return serve(settings, sock, lambda: None)

@@ -16,6 +16,7 @@ import msgspec
 
 from navarch import pki
 from navarch.api.nodeidentity import KUBELET_CLIENT
+from navarch.apiserver.limits import Limits
 from navarch.cli import Failure
 from navarch.cli.config import size
 from navarch.cli.serving import listen, load_http, logging_to_stderr, serve
@@ -54,6 +55,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="SIZE",
         help="what is kept of replaced objects for watches to resume (64Mi)",
     )
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="what one client may take, e.g. connectionsPerUser=50; may be given several times",
+    )
     parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
 
 
@@ -70,6 +78,7 @@ def run(options: argparse.Namespace) -> int:
         history = size(options.watch_history)
     except ValueError as error:
         raise Failure(f"--watch-history: {error}", 2) from None
+    limits = _limits(options.limit)
     logging_to_stderr(options.log_level)
     sock = listen(options.address, options.port)
     temporary = None
@@ -82,14 +91,14 @@ def run(options: argparse.Namespace) -> int:
                 os.makedirs(folder, mode=0o700, exist_ok=True)
             except OSError as error:
                 raise Failure(f"--data-dir: cannot make {folder}: {error.strerror}", 2) from None
-        return _run(options, folder, sock, history)
+        return _run(options, folder, sock, history, limits)
     finally:
         sock.close()
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _run(options: argparse.Namespace, folder: str, sock: socket.socket, history: int) -> int:
+def _run(options: argparse.Namespace, folder: str, sock: socket.socket, history: int, limits: Limits) -> int:
     load_http()
     from navarch.apiserver.kubelettls import client_tls
     from navarch.apiserver.server import server_tls
@@ -130,6 +139,7 @@ def _run(options: argparse.Namespace, folder: str, sock: socket.socket, history:
         service_account_key=_service_account_key(folder),
         advertise_address=_advertised(address),
         watch_history=history,
+        limits=limits,
     )
     if options.nodes > _USUAL_NODES:
         settings = msgspec.structs.replace(settings, cluster_cidr=_WIDE_CIDR)
@@ -145,6 +155,16 @@ def _run(options: argparse.Namespace, folder: str, sock: socket.socket, history:
         print(f"ready {url} kubeconfig {options.kubeconfig}", flush=True)
 
     return serve(settings, sock, ready)
+
+
+def _limits(given: list[str]) -> Limits:
+    try:
+        pairs = [pair.partition("=") for pair in given]
+        limits = msgspec.convert({name: int(value) for name, _, value in pairs}, Limits)
+        limits.check()
+    except ValueError as error:
+        raise Failure(f"--limit: {error}", 2) from None
+    return limits
 
 
 def _authority(folder: str, file: str, name: str) -> pki.Pair:

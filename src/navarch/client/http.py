@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -32,6 +33,8 @@ _PATCH_TYPES = {
 }
 #: A watch asks the server to end it after this many seconds; the reflector opens the next one.
 _WATCH_SECONDS = 300
+#: How often a request that is refused for too many is asked again; in multiples of what the server says.
+_RETRIES = (1.0, 1.0, 2.0, 3.0, 5.0)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -128,7 +131,25 @@ class HttpClient:
         body: bytes | None = None,
         content_type: str = "application/json",
     ) -> bytes:
-        """One call; the answer's bytes. Raises StatusError (503 when the server cannot be reached)."""
+        """One call; the answer's bytes. Raises StatusError (503 when the server cannot be reached).
+
+        Refused for too many requests (429 with Retry-After: nothing was done), it is asked again in time.
+        """
+        for wait in (*_RETRIES, 0.0):
+            try:
+                return await self._request(method, path, query, body, content_type)
+            except StatusError as error:
+                seconds = (error.details or {}).get("retryAfterSeconds")
+                if error.code != 429 or not seconds or error.reason != "TooManyRequests" or not wait:
+                    raise
+                if (error.details or {}).get("causes"):
+                    raise  # a disruption budget: not the server's load
+            await asyncio.sleep(seconds * wait * random.uniform(0.8, 1.2))
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _request(
+        self, method: str, path: str, query: dict[str, str] | None, body: bytes | None, content_type: str
+    ) -> bytes:
         headers = {"Content-Type": content_type} if body is not None else None
         try:
             async with self.session().request(

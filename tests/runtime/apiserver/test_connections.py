@@ -1,32 +1,41 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a connection may cost: silent ones end, and there are only so many."""
+"""What a connection may cost: strangers go soon, there are only so many, and who is known always gets in."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from apiserver_support import Http
+from apiserver_support import Http, Standalone
 
 from navarch import pki
-from navarch.apiserver import connection
+from navarch.apiserver import connection, listener
 from navarch.apiserver.connection import WebServer
 from navarch.apiserver.exchange import Exchange, Reply
+from navarch.apiserver.limits import Limits
+from navarch.apiserver.listener import Listener
+from navarch.apiserver.peers import Place, Places, group
 from navarch.apiserver.server import server_tls
+from navarch.registry.context import User
 
 Opened = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 PLAIN = b"GET /api HTTP/1.1\r\nHost: x\r\n\r\n"
 ODD = b"GET /api HTTP/1.1\r\nHost: x\r\nTE: trailers\r\n\r\n"
+KNOWN = b"GET /api/known HTTP/1.1\r\nHost: x\r\n\r\n"
+LARGE = b"GET /api/large HTTP/1.1\r\nHost: x\r\n\r\n"
+USER, NODE, ADMIN = User("user"), User("system:node:n", ("system:nodes",)), User("a", ("system:masters",))
 
 
 class Served:
     """A web server that answers everything, on a clock of the test's own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limits: Limits) -> None:
         ca = pki.make_ca()
         pair = pki.issue(ca, "x", names=["localhost"], usages=["server auth"])
         for name, data in (("c", pair.certificate), ("k", pair.key), ("a", ca.certificate)):
@@ -34,21 +43,30 @@ class Served:
         self.tls = server_tls(str(folder / "c"), str(folder / "k"), str(folder / "a"))
         self.trust = ssl.create_default_context(cadata=ca.certificate.decode())
         self.web = WebServer(self._answer, keepalive_timeout=connection.IDLE_SECONDS)
+        self.places = Places(limits, 10_000)
+        self.answered = 0
 
     async def _answer(self, x: Exchange) -> Reply:
-        return x.reply(200, b"{}")
+        self.answered += 1
+        if x.path == "/api/known":
+            assert x.protocol.authenticate(USER)
+        return x.reply(200, b"x" * 200_000 if x.path == "/api/large" else b"{}")
 
     async def start(self) -> None:
-        self._server = await asyncio.get_running_loop().create_server(self.web, "127.0.0.1", 0, ssl=self.tls)
+        import socket
+
+        sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port = sock.getsockname()[1]
+        self.listener = Listener(sock, self.tls, self.places, self.web)
+        self.listener.start()
 
     async def close(self) -> None:
-        self._server.close()
+        await self.listener.close()
         await self.web.shutdown(1)
 
     async def open(self, data: bytes = b"") -> Opened:
-        port = self._server.sockets[0].getsockname()[1]
         streams = await asyncio.open_connection(
-            "127.0.0.1", port, ssl=self.trust, server_hostname="localhost"
+            "127.0.0.1", self.port, ssl=self.trust, server_hostname="localhost"
         )
         await send(streams, data)
         return streams
@@ -76,7 +94,7 @@ async def ended(streams: Opened, within: float = 0.2) -> bool:
 
 @pytest_asyncio.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    made = Served(tmp_path)
+    made = Served(tmp_path, Limits(unauthenticated_per_address=12))
     await made.start()
     try:
         yield made
@@ -84,37 +102,173 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         await made.close()
 
 
-async def test_who_asks_nothing_is_not_kept(served: Served) -> None:
+async def test_a_connection_that_asks_nothing_is_not_kept(served: Served) -> None:
     began = asyncio.get_running_loop().time()
     nothing = await served.open()
     dripping = await served.open(b"GET /api HTTP/1.1\r\nX-A: ")
-    asked = [await served.open(PLAIN), await served.open(ODD)]
-    asked += [await served.open(first + b"GET /api HTT") for first in (PLAIN, ODD)]
+    strangers = [await served.open(PLAIN), await served.open(ODD)]
+    strangers += [await served.open(first + b"GET /api HTT") for first in (PLAIN, ODD)]
+    known = [await served.open(KNOWN), await served.open(KNOWN + b"GET /api HTT")]
     # From before the first one on: to open them takes its time as well.
-    served.web.end_silent(began + connection.HEAD_SECONDS - 1)
+    served.web.end_silent(began + connection.STRANGER_SECONDS - 1)
     await send(dripping, b"a")
-    for streams in (nothing, dripping, *asked):
+    for streams in (nothing, dripping, *strangers, *known):
         assert not await ended(streams)
-    served.later(connection.HEAD_SECONDS + 1)
-    assert await ended(nothing, 10)
-    assert await ended(dripping, 10)
-    for streams in asked:
+    served.later(connection.STRANGER_SECONDS + 1)
+    for streams in (nothing, dripping, *strangers):
+        assert await ended(streams, 10)
+    for streams in known:
         assert not await ended(streams)
     served.later(connection.IDLE_SECONDS + 1)
-    for streams in asked:
+    for streams in known:
         assert await ended(streams, 10)
 
 
-async def test_there_are_only_so_many(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served.web, "_most", 2)
-    kept = [await served.open(PLAIN) for _ in range(2)]
-    assert await ended(await served.open(), 10)
-    assert [await ended(streams) for streams in kept] == [False, False]
-    kept[0][1].close()
+async def test_the_oldest_stranger_of_an_address_goes_for_a_new_one(served: Served) -> None:
+    known = await served.open(KNOWN)
+    kept = [await served.open(PLAIN) for _ in range(12)]
+    await served.open(PLAIN)
+    assert await ended(kept[0], 10)
+    assert not await ended(known)
+    assert not await ended(kept[1])
+
+
+async def test_a_handshake_that_never_ends_gives_its_place(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = len(os.listdir("/proc/self/fd"))
+    silent = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(30)]
+    one = await served.open(PLAIN)
+    assert not await ended(one)
+    for streams in silent[:18]:
+        assert await ended(streams, 10)
+    one[1].close()
+    monkeypatch.setattr(listener, "HANDSHAKE_SECONDS", 0.2)
+    late = await asyncio.open_connection("127.0.0.1", served.port)
+    assert await ended(late, 10)
+    for _, writer in (*silent, late):
+        writer.close()
     async with asyncio.timeout(10):
-        while len(served.web.connections) > 1:
+        while len(os.listdir("/proc/self/fd")) > files or served.places._strangers:
             await asyncio.sleep(0.01)
-    assert not await ended(await served.open(PLAIN))
+
+
+async def test_a_client_that_reads_no_answers_is_not_answered_further(served: Served) -> None:
+    reader, writer = await served.open()
+    writer.transport.pause_reading()  # type: ignore[attr-defined] # asyncio's transports have it
+    writer.write(LARGE * 500)
+    await asyncio.sleep(1)
+    stuck = served.answered
+    assert stuck < 100
+    await asyncio.sleep(0.5)
+    assert served.answered == stuck
+    writer.transport.resume_reading()  # type: ignore[attr-defined]
+    async with asyncio.timeout(60):
+        while served.answered < 500:
+            await reader.read(1_000_000)
+
+
+class Held:
+    """Places taken, and which of them were ended."""
+
+    def __init__(self, **limits: int) -> None:
+        self.places = Places(Limits(**limits), 100_000)
+        self.ended: list[Place] = []
+
+    def arrive(self, host: str) -> Place:
+        place = self.places.arrive(host)
+        assert place is not None
+        place.close = lambda: self.ended.append(place)
+        return place
+
+
+def test_room_is_kept_for_nodes_and_administrators() -> None:
+    held = Held(connections=100, connections_per_user=50)
+    users = [held.arrive("10.0.0.1").take(User(f"u{i % 2}")) for i in range(100)]
+    assert users.count(True) == 60
+    assert held.arrive("10.0.0.1").take(NODE)
+    assert held.arrive("10.0.0.1").take(ADMIN)
+    # All strangers of the flood are still silent: an administrator gets in all the same.
+    for i in range(300):
+        held.arrive(f"10.0.{i % 7}.9")
+    assert all(place.user is None for place in held.ended)
+    assert held.arrive("10.0.0.1").take(ADMIN)
+
+
+def test_the_address_with_the_most_strangers_makes_room() -> None:
+    held = Held(connections=100, unauthenticated_per_address=15)
+    one = held.arrive("10.0.0.7")
+    for _ in range(1000):
+        held.arrive("10.0.0.1")
+    for i in range(4):
+        held.arrive(f"10.0.1.{i}")
+    assert {place.address for place in held.ended} == {"10.0.0.1"}
+    assert one.take(USER)
+
+
+def test_a_user_has_only_so_many_and_gets_them_back() -> None:
+    held = Held(connections=100, connections_per_user=2)
+    first = held.arrive("h")
+    assert first.take(USER)
+    assert held.arrive("h").take(USER)
+    assert not held.arrive("h").take(USER)
+    first.leave()
+    first.leave()
+    assert held.arrive("h").take(USER)
+    assert [held.arrive("h").take(ADMIN) for _ in range(5)] == [True] * 5
+
+
+def test_one_ipv6_host_is_one_peer() -> None:
+    assert group("2001:db8::1") == group("2001:db8::ffff:1") != group("2001:db8:0:1::1")
+    assert group("::ffff:10.0.0.1") == group("10.0.0.1")
+
+
+@pytest.fixture
+def many_files() -> Iterator[int]:
+    """Raises the number of open files; the connections that fit in it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield min(5000, hard - 500)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_an_administrator_gets_in_beside_5000_silent_connections(
+    server: Standalone, many_files: int
+) -> None:
+    port = int(server.url.rpartition(":")[2])
+    tls = server.tls()
+    opened: list[asyncio.StreamWriter] = []
+    answered = 0
+
+    async def one(gate: asyncio.Semaphore) -> None:
+        nonlocal answered
+        async with gate:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+                opened.append(writer)
+                writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                line = await reader.readline()
+                answered += line.startswith(b"HTTP/1.1 200")
+            except (OSError, ssl.SSLError):
+                return
+
+    gate = asyncio.Semaphore(100)
+    try:
+        await asyncio.gather(*(one(gate) for _ in range(many_files)))
+        assert answered > many_files * 0.9
+        # Who comes now is served at once, known or not.
+        for path, token in (("/healthz", ""), ("/api/v1/nodes", server.token)):
+            async with asyncio.timeout(5):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+                opened.append(writer)
+                writer.write(
+                    f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+                )
+                assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        assert server.kubectl("get", "nodes")
+    finally:
+        for writer in opened:
+            writer.transport.abort()
 
 
 async def test_what_is_no_http_is_not_said_back(http: Http) -> None:
