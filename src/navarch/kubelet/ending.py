@@ -14,7 +14,7 @@ from typing import Any
 
 from navarch.api.container import Container
 from navarch.api.pod import Pod
-from navarch.kubelet import hooks, resources
+from navarch.kubelet import hooks, resources, subpath
 from navarch.kubelet.context import Shared, tell
 from navarch.kubelet.runtime.base import ContainerState, RuntimeFault
 from navarch.kubelet.volumes.base import tear_down
@@ -154,6 +154,7 @@ async def remove(shared: Shared, uid: str) -> None:
             # What was made and never heard of: its start failed, or the engine's answer was lost.
             for id in await shared.runtime.of(uid):
                 await shared.runtime.remove(id)
+            await asyncio.to_thread(subpath.release, shared.pod_folder(uid))
             await asyncio.to_thread(tear_down, shared.pod_folder(uid))
             break
         except (CniError, RuntimeFault, HostNetworkError, OSError) as error:

@@ -7,8 +7,6 @@ Reading sources (environment, volumes) was done before; no calls here.
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 from collections.abc import Mapping, Set
 from pathlib import Path
 
@@ -19,7 +17,6 @@ from navarch.api.pod import Pod
 from navarch.api.security import PodSecurityContext, SecurityContext
 from navarch.kubelet import resources
 from navarch.kubelet.env import expand, unknown
-from navarch.kubelet.modes import make_folder
 from navarch.kubelet.runtime.base import ContainerSpec, Image, Mount
 
 _PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
@@ -46,19 +43,25 @@ def container_spec(
     image: Image,
     env: Mapping[str, str],
     volumes: Mapping[str, Path],
+    sub_paths: Mapping[int, Path],
     files: list[Mount],
     cgroup_parent: str,
     node_memory: int,
     negative_oom: bool,
 ) -> ContainerSpec:
-    """files: what the kubelet itself mounts (hosts, resolv.conf, termination log). Raises SpecError."""
+    """sub_paths: where those mounts of the container, by number, are ready that show a part of a volume.
+    files: what the kubelet itself mounts (hosts, resolv.conf, termination log). Raises SpecError.
+    """
     spec = pod.spec
     assert spec is not None
     own = container.security_context or SecurityContext()
     shared = spec.security_context or PodSecurityContext()
     targets = {mount.mount_path.rstrip("/") for mount in container.volume_mounts or ()}
     fixed = _of_objects(pod)
-    mounts = [_mount(mount, volumes, fixed, env, own) for mount in container.volume_mounts or ()]
+    mounts = [
+        _mount(mount, sub_paths.get(number) or _volume(mount, volumes), fixed, own)
+        for number, mount in enumerate(container.volume_mounts or ())
+    ]
     mounts += [mount for mount in files if mount.target not in targets]
     capabilities = own.capabilities
     privileged = bool(own.privileged)
@@ -152,42 +155,38 @@ def _of_objects(pod: Pod) -> set[str]:
     }
 
 
-def _mount(
-    mount: VolumeMount,
-    volumes: Mapping[str, Path],
-    fixed: Set[str],
-    env: Mapping[str, str],
-    security: SecurityContext,
-) -> Mount:
+def _volume(mount: VolumeMount, volumes: Mapping[str, Path]) -> Path:
     source = volumes.get(mount.name)
     if source is None:
         raise SpecError(f"container mounts volume {mount.name!r}, which the pod does not have")
-    if missing := unknown(mount.sub_path_expr or "", env):
-        raise SpecError(
-            f"subPathExpr {mount.sub_path_expr!r}: the container has no environment variable {missing}"
-        )
-    sub = expand(mount.sub_path_expr, env) if mount.sub_path_expr else mount.sub_path or ""
-    if sub:
-        source = _sub_path(source, sub)
+    return source
+
+
+def sub_paths(
+    container: Container, volumes: Mapping[str, Path], env: Mapping[str, str]
+) -> dict[int, tuple[Path, str, bool]]:
+    """Mounts that show a part of their volume: number -> (volume, path in it, whether mounts made inside are
+    to reach the host). Raises SpecError.
+    """
+    found = {}
+    for number, mount in enumerate(container.volume_mounts or ()):
+        if missing := unknown(mount.sub_path_expr or "", env):
+            raise SpecError(
+                f"subPathExpr {mount.sub_path_expr!r}: the container has no environment variable {missing}"
+            )
+        sub = expand(mount.sub_path_expr, env) if mount.sub_path_expr else mount.sub_path or ""
+        if sub:
+            found[number] = (_volume(mount, volumes), sub, mount.mount_propagation == "Bidirectional")
+    return found
+
+
+def _mount(mount: VolumeMount, source: Path, fixed: Set[str], security: SecurityContext) -> Mount:
     propagation = _PROPAGATION.get(mount.mount_propagation or "", "private")
     if propagation == "rshared" and not security.privileged:
         raise SpecError("Bidirectional mount propagation is for privileged containers only")
     target = mount.mount_path if mount.mount_path.startswith("/") else f"/{mount.mount_path}"
     read_only = bool(mount.read_only) or mount.name in fixed
     return Mount(str(source), target.rstrip("/") or "/", read_only, propagation)
-
-
-def _sub_path(volume: Path, sub: str) -> Path:
-    """A path below the volume, made when it is missing; no link in it may lead out of the volume."""
-    if sub.startswith("/") or ".." in sub.split("/"):
-        raise SpecError(f"subPath {sub!r} must be relative and stay inside the volume")
-    root = os.path.realpath(volume)
-    path = os.path.realpath(os.path.join(root, sub))
-    if path != root and not path.startswith(root + os.sep):
-        raise SpecError(f"subPath {sub!r} leads out of the volume")
-    # As writable as the volume itself, whoever the container runs as.
-    make_folder(Path(path), stat.S_IMODE(os.stat(root).st_mode))
-    return Path(path)
 
 
 _HOSTS = """\

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from navarch.api.container import Container
 from navarch.api.pod import Pod
-from navarch.kubelet import env, resources, serviceenv
+from navarch.kubelet import env, resources, serviceenv, subpath
 from navarch.kubelet.context import Shared, tell
 from navarch.kubelet.images import credentials
 from navarch.kubelet.objects import ObjectUnavailable, PodObjects
 from navarch.kubelet.runtime.base import Mount, NoSuchImage, RuntimeFault
 from navarch.kubelet.sandbox import Sandbox
-from navarch.kubelet.spec import SpecError, container_spec
+from navarch.kubelet.spec import SpecError, container_spec, sub_paths
 from navarch.kubelet.status import Facts
 from navarch.kubelet.volumes import registry
 from navarch.kubelet.volumes.base import Context, VolumeError, was_set_up
@@ -109,6 +109,11 @@ class Starter:
                 allocatable=shared.allocatable,
                 services=await self._services(pod),
             )
+            parts = sub_paths(container, volumes, values)
+            ready_parts: Mapping[int, Path] = {}
+            if parts:
+                folder = shared.pod_folder(self._uid) / subpath.FOLDER / container.name
+                ready_parts = await asyncio.to_thread(subpath.prepare, folder, parts)
             spec = container_spec(
                 pod,
                 container,
@@ -117,6 +122,7 @@ class Starter:
                 image=verdict.image,
                 env=values,
                 volumes=volumes,
+                sub_paths=ready_parts,
                 files=[*self._sandbox.mounts(pod), self._termination_log(container, attempt)],
                 cgroup_parent=resources.cgroup_parent(self._uid, shared.cgroup_driver),
                 node_memory=shared.node_memory,

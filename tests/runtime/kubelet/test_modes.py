@@ -13,13 +13,11 @@ import pytest
 from kubelet_support import Pods, ready, sleeper, state, until_lines
 
 from navarch.api.configmap import ConfigMap
-from navarch.api.container import VolumeMount
 from navarch.api.meta import ObjectMeta
 from navarch.api.pod import Pod
 from navarch.api.secret import Secret
-from navarch.api.security import SecurityContext
 from navarch.api.volume import Volume
-from navarch.kubelet import spec
+from navarch.kubelet import subpath
 from navarch.kubelet.volumes import registry
 from navarch.kubelet.volumes.base import Context, File, write_files
 
@@ -68,8 +66,7 @@ async def test_host_paths_that_are_made_can_be_read(
 
 def test_a_sub_path_is_as_open_as_its_volume(narrow: None, tmp_path: Path) -> None:
     tmp_path.chmod(0o2777)
-    mount = VolumeMount(name="v", mount_path="/v", sub_path="a/b")
-    spec._mount(mount, {"v": tmp_path}, set(), {}, SecurityContext())
+    os.close(subpath._open(tmp_path, "a/b"))
     assert (mode(tmp_path / "a"), mode(tmp_path / "a" / "b")) == (0o2777, 0o2777)
 
 
