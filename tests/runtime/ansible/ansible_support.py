@@ -96,8 +96,9 @@ def control_plane(folder: Path, nodes: int) -> Iterator[str]:
 class Restarting:
     """A control plane that keeps its data and its address, and is ended and started again every so often.
 
-    ``seconds``: between two ends. ``away``: how long it stays away beside what its start takes. Every second
-    end is one without notice (SIGKILL). ``count`` is of the ends so far.
+    ``seconds``: between two ends, and at least twice what its start took, as a machine that is busy would
+    else never let it do anything. ``away``: how long it stays away beside its start. Every second end is one
+    without notice (SIGKILL). ``count`` is of the ends so far.
     """
 
     def __init__(self, folder: Path, nodes: int, seconds: float, away: float) -> None:
@@ -149,11 +150,14 @@ class Restarting:
                 self._master.kill()
 
     def _restart(self) -> None:
-        while not self._over.wait(self._seconds):
+        up = self._seconds
+        while not self._over.wait(up):
             self._end(kill=self.count % 2 == 1)
             self.count += 1
             self._over.wait(self._away)
+            began = time.monotonic()
             self._master = self._start()
+            up = max(self._seconds, 2 * (time.monotonic() - began))
 
 
 def wait_for_nodes(kubeconfig: str, count: int) -> None:

@@ -12,7 +12,7 @@ from ansible_support import Restarting, player, wait_for_nodes
 
 Options = dict[str, Any]
 SECONDS, AWAY = 5.0, 1.0
-WAITING = {"wait": True, "wait_timeout": 60}
+WAITING = {"wait": True, "wait_timeout": 120}
 
 
 @pytest.fixture
