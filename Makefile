@@ -40,7 +40,7 @@ docs: ## The reference of modules, plugins and roles, as HTML in build/docs
 	@tools/bootstrap.sh test
 	@.venv/bin/python tools/docs.py
 
-lock: ## Choose the newest fitting versions for Python 3.11 to 3.13 and write the constraints files
+lock: ## Choose the newest fitting versions for Python 3.11 to 3.13 and write the files of pins and hashes
 	@tools/bootstrap.sh
 	@.venv/bin/python tools/lock.py
 

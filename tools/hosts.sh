@@ -79,14 +79,14 @@ usable() {
 wheels() {
     local version want
     version=$(docker run --rm --pull=never --network=none --entrypoint python3 "$image" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-    want=$(sha256sum <roles/runtime/files/constraints.txt)
+    want=$(sha256sum <roles/runtime/files/requirements.txt)
     wheels=$wheels-$version
     [ "$(cat "$wheels.of" 2>/dev/null)" != "$want" ] || return 0
     say "Fetching the packages of the runtime for the hosts' Python $version"
     mkdir -p "$wheels"
     rm -f "$wheels"/*
     logged hosts-wheels "$VENV/bin/python" -m pip download --no-input --only-binary=:all: --python-version "$version" \
-        --dest "$wheels" -r roles/runtime/files/constraints.txt
+        --dest "$wheels" -r roles/runtime/files/requirements.txt
     printf '%s\n' "$want" >"$wheels.of"
 }
 

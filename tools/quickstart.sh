@@ -96,7 +96,7 @@ down() {
     need_root "make quickstart-down"
     tools/bootstrap.sh
     tools/hosts.sh down
-    playbook navarch.cluster.teardown "$@"
+    playbook navarch.cluster.teardown -e navarch_hosts=localhost -e navarch_confirm=false "$@"
     rm -f "$ROOT/build/summary.txt"
     say "Removed. Docker, the distribution's packages, the image of hosts and .venv stay."
 }

@@ -35,10 +35,11 @@ def on_host(*command: str, seconds: float = 300, **env: str) -> str:
     return done.stdout
 
 
-def playbook(name: str, seconds: float = 900) -> str:
+def playbook(name: str, *words: str, seconds: float = 900) -> str:
     """A playbook of the collection, found in the place it was installed to. Returns what it said."""
     return on_host(
-        "/root/venv/bin/ansible-playbook", f"navarch.cluster.{name}", "-e", "runtime_wheel_dir=/root/wheels",
+        "/root/venv/bin/ansible-playbook", f"navarch.cluster.{name}", *words,
+        "-e", "runtime_wheel_dir=/root/wheels",
         seconds=seconds, ANSIBLE_COLLECTIONS_PATH=PLACE, ANSIBLE_NOCOLOR="1", LC_ALL="C.UTF-8",
     )  # fmt: skip
 
@@ -97,7 +98,7 @@ def test_quickstart_from_an_installed_tarball_and_back(host: str) -> None:
         assert page.strip() == f"Hello from {name}"
     again = playbook("quickstart")
     assert changed(again) == 0, again
-    gone = playbook("teardown")
+    gone = playbook("teardown", "-e", "navarch_hosts=localhost", "-e", "navarch_confirm=false")
     assert changed(gone) > 0
     left = on_host("sh", "-c", f"ls -d {' '.join(LEFT)} 2>/dev/null; docker ps -q; true")
     assert left == ""

@@ -92,7 +92,23 @@ look() {
     echo && echo '</navarch>'
 }
 
-# From Docker 23 on dockerd says what it thinks of settings, beside the words of its command line.
+# The first of these keys that the command line of the running dockerd has as a flag. Flags of lists lack the plural.
+flagged() {
+    [ "$it" != - ] || return 1
+    for key; do
+        single=$(echo "$key" | sed -e 's/ies$/y/' -e 's/s$//')
+        short=
+        [ "$key" != hosts ] || short=-H
+        if tr '\0' '\n' <"/proc/${it%-*}/cmdline" | sed 's/=.*//' | grep -qxF -e "--$key" -e "--$single" ${short:+-e "$short"}; then
+            echo "$key"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# What speaks against settings: weigh JSON LOG_DRIVER KEY... with the keys that are new. From Docker 23 on dockerd says what it
+# thinks of them, beside the words of its command line; before, what the role knows must do.
 weigh() {
     has_log_driver "$2" || {
         say "refused $problem"
@@ -101,6 +117,7 @@ weigh() {
     command -v dockerd >/dev/null || return 0
     tried=$(mktemp) && printf '%s\n' "$1" >"$tried"
     it=$(running)
+    shift 2
     # shellcheck disable=SC2016
     if [ "$it" = - ]; then
         said=$(dockerd --validate --config-file="$tried" 2>&1)
@@ -110,7 +127,12 @@ weigh() {
     code=$?
     rm -f "$tried"
     [ "$code" != 0 ] || return 0
-    case $said in *'unknown flag: --validate'*) return 0 ;; esac
+    case $said in *'unknown flag: --validate'*)
+        key=$(flagged "$@") || return 0
+        say "refused the service's command line has $key already, and dockerd takes it in one place only"
+        return 1
+        ;;
+    esac
     say "refused $(printf '%s\n' "$said" | tail -n 1 | sed "s|$tried|$config|")"
     return 1
 }

@@ -139,10 +139,10 @@ def given(wheel: Path) -> dict[str, object]:
 
 
 def bundle(
-    wheel: Path, out: Path, constraints: Path, installer: Path, wheels: Path | None
+    wheel: Path, out: Path, requirements: Path, installer: Path, wheels: Path | None
 ) -> tuple[str, Path]:
     """(id of the runtime, tar with the wheel, the pinned versions, how to install them and their wheels)."""
-    pins = hashlib.sha256(constraints.read_bytes()).hexdigest()[:8]
+    pins = hashlib.sha256(requirements.read_bytes()).hexdigest()[:8]
     id = f"{wheel.name.split('-')[1]}-{pins}"
     beside: list[Path] = []
     if wheels is not None:
@@ -160,7 +160,7 @@ def bundle(
         return id, target
     with replacing(target) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
         tar.add(installer, "install.sh")
-        tar.add(constraints, "constraints.txt")
+        tar.add(requirements, "requirements.txt")
         for path in [wheel, *beside]:
             tar.add(path, path.name)
     return id, target
@@ -171,7 +171,9 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder with pyproject.toml and src/navarch")
     parser.add_argument("--out", type=Path, required=True, help="folder for what is made")
     parser.add_argument("--wheel", default="", help="a wheel of the runtime to take instead of building one")
-    parser.add_argument("--constraints", type=Path, help="pinned versions; with it the bundle is made")
+    parser.add_argument(
+        "--requirements", type=Path, help="pinned versions and their hashes; with it the bundle is made"
+    )
     parser.add_argument("--installer", type=Path, help="the script that installs a bundle")
     parser.add_argument("--wheels", default="", help="folder with wheels of the dependencies")
     arguments = parser.parse_args()
@@ -179,10 +181,10 @@ def main() -> None:
     answer = (
         given(Path(arguments.wheel).resolve()) if arguments.wheel else build(arguments.root.resolve(), out)
     )
-    if arguments.constraints:
+    if arguments.requirements:
         wheels = Path(arguments.wheels).resolve() if arguments.wheels else None
         id, packed = bundle(
-            Path(str(answer["wheel"])), out, arguments.constraints, arguments.installer, wheels
+            Path(str(answer["wheel"])), out, arguments.requirements, arguments.installer, wheels
         )
         answer |= {"id": id, "bundle": str(packed)}
     print(json.dumps(answer))

@@ -34,7 +34,7 @@ find_pip() {
 take_over() {
     old=$(readlink -f "$home/venv" 2>/dev/null) || return 1
     [ -f "$old/installed" ] && [ "$(readlink -f "$old/bin/python")" = "$(readlink -f "$python")" ] &&
-        cmp -s "$old/constraints.txt" "$unpacked/constraints.txt" && cp -al "$old" "$new"
+        cmp -s "$old/requirements.txt" "$unpacked/requirements.txt" && cp -al "$old" "$new"
 }
 
 python=$(find_python)
@@ -45,24 +45,34 @@ tar -xf "$home/bundle.tar" -C "$unpacked" --no-same-owner
 
 if [ ! -f "$new/installed" ]; then
     rm -rf "$new"
+    wheel=$(echo "$unpacked"/navarch-*.whl)
     pip=
     find_pip
     if take_over; then
-        rm -f "$new/installed" "$new/constraints.txt"
-        what=--force-reinstall
+        rm -f "$new/installed" "$new/requirements.txt"
+        what="--no-index --force-reinstall $wheel"
     else
         "$python" -m venv ${pip:+--without-pip} "$new"
         rm -f "$new"/bin/[Aa]ctivate*
-        what="--requirement $unpacked/constraints.txt"
+        case $source in
+            # What the operator brings is as good as the collection, and may be built for a processor that the index has nothing for.
+            folder)
+                sed -n 's/^\([A-Za-z0-9._-]*==[^ ;]*\).*/\1/p' "$unpacked/requirements.txt" >"$unpacked/wanted.txt"
+                what="--no-index --find-links $unpacked" hash=
+                ;;
+            # With hashes for some, pip wants them for all.
+            *)
+                cp "$unpacked/requirements.txt" "$unpacked/wanted.txt"
+                what=--require-hashes hash=" --hash=sha256:$(sha256sum <"$wheel" | cut -c 1-64)"
+                ;;
+        esac
+        echo "$wheel$hash" >>"$unpacked/wanted.txt"
+        what="$what --requirement $unpacked/wanted.txt"
     fi
-    case $source in
-        folder) from="--no-index --find-links $unpacked" ;;
-        *) from= ;;
-    esac
-    # The constraints name all there is to install, so nothing has to be resolved.
+    # The requirements name all there is to install, so nothing has to be resolved.
     # shellcheck disable=SC2086 # words, on purpose
     PYTHONPATH=$pip "$new/bin/python" -m pip --no-input --disable-pip-version-check install --quiet --no-compile \
-        --root-user-action=ignore --no-deps $from $what "$unpacked"/navarch-*.whl
+        --root-user-action=ignore --no-deps $what
     # What a process imports is compiled now, as the services may not write here; the rest of the libraries is not.
     "$new/bin/python" -c '
 import importlib, pkgutil, navarch
@@ -70,7 +80,7 @@ for found in pkgutil.walk_packages(navarch.__path__, "navarch."):
     if not found.name.endswith("__main__"):
         importlib.import_module(found.name)'
     "$new/bin/navarch" version >/dev/null
-    cp "$unpacked/constraints.txt" "$new/constraints.txt"
+    cp "$unpacked/requirements.txt" "$new/requirements.txt"
     echo "$id" >"$new/installed"
 fi
 
@@ -84,6 +94,7 @@ if [ "$before" != "versions/$id" ]; then
     if [ -n "$before" ]; then
         ln -sfn "$before" "$home/previous"
     fi
+    rm -f "$home/rollback" # where a rollback led; from here another one begins
     ln -sfn "versions/$id" "$home/.venv.new"
     mv -T "$home/.venv.new" "$home/venv"
 fi

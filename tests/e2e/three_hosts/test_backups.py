@@ -52,11 +52,15 @@ def test_a_backup_is_where_one_stands_and_outlives_a_failure(hosts: Hosts, tmp_p
 
     with_another_authority(archive, tmp_path / "other.tar.gz")
     master = hosts.on("node1", "systemctl", "show", "-p", "MainPID", "navarch-master")
-    refused = playbook("restore", tmp_path, "-e", "navarch_backup=other.tar.gz")
+    refused = playbook(
+        "restore", tmp_path, "-e", "navarch_confirm=false", "-e", "navarch_backup=other.tar.gz"
+    )
     assert refused.returncode != 0
     assert "navarch_other_cluster=true" in refused.stdout
     assert hosts.on("node1", "systemctl", "show", "-p", "MainPID", "navarch-master") == master
     assert "restore.tar.gz" not in hosts.on("node1", "ls", "/var/lib/navarch/master")
 
-    restored = playbook("restore", tmp_path, "-e", "navarch_backup=sub/cluster.tar.gz")
+    restored = playbook(
+        "restore", tmp_path, "-e", "navarch_confirm=false", "-e", "navarch_backup=sub/cluster.tar.gz"
+    )
     assert restored.returncode == 0, restored.stdout[-3000:]

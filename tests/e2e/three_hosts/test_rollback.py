@@ -41,5 +41,13 @@ def test_a_second_try_finishes_what_the_first_began(hosts: Hosts) -> None:
     for node in NODES:
         hosts.on(node, "sh", "-c", "grep -q versions/before /proc/$(pgrep -fo 'navarch kubelet')/maps")
 
-    hosts.playbook("rollback")
-    assert versions(hosts) == [new] * 3, "another one leads to the newer release again"
+    again = hosts.playbook("rollback")
+    assert versions(hosts) == ["before"] * 3, "no host keeps an older one, and forward leads upgrade"
+    assert not any(changed(again).values()), again
+    said = " ".join(again.split())
+    assert f"node1 went back from {new} to before before this run, and no older version is kept" in said
+
+    hosts.playbook("upgrade")
+    assert versions(hosts) == [new] * 3
+    hosts.playbook("rollback", "--check")
+    assert "went back from" not in hosts.playbook("rollback", "--check"), "an upgrade begins a new history"
