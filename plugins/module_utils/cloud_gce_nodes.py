@@ -112,7 +112,21 @@ class GceNodes:
             )
         if options["startup_script"] is not None:
             wanted["startup-script"] = options["startup_script"]
+        if options["host_keys"]:
+            wanted["enable-guest-attributes"] = "TRUE"
         return {str(key): None if value is None else str(value) for key, value in wanted.items()}
+
+    def host_keys(self, name: str) -> list[str]:
+        """The public host keys that the guest agent wrote to the guest attributes, as in known_hosts."""
+        url = "%s/%s/getGuestAttributes" % (self._path, name)
+        try:
+            told = self._gce.request("GET", url, "machine %s" % name, {"queryPath": "hostkeys/"})
+        except CloudError as problem:
+            if problem.code == 404:  # none yet
+                return []
+            raise
+        items = (told.get("queryValue") or {}).get("items") or []
+        return sorted("%s %s" % (item["key"], item["value"]) for item in items)
 
     def body(self, options: Options) -> Object:
         """The instance (compute v1) that the options describe."""

@@ -113,6 +113,11 @@ class LibcloudNodes:
                 raise CloudError("machine %s: still there when the time was up" % found.instance_name)
             time.sleep(_LOOK)
 
+    def host_keys(self, name: str) -> list[str]:
+        raise OptionError(
+            "host_keys", "provider %s does not tell those of machine %s" % (self.provider, name)
+        )
+
     def wanted_metadata(self, options: Options) -> dict[str, t.Any]:
         return dict(options["metadata"] or {})
 

@@ -54,6 +54,7 @@ def node_spec() -> Spec:
             "ssh_user": {"type": "str", "default": "navarch"},
             "ssh_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "startup_script": {"type": "str"},
+            "host_keys": {"type": "bool", "default": False, "no_log": False},
             "definition": {"type": "dict", "default": {}},
             "wait": {"type": "bool", "default": True},
             "wait_timeout": {"type": "int", "default": 300},
@@ -95,7 +96,10 @@ def cloud_node(params: Params, check_mode: bool) -> Result:
         found = cloud.find(params["name"])
         if params["state"] == "absent":
             return _absent(cloud, found, params, check_mode, deadline)
-        return _present(cloud, found, params, check_mode, deadline)
+        result = _present(cloud, found, params, check_mode, deadline)
+        if params["host_keys"]:
+            result["host_keys"] = [] if check_mode else _host_keys(cloud, params, deadline)
+        return result
     finally:
         cloud.close()
 
@@ -157,6 +161,21 @@ def _present(
             cloud.start(found, deadline)
     now = wanted if check_mode else _running(cloud, params, deadline)
     return {"changed": changed, "machine": now.facts(), "diff": _diff(before, after)}
+
+
+def _host_keys(cloud: t.Any, params: Params, deadline: float) -> list[str]:
+    """The machine's SSH host keys as it told them to its cloud, once it has."""
+    while True:
+        found: list[str] = cloud.host_keys(params["name"])
+        if found or not params["wait"]:
+            return found
+        if time.monotonic() >= deadline:
+            raise CloudError(
+                "wait_timeout: machine %s did not tell its SSH host keys within %d s: its image needs "
+                "Google's guest agent, and the project's policy must allow guest attributes"
+                % (params["name"], params["wait_timeout"])
+            )
+        time.sleep(_LOOK)
 
 
 def _check_size(cloud: t.Any, found: Machine, params: Params) -> None:

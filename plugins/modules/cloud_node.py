@@ -92,6 +92,13 @@ options:
     description: What runs when the machine starts, at Google each time, elsewhere (as user data) the first
       time.
     type: str
+  host_keys:
+    description:
+      - At Google, whether to return the machine's public SSH host keys, which its guest agent tells the cloud
+        once it has started, so that nobody has to trust the first one who answers at its address.
+      - Sets the metadata C(enable-guest-attributes). Other clouds do not tell host keys.
+    type: bool
+    default: false
   definition:
     description:
       - At Google, fields of the API's Instance, laid over what the other options make of it when it is made.
@@ -158,6 +165,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+host_keys:
+  description: The machine's public SSH host keys, as they stand in C(known_hosts) after the names.
+  returned: when O(host_keys) is set
+  type: list
+  elements: str
+  sample: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f]
 machine:
   description:
     - The machine, by the same names as the hosts of inventory P(navarch.cluster.nodes#inventory) have.

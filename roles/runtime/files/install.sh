@@ -45,12 +45,12 @@ tar -xf "$home/bundle.tar" -C "$unpacked" --no-same-owner
 
 if [ ! -f "$new/installed" ]; then
     rm -rf "$new"
-    wheel=$(echo "$unpacked"/navarch-*.whl)
+    ours=$(echo "$unpacked"/navarch-*.whl)
     pip=
     find_pip
     if take_over; then
         rm -f "$new/installed" "$new/requirements.txt"
-        what="--no-index --force-reinstall $wheel"
+        what="--no-index --force-reinstall $ours"
     else
         "$python" -m venv ${pip:+--without-pip} "$new"
         rm -f "$new"/bin/[Aa]ctivate*
@@ -63,10 +63,10 @@ if [ ! -f "$new/installed" ]; then
             # With hashes for some, pip wants them for all.
             *)
                 cp "$unpacked/requirements.txt" "$unpacked/wanted.txt"
-                what=--require-hashes hash=" --hash=sha256:$(sha256sum <"$wheel" | cut -c 1-64)"
+                what=--require-hashes hash=" --hash=sha256:$(sha256sum <"$ours" | cut -c 1-64)"
                 ;;
         esac
-        echo "$wheel$hash" >>"$unpacked/wanted.txt"
+        echo "$ours$hash" >>"$unpacked/wanted.txt"
         what="$what --requirement $unpacked/wanted.txt"
     fi
     # The requirements name all there is to install, so nothing has to be resolved.

@@ -90,7 +90,7 @@ class Hosts:
             BIN / "ansible-playbook",
             "-i",
             ROOT / "build" / "hosts" / NAME / "inventory.yml",
-            f"navarch.cluster.{name}",
+            name if name.endswith(".yml") else f"navarch.cluster.{name}",
             *words,
             seconds=seconds,
             ANSIBLE_CONFIG=str(ROOT / "tools" / "ansible" / "ansible.cfg"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import BIN, NAME, ROOT, Hosts, run, until
+from .conftest import BIN, NAME, ROOT, Hosts, image, run, until
 
 #: Nodes of the inventory that nobody can reach: a task for one of them would end the play.
 OTHERS = 50
@@ -38,6 +38,26 @@ def test_only_the_new_node_and_the_master_are_asked(hosts: Hosts, tmp_path: Path
     assert {name.partition(" -> ")[2].partition("(")[0] for name in asked} <= {"", "node1", "localhost"}
     assert re.search(r"^node3 +: ok=\d+ +changed=0 +unreachable=0 +failed=0", done.stdout, re.M)
     until(lambda: len(hosts.ready()) == 3, 60, "three ready nodes")
+
+
+def test_a_new_node_gets_the_images_that_others_were_given(hosts: Hosts, tmp_path: Path) -> None:
+    """By a play of the user's, whose variables scale_out knows nothing of."""
+    (tmp_path / "given.tar").write_bytes(image())
+    images = [{"name": "given:1", "src": "given.tar", "command": ["/bin/sh"]}]
+    role = {"role": "navarch.cluster.images", "vars": {"images_list": images}}
+    play = {"hosts": "node1,node2", "become": True, "gather_facts": False, "roles": [role]}
+    (tmp_path / "images.yml").write_text(json.dumps([play]))
+    hosts.playbook(str(tmp_path / "images.yml"))
+    command = ("docker", "image", "inspect", "-f", "{{.Config.Cmd}}", "given:1")
+    try:
+        hosts.playbook("scale_out", "-e", "navarch_new=node3")
+        assert hosts.on("node3", *command).strip() == "[/bin/sh]"
+        again = hosts.playbook("scale_out", "-e", "navarch_new=node3")
+        assert re.search(r"^node3 +: ok=\d+ +changed=0 ", again, re.M), again
+    finally:
+        images[0] = {"name": "given:1", "state": "absent"}
+        (tmp_path / "images.yml").write_text(json.dumps([play | {"hosts": "nodes"}]))
+        hosts.playbook(str(tmp_path / "images.yml"))
 
 
 @pytest.mark.parametrize("playbook", ["site", "upgrade"])

@@ -62,6 +62,7 @@ class Gce:
     def __init__(self, addresses: Iterable[str] = ()) -> None:
         self.things: dict[str, Object] = {}
         self.projects: dict[str, str] = {}  # project: folder
+        self.host_keys: dict[str, dict[str, str]] = {}  # machine: kind of key: key, once its agent told them
         self.folders: dict[str, str] = {}  # folder: folder above
         self.operations: dict[str, Object] = {}
         self.faults: list[Fault] = []
@@ -245,6 +246,8 @@ class Gce:
         if "/operations/" in path:
             return self._operation(path)
         kind, _slash, name = path.rpartition("/")
+        if verb == "GET" and name == "getGuestAttributes":
+            return self._guest_attributes(kind, query)
         if verb == "GET" and (kind.endswith("aggregated") or not self._is_thing(path)):
             return self._list(path, project, query)
         if verb == "POST" and not self._is_thing(path):
@@ -259,6 +262,17 @@ class Gce:
         if verb == "PATCH":
             return self._begun(path, "patch", lambda: self.things[path].update(body))
         return self._change(thing, name, body)
+
+    def _guest_attributes(self, thing: str, query: Object) -> Answer:
+        """What the guest agent wrote, where the machine's metadata let it."""
+        items = {one["key"]: one["value"] for one in self.things[thing]["metadata"].get("items", [])}
+        keys = self.host_keys.get(thing.rpartition("/")[2], {})
+        if items.get("enable-guest-attributes") != "TRUE" or not keys or query["queryPath"] != "hostkeys/":
+            return error(404, f"The resource '{query['queryPath']}' was not found", "notFound")
+        told = [{"namespace": "hostkeys", "key": kind, "value": key} for kind, key in keys.items()]
+        where = f"{self.url}{COMPUTE}{thing}/getGuestAttributes/"
+        answer = {"kind": "compute#guestAttributes", "queryPath": "hostkeys/", "queryValue": {"items": told}}
+        return Answer(200, answer | {"selfLink": where})
 
     @staticmethod
     def _is_thing(path: str) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,22 @@ from gce_emulator import Gce
 ZONE = "us-central1-a"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f sailor"
 Book = Callable[..., str]
+#: What the guest agents of the machines tell of them.
+TOLD = {
+    "fleet-1": {"ssh-ed25519": "AAAAone", "ecdsa-sha2-nistp256": "AAAAother"},
+    "fleet-2": {"ssh-ed25519": "AAAAtwo"},
+}
 
 
 @pytest.fixture
 def book(gce: Gce, environment: dict[str, str], tmp_path: Path) -> Book:
-    """book(*words, **variables): what ansible-playbook says of one run that succeeds."""
+    """book(*words, **variables): what ansible-playbook says of one run that ends with ``code``."""
     gce.projects["ship"] = ""
+    gce.host_keys = {name: dict(keys) for name, keys in TOLD.items()}
     key = tmp_path / "key.pub"
     key.write_text(f"{KEY}\n")
 
-    def run(*words: str, **variables: Any) -> str:
+    def run(*words: str, code: int = 0, **variables: Any) -> str:
         given = {
             "navarch_cloud": {
                 "api_url": gce.url + "/compute/v1",
@@ -38,12 +45,13 @@ def book(gce: Gce, environment: dict[str, str], tmp_path: Path) -> Book:
             "navarch_machine_count": 2,
             "navarch_ssh_key_file": str(key),
             "navarch_admin_ranges": ["198.51.100.0/24"],
+            "navarch_confirm": False,
         } | variables
         done = subprocess.run(
             [tool("ansible-playbook"), "navarch.cluster.gce", "-e", json.dumps(given), *words],
             env=environment, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+        assert done.returncode == code, done.stdout[-4000:] + done.stderr[-2000:]
         return done.stdout
 
     return run
@@ -67,7 +75,10 @@ def test_machines_and_rules_are_made_once_and_deleted(gce: Gce, book: Book) -> N
     machine = gce.things[f"projects/ship/zones/{ZONE}/instances/fleet-2"]
     assert (machine["tags"]["items"], machine["labels"]) == (["fleet"], {"navarch-cluster": "fleet"})
     assert machine["canIpForward"]
-    assert machine["metadata"]["items"] == [{"key": "ssh-keys", "value": f"navarch:{KEY}"}]
+    assert machine["metadata"]["items"] == [
+        {"key": "ssh-keys", "value": f"navarch:{KEY}"},
+        {"key": "enable-guest-attributes", "value": "TRUE"},
+    ]
     inside = gce.things["projects/ship/global/firewalls/fleet-inside"]
     assert (inside["sourceTags"], inside["sourceRanges"], inside["targetTags"]) == (
         ["fleet"],
@@ -100,8 +111,42 @@ def test_another_cloud_by_a_variable(moto: str, book: Book) -> None:
         "navarch_cloud": {"url": moto, "region": "us-east-1", "key": "AKIASHIP", "secret": "whispered"},
         "navarch_machine": {"size": "t3.micro", "image": "ami-03cf127a"},
     }
-    assert changes(book("--skip-tags", "cluster,routes", **amazon)) == 2
-    told = book("--skip-tags", "cluster,routes", **amazon, navarch_machine_count=1)
+    keys = {"navarch_host_keys": {"fleet-1": "ssh-ed25519 AAAAone", "fleet-2": ["ssh-ed25519 AAAAtwo"]}}
+    part = ("--skip-tags", "cluster,routes")
+    assert changes(book(*part, **amazon, **keys)) == 2
+    refused = book(*part, **amazon, code=2)
+    assert "navarch_host_keys: ec2 does not tell the SSH host keys of fleet-1." in refused
+    assert changes(book(*part, **amazon, navarch_trust_first_host_key=True)) == 0
+    told = book(*part, **amazon, **keys, navarch_machine_count=1)
     assert changes(told) == 0
     assert "fleet-2: of cluster fleet, but not among" in told
     assert changes(book(**amazon, navarch_machine_count=1, navarch_machines_state="absent")) == 2
+
+
+def test_ssh_believes_the_keys_that_the_machines_told_google(
+    gce: Gce, book: Book, environment: dict[str, str]
+) -> None:
+    home = Path(environment.get("XDG_CACHE_HOME", environment["HOME"] + "/.cache")) / "navarch/known_hosts"
+    gce.host_keys.clear()
+    late = threading.Timer(4, lambda: gce.host_keys.update(TOLD))  # the agent of a new machine starts late
+    late.start()
+    said = book("--skip-tags", "cluster,routes", "-vv")
+    late.join()
+    assert (home / "fleet-fleet-1").read_text().splitlines() == [
+        "fleet-fleet-1 ecdsa-sha2-nistp256 AAAAother",
+        "fleet-fleet-1 ssh-ed25519 AAAAone",
+    ]
+    assert (home / "fleet-fleet-2").read_text() == "fleet-fleet-2 ssh-ed25519 AAAAtwo\n"
+    for name in TOLD:
+        assert re.search(
+            rf"StrictHostKeyChecking=yes -o UserKnownHostsFile=\S+/fleet-{name} .*HostKeyAlias=fleet-{name}",
+            said,
+        ), said
+
+
+def test_hosts_of_another_inventory_are_left_alone(gce: Gce, book: Book, tmp_path: Path) -> None:
+    (tmp_path / "inventory").write_text("[masters]\nelsewhere\n[nodes]\nelsewhere\n")
+    for state in ("present", "absent"):
+        said = book("-i", str(tmp_path / "inventory"), code=2, navarch_machines_state=state)
+        assert "elsewhere: in masters or nodes of the inventory, but none of the machines" in said
+    assert gce.things == {}

@@ -27,6 +27,7 @@ WRONG: dict[str, Any] = {
 IMPOSSIBLE = [
     ("pki", "pki_renew_within", "soon"),
     ("registry", "registry_port", 70000),
+    ("registry", "registry_bind_address", {"registry_bind_address": "0.0.0.0", "registry_tls": False}),
     ("images", "images_list", [{"name": "made:1", "state": "present"}]),
 ]
 
@@ -104,7 +105,8 @@ def test_a_wrong_value_is_one_line_that_names_the_option(tmp_path: Path) -> None
         {
             "name": f"{role}.{option}",
             "ansible.builtin.include_role": {"name": f"navarch.cluster.{role}"},
-            "vars": {option: value},
+            # Of what cannot be together, the values of all.
+            "vars": value if isinstance(value, dict) and option in value else {option: value},
         }
         for role, option, value in cases
     ]
