@@ -96,7 +96,7 @@ class ErrorList(list[FieldError]):
 
 def gather(*rules: Callable[[], Iterable[FieldError]]) -> list[FieldError]:
     """What the rules find, of which `invalid_object` shows LIMIT at most."""
-    found = ErrorList()
+    found: list[FieldError] = []
     for rule in rules:
         try:
             found += rule()

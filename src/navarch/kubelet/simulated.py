@@ -251,8 +251,8 @@ class SimulatedNodes:
     async def _renew_one(self, name: str, leases: dict[str, Lease]) -> None:
         try:
             lease = leases.get(name) or await self._client.get(Lease, name, _LEASES)
-            assert lease.spec is not None
-            spec = msgspec.structs.replace(lease.spec, renew_time=now_micro())
+            # Others may write it too, and leave the spec out.
+            spec = msgspec.structs.replace(lease.spec or LeaseSpec(), renew_time=now_micro())
             leases[name] = await self._client.update(msgspec.structs.replace(lease, spec=spec))
         except StatusError as error:
             leases.pop(name, None)
