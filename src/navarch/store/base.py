@@ -101,7 +101,7 @@ class Page(msgspec.Struct, frozen=True, gc=False):
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """One change of one key. A deletion has `value == b""` and `deleted` set."""
+    """One change of one key. A deletion has `value == b""` and `deleted` set; its `created` may be 0."""
 
     key: str
     value: bytes

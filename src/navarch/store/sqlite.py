@@ -26,10 +26,11 @@ from navarch.store.base import (
     KeyValue,
     Missing,
     Page,
+    Subscription,
     Unavailable,
 )
 from navarch.store.sqlite_commit import CREATED, SHIFT, GroupCommit, Write
-from navarch.store.sqlite_feed import Feed, Subscription
+from navarch.store.sqlite_feed import Feed
 from navarch.store.sqlite_lease import Leases
 from navarch.store.sqlite_reader import Reader
 from navarch.store.sqlite_rows import Row

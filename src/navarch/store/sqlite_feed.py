@@ -1,152 +1,49 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Subscriptions of the SQLite store: history from the file first, then live; no gap, nothing twice."""
+"""Subscriptions of the SQLite store: history is the file's log, and the heartbeats that are not in it yet."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
-from navarch.store.base import Deliver, Event, Unavailable
+from navarch.store.base import Deliver, Event
+from navarch.store.fanout import Fanout, Subscription
 from navarch.store.sqlite_reader import CHUNK, Reader
+from navarch.store.sqlite_rows import Row
 
 if TYPE_CHECKING:
     from navarch.store.sqlite_commit import Write
 
 log = logging.getLogger(__name__)
 
-#: Key directories whose subscribers are remembered.
-MAX_ROUTES = 4096
-#: Seconds until a failed read of history is tried again.
-RETRY = 1.0
 
-
-class Subscription:
-    __slots__ = ("_feed", "backlog", "deliver", "prefix", "task")
-
-    def __init__(self, feed: Feed, prefix: str, deliver: Deliver) -> None:
-        self._feed = feed
-        self.prefix = prefix
-        self.deliver = deliver
-        #: Live events that wait until history was delivered; None when live.
-        self.backlog: list[Event] | None = None
-        self.task: asyncio.Task[None] | None = None
-
-    def close(self) -> None:
-        self._feed.remove(self)
-
-
-class Feed:
+class Feed(Fanout):
     def __init__(self, reader: Reader) -> None:
-        self._loop = asyncio.get_running_loop()
+        super().__init__()
         self._reader = reader
-        self._subscriptions: list[Subscription] = []
-        #: Directory of a key -> its subscriptions, where the directory alone decides.
-        self._routes: dict[str, tuple[Subscription, ...]] = {}
-
-    def publish(self, events: Sequence[Event]) -> None:
-        """Deliver visible events. A subscriber that raises is a bug of its own and stops nobody else."""
-        if not self._subscriptions:
-            return
-        batches: dict[Subscription, list[Event]] = {}
-        routes = self._routes
-        for event in events:
-            directory = event.key.rpartition("/")[0]
-            targets = routes.get(directory)
-            if targets is None:
-                targets = self._route(directory, event.key)
-            for target in targets:
-                if target in batches:
-                    batches[target].append(event)
-                else:
-                    batches[target] = [event]
-        for target, batch in batches.items():
-            if target.backlog is not None:
-                target.backlog.extend(batch)
-            else:
-                _deliver(target, batch)
-
-    def _route(self, directory: str, key: str) -> tuple[Subscription, ...]:
-        targets = tuple(s for s in self._subscriptions if key.startswith(s.prefix))
-        inside = f"{directory}/"
-        if not any(len(s.prefix) > len(inside) and s.prefix.startswith(inside) for s in self._subscriptions):
-            if len(self._routes) >= MAX_ROUTES:
-                self._routes.clear()
-            self._routes[directory] = targets
-        return targets
 
     def subscribe(
         self, prefix: str, since: int, visible: int, beats: Sequence[Write], deliver: Deliver
     ) -> Subscription:
         """`beats`: the heartbeats that are visible and may not be on disk."""
-        subscription = Subscription(self, prefix, deliver)
-        self._subscriptions.append(subscription)
-        self._routes.clear()
-        if since < visible:
-            subscription.backlog = []
-            held = [
-                Event(beat.key, beat.value, beat.revision, beat.created)
-                for beat in beats
-                if beat.revision > since and beat.key.startswith(prefix)
-            ]
-            subscription.task = self._loop.create_task(
-                self._catch_up(subscription, since, visible, held), name=f"store-history {prefix}"
-            )
-        return subscription
+        held = [
+            Event(beat.key, beat.value, beat.revision, beat.created)
+            for beat in beats
+            if beat.revision > since and beat.key.startswith(prefix)
+        ]
+        return self.add(prefix, deliver, since, visible, held)
 
-    def remove(self, subscription: Subscription) -> None:
-        if subscription in self._subscriptions:
-            self._subscriptions.remove(subscription)
-            self._routes.clear()
-        if subscription.task is not None:
-            subscription.task.cancel()
-
-    async def _catch_up(
-        self, subscription: Subscription, since: int, visible: int, held: list[Event]
-    ) -> None:
-        after = since
-        while after < visible:
-            try:
-                rows = await self._reader.writes(subscription.prefix, after, visible)
-            except Unavailable as exc:
-                log.warning("store: history for %s is read again later: %s", subscription.prefix, exc)
-                await asyncio.sleep(RETRY)
-                continue
-            upto = rows[-1].revision if len(rows) == CHUNK else visible
-            events = {event.revision: event for event in held if after < event.revision <= upto}
-            for row in rows:
-                if row.damage:
-                    # The key is set aside where its newest state is read.
-                    log.error("store: revision %d of %s is left out: %s", row.revision, row.key, row.damage)
-                    continue
-                events[row.revision] = Event(
-                    row.key, row.value or b"", row.revision, row.created, row.value is None
-                )
-            if events:
-                _deliver(subscription, [events[revision] for revision in sorted(events)])
-            after = upto
-        backlog, subscription.backlog = subscription.backlog, None
-        subscription.task = None
-        if backlog:
-            _deliver(subscription, backlog)
-
-    async def caught_up(self) -> None:
-        """Wait for those that read history now: compaction must not take it from under them."""
-        tasks = [s.task for s in self._subscriptions if s.task is not None]
-        if tasks:
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def close(self) -> None:
-        tasks = [s.task for s in self._subscriptions if s.task is not None]
-        for subscription in list(self._subscriptions):
-            self.remove(subscription)
-        if tasks:
-            await asyncio.gather(*tasks, return_exceptions=True)
+    async def history(self, prefix: str, after: int, upto: int) -> AsyncIterator[tuple[int, Sequence[Event]]]:
+        while after < upto:
+            rows = await self._reader.writes(prefix, after, upto)
+            after = rows[-1].revision if len(rows) == CHUNK else upto
+            yield after, [event for row in rows if (event := _event(row)) is not None]
 
 
-def _deliver(subscription: Subscription, events: Sequence[Event]) -> None:
-    try:
-        subscription.deliver(events)
-    except Exception:
-        log.exception("store: subscriber of %s failed", subscription.prefix)
+def _event(row: Row) -> Event | None:
+    if row.damage:
+        # The key is set aside where its newest state is read.
+        log.error("store: revision %d of %s is left out: %s", row.revision, row.key, row.damage)
+        return None
+    return Event(row.key, row.value or b"", row.revision, row.created, row.value is None)

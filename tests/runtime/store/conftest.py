@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import FrameType
 
+import etcd_support
 import pytest
 from store_support import Log, Open
 
 from navarch.store.base import Store
+from navarch.store.etcd.store import EtcdStore
 from navarch.store.sqlite import SqliteStore
 
 
@@ -29,14 +31,28 @@ def bounded() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="session")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[etcd_support.Etcd]:
+    """One member, which the tests of this process share."""
+    etcd = etcd_support.start(tmp_path_factory.mktemp("etcd"))
+    yield etcd
+    etcd_support.stop(etcd)
+
+
+@pytest.fixture(params=["sqlite", "etcd"])
 async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
     """Starts a store on the same data each time; all are closed at the end."""
     stores: list[Store] = []
+    if request.param == "etcd":
+        etcd = request.getfixturevalue("etcd")
+        root = etcd.root()
 
     async def start() -> Store:
-        assert request.param == "sqlite"
-        store: Store = SqliteStore(str(tmp_path / "store.db"), flush_interval=0.05)
+        store: Store
+        if request.param == "etcd":
+            store = EtcdStore(etcd.endpoints, root=root)
+        else:
+            store = SqliteStore(str(tmp_path / "store.db"), flush_interval=0.05)
         await store.start()
         stores.append(store)
         return store

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The SQLite store against a model of some lines: writes, reads, compaction, restarts and crashes."""
+"""Each store against a model of some lines: writes, reads, compaction, restarts and crashes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from etcd_support import Etcd
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from navarch.store.base import Compacted, Conflict, Event, Exists, KeyValue, Missing
+from navarch.store.base import Compacted, Conflict, Event, Exists, KeyValue, Missing, Store
+from navarch.store.etcd.store import EtcdStore
 from navarch.store.sqlite import SqliteStore
 
 KEYS = st.sampled_from(["/a/1", "/a/2", "/a/22", "/b/1", "/b/ü"])
@@ -45,11 +47,14 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.store = SqliteStore(str(self.folder / "store.db"), flush_interval=0.002, history=0)
+        self.store = self.make()
         self.run(self.store.start())
         self.seen = []
         self.store.subscribe("/", self.store.revision, self.seen.extend)
         self.expected_seen: list[Event] = []
+
+    def make(self) -> Store:
+        return SqliteStore(str(self.folder / "store.db"), flush_interval=0.002, history=0)
 
     def teardown(self) -> None:
         self.run(self.store.close())
@@ -186,6 +191,46 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.seen == self.expected_seen
 
 
+class EtcdMachine(StoreMachine):
+    """The same on etcd, whose member is what crashes; the store goes on."""
+
+    etcd: Etcd
+    lasting: asyncio.AbstractEventLoop
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop.close()
+        # gRPC keeps to the event loops that it met.
+        self.loop = self.lasting
+        self.root = self.etcd.root()
+
+    def make(self) -> Store:
+        return EtcdStore(self.etcd.endpoints, root=self.root, history=0)
+
+    def note(self, event: Event, *, durable: bool = True) -> None:
+        if event.deleted:
+            event = Event(event.key, b"", event.revision, 0, True)
+        super().note(event, durable=durable)
+
+    @initialize()
+    def open(self) -> None:
+        super().open()
+        # Of this or of an earlier example: compaction is of the whole etcd.
+        self.compacted = self.store.compacted
+
+    def teardown(self) -> None:
+        self.run(self.store.close())
+        shutil.rmtree(self.folder)
+
+    @precondition(lambda self: not self.lives)
+    @rule()
+    def crash(self) -> None:
+        self.lives += 1
+        for member in self.etcd.members:
+            member.stop(kill=True)
+            member.start()
+
+
 class HeartbeatMachine(StoreMachine):
     """The same with heartbeats, whose history is coalesced: only the present, and what a crash may lose."""
 
@@ -275,3 +320,12 @@ def test_the_store_behaves_like_the_model(machine: type[StoreMachine]) -> None:
     case = machine.TestCase
     case.settings = QUICK
     case().runTest()
+
+
+def test_the_etcd_store_behaves_like_the_model(etcd: Etcd) -> None:
+    EtcdMachine.etcd = etcd
+    EtcdMachine.lasting = asyncio.new_event_loop()
+    case = EtcdMachine.TestCase
+    case.settings = settings(QUICK, max_examples=10, phases=[Phase.generate])
+    case().runTest()
+    EtcdMachine.lasting.close()
