@@ -105,30 +105,42 @@ class Client:
                 await asyncio.sleep(PAUSE)
 
     async def stream(self, method: str, request: bytes) -> AsyncGenerator[bytes, None]:
-        """The answers to one request, as Watch/Watch, until the caller stops reading.
+        """The answers on a stream of both sides, as Watch/Watch, until the caller stops reading.
 
-        Raises Unavailable when the stream broke, Refused.
+        Raises Unavailable when the stream broke or ended, Refused.
         """
         endpoint = self._endpoints[self._current]
-        kind = "unary_stream" if method == "Maintenance/Snapshot" else "stream_stream"
-        make = self._method(kind, method, endpoint)
-        call = make(request) if kind == "unary_stream" else make(metadata=_STREAM_METADATA)
+        call = self._method("stream_stream", method, endpoint)(metadata=_STREAM_METADATA)
         try:
-            if kind == "stream_stream":
-                await call.write(request)
-            while (data := await call.read()) is not grpc.aio.EOF:
+            await call.write(request)
+            async for data in self._answers(endpoint, call):
                 yield data
         except asyncio.InvalidStateError:
-            raise Unavailable(f"etcd at {endpoint} ended a stream") from None
+            pass  # it had ended before it was written to
+        finally:
+            call.cancel()
+        self._move_on(endpoint)
+        raise Unavailable(f"etcd at {endpoint} ended a stream")
+
+    async def download(self, method: str, request: bytes) -> AsyncGenerator[bytes, None]:
+        """All answers to one request, as Maintenance/Snapshot. Raises Unavailable, Refused."""
+        endpoint = self._endpoints[self._current]
+        call = self._method("unary_stream", method, endpoint)(request)
+        try:
+            async for data in self._answers(endpoint, call):
+                yield data
+        finally:
+            call.cancel()
+
+    async def _answers(self, endpoint: str, call: Any) -> AsyncGenerator[bytes, None]:
+        try:
+            while (data := await call.read()) is not grpc.aio.EOF:
+                yield data
         except grpc.aio.AioRpcError as error:
             self._move_on(endpoint)
             if error.code() not in _UNANSWERED:
                 raise Refused(error.code().name, error.details() or "") from None
             raise Unavailable(f"etcd at {endpoint}: {error.code().name}: {error.details()}") from None
-        finally:
-            call.cancel()
-        self._move_on(endpoint)
-        raise Unavailable(f"etcd at {endpoint} ended a stream")
 
     async def close(self) -> None:
         for channel in self._channels.values():

@@ -191,15 +191,9 @@ def parse_keep_alive(data: bytes) -> int:
     return next((_int(value) for field, value in fields(data) if field == 3), 0)
 
 
-def parse_snapshot(data: bytes) -> tuple[int, bytes]:
-    """Bytes that are still to come, and a piece."""
-    remaining, piece = 0, b""
-    for field, value in fields(data):
-        if field == 2:
-            remaining = _int(value)
-        elif field == 3:
-            piece = _bytes(value)
-    return remaining, piece
+def parse_snapshot(data: bytes) -> bytes:
+    """One piece of a snapshot; the last one is the SHA-256 of the others."""
+    return next((_bytes(value) for field, value in fields(data) if field == 3), b"")
 
 
 def _header(data: bytes) -> int:

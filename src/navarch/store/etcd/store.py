@@ -9,6 +9,7 @@ Heartbeats (`durable=False`) are ordinary writes, because other masters must see
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import secrets
@@ -358,19 +359,24 @@ class EtcdStore:
     # Backup
 
     async def backup(self, path: str) -> None:
-        """Write etcd's own snapshot, which `etcdctl snapshot restore` makes a member from."""
+        """Write etcd's own snapshot, which `etcdctl snapshot restore` makes a member from.
+
+        Raises Unavailable when it did not come whole: etcd ends it with a SHA-256 of what it sent.
+        """
         self._check_open()
         partial = f"{path}.partial"
         file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        digest, last = hashlib.sha256(), b""
         try:
-            async for data in self._client.stream("Maintenance/Snapshot", b""):
-                remaining, piece = messages.parse_snapshot(data)
-                await asyncio.to_thread(_write_all, file, piece)
-                if not remaining:
-                    break
+            async for data in self._client.download("Maintenance/Snapshot", b""):
+                digest.update(last)
+                last = messages.parse_snapshot(data)
+                await asyncio.to_thread(_write_all, file, last)
             await asyncio.to_thread(os.fsync, file)
         finally:
             os.close(file)
+        if digest.digest() != last:
+            raise Unavailable("etcd's snapshot did not come whole")
         await asyncio.to_thread(os.replace, partial, path)
 
 
