@@ -29,8 +29,11 @@ from checks import (
 )
 
 LOGS = BUILD / "logs" / "test"
-# Beside a Docker Engine: strace for the test of the store's sync, the rest for the kubelet's and network's.
-PACKAGES = ["busybox-static", "containernetworking-plugins", "iproute2", "nftables", "procps", "strace"]
+# Beside a Docker Engine: strace and etcd for the store's tests, the rest for the kubelet's and network's.
+PACKAGES = [
+    "busybox-static", "containernetworking-plugins", "etcd-client", "etcd-server", "iproute2", "nftables",
+    "procps", "strace",
+]  # fmt: skip
 # The tests on hosts of their own, which are containers.
 HOSTS = ("tests/e2e/test_install.py", "tests/e2e/three_hosts")
 # A cloud of such hosts.

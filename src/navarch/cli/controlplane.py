@@ -13,7 +13,6 @@ import gc
 import importlib
 import ipaddress
 import logging
-import os
 import socket
 import ssl
 from collections.abc import Coroutine, Mapping, Sequence
@@ -45,7 +44,7 @@ from navarch.client.local import LocalClient
 from navarch.registry.admission.standard import plugins
 from navarch.registry.context import SYSTEM, Context, User
 from navarch.registry.registry import Registry
-from navarch.store.sqlite import SqliteStore
+from navarch.store import factory
 from navarch.store.window import BUDGET, History
 
 log = logging.getLogger(__name__)
@@ -57,7 +56,10 @@ _PARTS = ("navarch.scheduler", "navarch.controllers")
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a control plane needs to know; how it was told (a file, options) is its caller's business."""
 
+    #: URL, as `store.factory` reads it.
     store: str
+    #: Where a copy of a SQLite store lies while it is sent.
+    data_dir: str
     tls: ssl.SSLContext
     kubelet_tls: ssl.SSLContext | None = None
     tokens: Mapping[str, User] = {}
@@ -120,7 +122,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class ControlPlane:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._store = SqliteStore(settings.store)
+        self._store = factory.make(settings.store)
+        self._store.on_lost = self._store_lost
         self._registry: Registry | None = None
         self._server: ApiServer | None = None
         self._port = 0
@@ -163,7 +166,8 @@ class ControlPlane:
             authorizer=authorizer,
             revocations=revocations,
             limits=settings.limits,
-            backup=Backup(self._store, os.path.dirname(os.path.abspath(settings.store))),
+            # etcd is copied by its own tools, with which it is restored.
+            backup=Backup(self._store, settings.data_dir) if settings.store.startswith("sqlite:") else None,
             collectors=[
                 StoreMetrics(self._store, history),
                 *([settings.renewal] if settings.renewal is not None else []),
@@ -237,6 +241,11 @@ class ControlPlane:
         error = task.exception() or RuntimeError("ended by itself")
         log.error("%s failed, the process ends", task.get_name(), exc_info=error)
         self.ended.set_result(error)
+
+    def _store_lost(self, why: str) -> None:
+        if not self.ended.done():
+            log.error("the store is lost, the process ends: %s", why)
+            self.ended.set_result(RuntimeError(why))
 
     def stop(self) -> None:
         """Ask for the end; whoever waits for `ended` calls close()."""

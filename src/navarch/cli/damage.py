@@ -9,15 +9,14 @@ from typing import Any
 from navarch.api.scheme import Scheme
 from navarch.client.base import Client
 from navarch.client.events import EventRecorder, Reference
-from navarch.store.base import Damage
-from navarch.store.sqlite import SqliteStore
+from navarch.store.base import Damage, Store
 from navarch.store.window import History
 
 
 class DamageEvents:
     """An Event for each damaged object, about it, where its namespace is still there to hold one."""
 
-    def __init__(self, client: Client, scheme: Scheme, store: SqliteStore) -> None:
+    def __init__(self, client: Client, scheme: Scheme, store: Store) -> None:
         self._recorder = EventRecorder(client, "navarch-master")
         self._scheme = scheme
         self._store = store
@@ -45,26 +44,25 @@ class DamageEvents:
 class StoreMetrics:
     """A collector for prometheus-client."""
 
-    def __init__(self, store: SqliteStore, history: History) -> None:
+    def __init__(self, store: Store, history: History) -> None:
         self._store = store
         self._history = history
 
     def collect(self) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        scrub = self._store.scrub
         yield GaugeMetricFamily(
             "navarch_store_damaged_objects",
             "Stored objects that cannot be read and are set aside.",
             len(self._store.damaged),
         )
-        yield CounterMetricFamily(
-            "navarch_store_damaged_rows", "Damaged rows that the background check found.", scrub.damaged
-        )
-        yield CounterMetricFamily(
-            "navarch_store_rewritten_rows", "Damaged rows written again from memory.", scrub.rewritten
-        )
-        yield CounterMetricFamily("navarch_store_checked_rows", "Rows checked in the background.", scrub.rows)
+        if (scrub := self._store.scrub) is not None:
+            for name, documentation, value in (
+                ("damaged", "Damaged rows that the background check found.", scrub.damaged),
+                ("rewritten", "Damaged rows written again from memory.", scrub.rewritten),
+                ("checked", "Rows checked in the background.", scrub.rows),
+            ):
+                yield CounterMetricFamily(f"navarch_store_{name}_rows", documentation, value)
         yield GaugeMetricFamily(
             "navarch_watch_history_bytes",
             "Bytes of replaced and deleted objects kept for watches to resume.",

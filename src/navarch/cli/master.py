@@ -21,6 +21,7 @@ from navarch.cli.pki import FORMER
 from navarch.cli.renewal import Leaf, Renewal
 from navarch.cli.serving import listen, load_http, logging_to_stderr, serve
 from navarch.network.address import default_address, overlapping
+from navarch.store import factory
 
 T = TypeVar("T")
 
@@ -34,6 +35,8 @@ class MasterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The keys of master.yaml. Empty: not used."""
 
     data_dir: str = "/var/lib/navarch/master"
+    #: URL of the store; empty: a SQLite file in dataDir.
+    store: str = ""
     bind_address: str = "0.0.0.0"
     port: int = 6443
     advertise_address: str = ""
@@ -120,6 +123,8 @@ def check(config: MasterConfig) -> None:
         default_address(), clusterCIDR=config.cluster_cidr, serviceCIDR=config.service_cidr
     ):
         raise ValueError(line)
+    if config.store:
+        _checked("store", config.store, factory.make)
     _checked("nodeMonitorGracePeriod", config.node_monitor_grace_period, duration)
     if config.default_toleration_seconds < 0:
         raise ValueError("defaultTolerationSeconds: must not be negative")
@@ -217,7 +222,8 @@ def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
         raise Failure(f"{path}: dataDir: cannot make {config.data_dir}: {error.strerror}", 2) from None
     serving = pki.inspect(_read(path, "tlsCertFile", config.tls_cert_file))
     settings = Settings(
-        store=os.path.join(config.data_dir, "store.db"),
+        store=_store(config),
+        data_dir=os.path.abspath(config.data_dir),
         tls=tls,
         kubelet_tls=kubelet_tls,
         tokens=tokens,
@@ -242,6 +248,10 @@ def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
         watch_history=size(config.watch_history),
     )
     return serve(settings, sock, lambda: None)
+
+
+def _store(config: MasterConfig) -> str:
+    return config.store or f"sqlite:{os.path.join(os.path.abspath(config.data_dir), 'store.db')}"
 
 
 class Files:

@@ -126,7 +126,8 @@ def _run(options: argparse.Namespace, folder: str, sock: socket.socket, history:
         )
     token = options.token or secrets.token_urlsafe(24)
     settings = Settings(
-        store=os.path.join(folder, "store.db"),
+        store=f"sqlite:{os.path.join(folder, 'store.db')}",
+        data_dir=folder,
         tls=tls,
         kubelet_tls=kubelet_tls,
         tokens={token: User(name="admin", groups=("system:masters",))},

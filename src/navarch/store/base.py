@@ -130,6 +130,14 @@ class Subscription(Protocol):
         """Stop deliveries. Idempotent."""
 
 
+class Checked(Protocol):
+    """Counts of a store's background check of its rows."""
+
+    rows: int
+    damaged: int
+    rewritten: int
+
+
 class Store(Protocol):
     """What the registry asks of a store. All calls are made on the event loop.
 
@@ -142,6 +150,12 @@ class Store(Protocol):
     on_damage: Callable[[Damage], None]
     #: (key, revision) -> the value, of whoever still has it: what is damaged on disk is written again.
     recall: Callable[[str, int], bytes | None]
+    #: Called with the reason when the store cannot go on and the process must begin anew.
+    on_lost: Callable[[str], None]
+
+    @property
+    def scrub(self) -> Checked | None:
+        """The background check; None where the database checks what it keeps."""
 
     @property
     def revision(self) -> int:

@@ -75,6 +75,8 @@ class SqliteStore:
         self.on_damage: Callable[[Damage], None] = lambda damage: None
         #: (key, revision) -> the value, of whoever still has it: with it a damaged row is written again.
         self.recall: Callable[[str, int], bytes | None] = lambda key, revision: None
+        #: Never called: a store that cannot write says so with every write.
+        self.on_lost: Callable[[str], None] = lambda why: None
         self.scrub = Scrub()
         self._closed = "the store is not started"
         self._tasks: set[asyncio.Task[None]] = set()

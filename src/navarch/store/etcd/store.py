@@ -14,13 +14,16 @@ import logging
 import os
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from navarch.store.base import (
+    Checked,
     Compacted,
     Conflict,
+    Damage,
+    Damaged,
     Deliver,
     Exists,
     Future,
@@ -61,6 +64,13 @@ class EtcdStore:
         self._history = history
         self._closed = "the store is not started"
         self._compacted = 0
+        #: Values that etcd keeps well and that mean nothing to their reader: what this process met.
+        self._damaged: dict[str, Damage] = {}
+        self.on_damage: Callable[[Damage], None] = lambda damage: None
+        self.on_lost: Callable[[str], None] = lambda why: None
+        #: etcd checks what it keeps: neither is ever used.
+        self.scrub: Checked | None = None
+        self.recall: Callable[[str, int], bytes | None] = lambda key, revision: None
         self._writing: dict[str, _Lane] = {}
         self._hints: dict[tuple[str, bytes], object] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,7 +116,9 @@ class EtcdStore:
         return self._compacted
 
     def _fail(self, why: str) -> None:
-        self._closed = self._closed or why
+        if not self._closed:
+            self._closed = why
+            self.on_lost(why)
 
     async def _mark(self) -> int:
         """A new revision of this store."""
@@ -117,6 +129,7 @@ class EtcdStore:
     # Reads
 
     async def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
+        self._check_whole(key)
         found = await self._range(messages.range_request(self._keys.encode(key), revision=revision), revision)
         return self._key_value(found.pairs[0]) if found.pairs else None
 
@@ -127,12 +140,12 @@ class EtcdStore:
             first, end = self._keys.prefix(prefix, start)
             size = min(limit - len(items), PAGE) if limit else PAGE
             found = await self._range(messages.range_request(first, end, limit=size, revision=at), at)
-            items += map(self._key_value, found.pairs)
+            items += [item for item in map(self._key_value, found.pairs) if item.key not in self._damaged]
             at = at or found.revision
             remaining = found.count - len(found.pairs)
-            if not remaining or len(items) == limit:
+            if not remaining or (limit and len(items) >= limit):
                 return Page(items, at, remaining)
-            start = items[-1].key + "\0"
+            start = self._keys.decode(found.pairs[-1].key) + "\0"
 
     async def _range(self, request: bytes, revision: int) -> messages.Ranged:
         self._check_open()
@@ -154,11 +167,35 @@ class EtcdStore:
         if self._closed:
             raise Unavailable(self._closed)
 
+    # Damage
+
+    @property
+    def damaged(self) -> Mapping[str, Damage]:
+        return self._damaged
+
+    def set_aside(self, key: str, revision: int, why: str) -> None:
+        damage = self._damaged[key] = Damage(key, revision, why)
+        log.error("store: %s means nothing at revision %d (%s) and is set aside", key, revision, why)
+        self.on_damage(damage)
+
+    async def drop(self, key: str) -> int:
+        damage = self._damaged.get(key)
+        if damage is None:
+            raise Missing(key)
+        revision = await self._accept(self._delete(key, damage.revision))
+        self._damaged.pop(key, None)
+        return revision
+
+    def _check_whole(self, key: str) -> None:
+        if self._damaged and (damage := self._damaged.get(key)) is not None:
+            raise Damaged(key, damage.revision, damage.why)
+
     # Writes
 
     async def create(
         self, key: str, value: bytes, *, lease: int = 0, durable: bool = True, hint: object = None
     ) -> int:
+        self._check_whole(key)
         return await self._accept(self._create(key, value, lease, hint))
 
     async def _create(self, key: str, value: bytes, lease: int, hint: object) -> int:
@@ -186,6 +223,7 @@ class EtcdStore:
         durable: bool = True,
         hint: object = None,
     ) -> int:
+        self._check_whole(key)
         return await self._accept(self._update(key, value, expected, lease, hint))
 
     async def _update(self, key: str, value: bytes, expected: int, lease: int, hint: object) -> int:
@@ -206,9 +244,10 @@ class EtcdStore:
             raise Conflict(key, expected, found.modified)
 
     async def delete(self, key: str, *, expected: int = 0, hint: object = None) -> int:
+        self._check_whole(key)
         return await self._accept(self._delete(key, expected, hint))
 
-    async def _delete(self, key: str, expected: int, hint: object) -> int:
+    async def _delete(self, key: str, expected: int, hint: object = None) -> int:
         name = self._keys.encode(key)
         compare = messages.at_revision(name, expected) if expected else messages.living(name)
         request = messages.transaction([compare], [messages.delete(name)], [messages.read(name)])

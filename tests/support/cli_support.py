@@ -33,11 +33,14 @@ class Master:
     def arguments(self) -> list[str]:
         return ["--pki-dir", str(self.folder / "pki")]
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
+    def start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "navarch", "master", "--config", str(self.folder / "master.yaml")]
         with (self.folder / "log").open("a") as log:
-            process = subprocess.Popen(command, stderr=log, env={**os.environ, "PYTHONPATH": "src"})
+            return subprocess.Popen(command, stderr=log, env={**os.environ, "PYTHONPATH": "src"})
+
+    @contextlib.contextmanager
+    def running(self, end: signal.Signals = signal.SIGTERM) -> Iterator[None]:
+        process = self.start()
         try:
             deadline = time.monotonic() + 30
             while True:
@@ -49,7 +52,7 @@ class Master:
                 time.sleep(0.05)
             yield
         finally:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(end)
             process.wait(20)
 
     def call(self, method: str, path: str, body: object = None) -> Any:
@@ -91,7 +94,8 @@ def free_port() -> int:
             return port
 
 
-def make_master(tmp_path: Path) -> Master:
+def make_master(tmp_path: Path, **settings: object) -> Master:
+    """settings: more keys of master.yaml."""
     port = free_port()
     url = f"https://127.0.0.1:{port}"
     made = main(["pki", "init", "--dir", str(tmp_path / "pki"), "--master-name", "m1", "--server", url])
@@ -104,6 +108,12 @@ def make_master(tmp_path: Path) -> Master:
             ("kubeletClientKey", "kubelet-client.key"), ("serviceAccountKey", "sa.key"),
         )
     }  # fmt: skip
-    config = {"dataDir": str(tmp_path / "data"), "bindAddress": "127.0.0.1", "port": port, **files}
+    config = {
+        "dataDir": str(tmp_path / "data"),
+        "bindAddress": "127.0.0.1",
+        "port": port,
+        **files,
+        **settings,
+    }
     (tmp_path / "master.yaml").write_text(json.dumps(config))
     return Master(tmp_path, port)
