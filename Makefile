@@ -6,7 +6,7 @@ NODES ?= 1
 export API_PORT NODES PYTHON MAKECMDGOALS
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart quickstart-down venv test lint molecule bench docs lock clean
+.PHONY: help quickstart quickstart-down venv test lint fuzz molecule bench docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +27,10 @@ test: ## Everything the project claims, tested; STEPS="ruff mypy" runs only thes
 lint: ## The linters alone
 	@tools/bootstrap.sh test
 	@.venv/bin/python tools/test.py ruff format mypy imports ansible-lint changelog
+
+fuzz: ## N random requests to the API (20,000); SEED=x asks others
+	@tools/bootstrap.sh test
+	@FUZZ_REQUESTS=$(or $(N),20000) FUZZ_SEED=$(or $(SEED),navarch) .venv/bin/pytest tests/fuzz -q -s -p no:cacheprovider
 
 molecule: ## The Molecule scenarios of roles and cluster, on hosts of their own (root)
 	@tools/bootstrap.sh test

@@ -99,6 +99,11 @@ STEPS = [
         pytest("tests/runtime", "-q", "-n", "2", "--durations=15", seconds=1800),
     ),
     Step(
+        "fuzz",
+        "20,000 random requests after our OpenAPI documents: answered all, and nothing grows",
+        pytest("tests/fuzz", "-q", seconds=1800),
+    ),
+    Step(
         "e2e",
         "quickstart, kubectl, crashes, bad input, teardown on this machine",
         pytest("tests/e2e", "-v", "--durations=15", *(f"--ignore={path}" for path in ASIDE), seconds=1800),

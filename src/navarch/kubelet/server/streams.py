@@ -121,7 +121,14 @@ class _Session:
             try:
                 size = json.loads(data)
                 await self._resize(int(size["Width"]), int(size["Height"]))
-            except (ValueError, KeyError, TypeError, RuntimeFault) as error:
+            except (
+                ArithmeticError,
+                ValueError,
+                LookupError,
+                TypeError,
+                RecursionError,
+                RuntimeFault,
+            ) as error:
                 log.debug("terminal size: %s", error)
 
 
