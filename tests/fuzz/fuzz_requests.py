@@ -188,7 +188,7 @@ class Generator:
     def _query(self, r: Random, operation: Operation) -> list[str]:
         query = []
         for parameter in operation.parameters:
-            if r.random() > 0.12:
+            if r.random() > 0.05:
                 continue
             value = r.choice(_VALUES.get(parameter, ["true", "false", "1", "0", "a", "-1"]))
             if r.random() < 0.05:
