@@ -14,10 +14,13 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = {
     *(
         "CHANGELOG.rst",
+        "CODE_OF_CONDUCT.md",
+        "CONTRIBUTING.md",
         "FILES.json",
         "LICENSE",
         "MANIFEST.json",
         "README.md",
+        "SECURITY.md",
         "bindep.txt",
         "changelogs",
         "docs",

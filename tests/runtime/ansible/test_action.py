@@ -29,6 +29,7 @@ PASSING = {
     "lastHeartbeatTime",
     "lastTransitionTime",
     "renewTime",
+    "issuedBefore",
 }
 
 CONTAINERS = [{"name": "c", "image": "busybox:1"}]
@@ -63,7 +64,10 @@ TASKS: dict[str, list[tuple[Options, Options]]] = {
         ({"name": "same", "data": {"a": ["x"]}}, {}),
     ],
     "namespace": [({"name": "same"}, {"check_mode": True}), ({"name": "Not_A_Label"}, {})],
-    "node": [({"name": "none", "state": "absent"}, {}), ({"name": "none", "taints": [{"key": "a"}]}, {})],
+    "node": [
+        ({"name": "none", "state": "absent"}, {"check_mode": True}),
+        ({"name": "none", "taints": [{"key": "a"}]}, {}),
+    ],
     "secret": [
         ({"name": "same", "string_data": {"a": "inline-secret"}}, {"check_mode": True}),
         ({"name": "same", "data": {"a": "inline-secret"}}, {}),
