@@ -31,7 +31,7 @@ def refused(called, *given):
             "quantity: units: there is no such option (did you mean unit?)",
         ),
         (lambda: to_quantity(1, zebra=True), "to_quantity: zebra: there is no such option; there are binary"),
-        (lambda: to_selector({}, value=1), "to_selector: value: there is no such option; it has none"),
+        (lambda: to_selector({}, zebra=1), "to_selector: zebra: there is no such option; it has none"),
         (lambda: merge_manifests([], overlays=[]), "merge_manifests: overlays: there is no such option; it"),
         (lambda: told({}, strip=True), "told: strip: there is no such option; it has none"),
     ],
