@@ -46,10 +46,11 @@ def _etcd(url: SplitResult) -> Store:
         raise ValueError("cert and key need ca, the authority of etcd's own certificates")
     if ("cert" in files) != ("key" in files):
         raise ValueError("cert and key go together")
+    from navarch.store.etcd.client import Tls
+    from navarch.store.etcd.store import EtcdStore
+
+    tls = Tls(files["ca"], files.get("cert", ""), files.get("key", "")) if files else None
     try:
-        from navarch.store.etcd.client import Tls
-        from navarch.store.etcd.store import EtcdStore
+        return EtcdStore(endpoints, root=url.path.rstrip("/") or _ROOT, tls=tls)
     except ModuleNotFoundError as error:
         raise ValueError(f"etcd needs the Python package grpcio, which is not installed ({error})") from None
-    tls = Tls(files["ca"], files.get("cert", ""), files.get("key", "")) if files else None
-    return EtcdStore(endpoints, root=url.path.rstrip("/") or _ROOT, tls=tls)

@@ -155,6 +155,7 @@ def test_the_sync_returns_before_the_answer_is_given(tmp_path: Path) -> None:
     assert checked == sum(not answer.startswith(b"beat") for answer in answers) > 20
 
 
+@pytest.mark.parametrize("open_store", ["sqlite"], indirect=True)
 async def test_a_full_database_refuses_the_batch_and_recovers(store: Store, log: Log) -> None:
     assert isinstance(store, SqliteStore)
     first = at = await store.create("/p/a", b"1")
@@ -186,6 +187,7 @@ async def test_a_full_database_refuses_the_batch_and_recovers(store: Store, log:
     assert [item.key for item in (await store.range("/p/")).items] == ["/p/0", "/p/a"]
 
 
+@pytest.mark.parametrize("open_store", ["sqlite"], indirect=True)
 async def test_a_full_disk_refuses_and_what_was_answered_is_there(open_store: Open, tmp_path: Path) -> None:
     """The kernel refuses to let the files grow; afterwards it does not, and the same store goes on."""
     store = await open_store()
@@ -216,6 +218,7 @@ async def test_a_full_disk_refuses_and_what_was_answered_is_there(open_store: Op
     assert {item.key: item.revision for item in (await store.range("/p/")).items} == answered
 
 
+@pytest.mark.parametrize("open_store", ["sqlite"], indirect=True)
 async def test_a_failed_sync_ends_all_writing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """After it nobody knows what is on disk: nothing is promised any more, reading goes on."""
     assert isinstance(store, SqliteStore)
@@ -237,6 +240,7 @@ async def test_a_failed_sync_ends_all_writing(store: Store, monkeypatch: pytest.
     assert await store.get("/p/a") is not None
 
 
+@pytest.mark.parametrize("open_store", ["sqlite"], indirect=True)
 async def test_a_write_that_cannot_be_stored_hurts_nobody_later(store: Store) -> None:
     with pytest.raises(Unavailable):
         await store.create("/p/\ud800", b"a key that is no text")
@@ -244,6 +248,7 @@ async def test_a_write_that_cannot_be_stored_hurts_nobody_later(store: Store) ->
     assert [item.key for item in (await store.range("/p/")).items] == ["/p/a"]
 
 
+@pytest.mark.parametrize("open_store", ["sqlite"], indirect=True)
 async def test_a_second_master_is_told_who_holds_the_data(store: Store, tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=rf"in use by another process \(pid {os.getpid()}\)"):
         await SqliteStore(str(tmp_path / "store.db")).start()
@@ -263,6 +268,7 @@ async def test_files_that_are_not_ours_are_left_alone(tmp_path: Path) -> None:
         await SqliteStore(str(tmp_path / "missing" / "store.db")).start()
 
 
+@pytest.mark.parametrize("open_store", ["sqlite"], indirect=True)
 async def test_a_newer_schema_is_refused_and_an_older_one_migrated(
     open_store: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +298,7 @@ async def test_a_newer_schema_is_refused_and_an_older_one_migrated(
         await open_store()
 
 
+@pytest.mark.parametrize("open_store", ["sqlite"], indirect=True)
 async def test_the_log_file_does_not_grow_with_the_writes(store: Store, tmp_path: Path) -> None:
     at = await store.create("/p/a", b"")
     for _ in range(20):

@@ -12,12 +12,13 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import grpc
-import grpc.aio
+from typing import TYPE_CHECKING, Any
 
 from navarch.store.base import StoreError, Unavailable
+
+if TYPE_CHECKING:
+    import grpc
+    import grpc.aio
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ ATTEMPT = 5.0
 PATIENCE = 20.0
 #: Seconds between two rounds over all members.
 PAUSE = 0.1
-_UNANSWERED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNKNOWN)
+_UNANSWERED = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "UNKNOWN")
 #: A member that lost its leader ends a stream instead of letting it go silent.
 _STREAM_METADATA = (("hasleader", "true"),)
 _OPTIONS = (
@@ -60,6 +61,8 @@ class Tls:
 
     def credentials(self) -> grpc.ChannelCredentials:
         """Raises OSError for a file that cannot be read."""
+        import grpc
+
         read = [
             Path(name).read_bytes() if name else None for name in (self.authority, self.key, self.certificate)
         ]
@@ -75,7 +78,13 @@ class Answer:
 
 class Client:
     def __init__(self, endpoints: Sequence[str], tls: Tls | None = None) -> None:
-        """endpoints: HOST:PORT of each member, in the order they are tried."""
+        """endpoints: HOST:PORT of each member, in the order they are tried.
+
+        Raises ModuleNotFoundError where grpcio is not installed: only clusters on etcd need it.
+        """
+        import grpc.aio
+
+        self._aio = grpc.aio
         if not endpoints:
             raise ValueError("no etcd endpoint is given")
         self._endpoints = tuple(endpoints)
@@ -94,10 +103,8 @@ class Client:
             try:
                 data: bytes = await self._method("unary_unary", method, endpoint)(request, timeout=ATTEMPT)
                 return Answer(data, tries > 1)
-            except grpc.aio.AioRpcError as error:
-                if error.code() not in _UNANSWERED:
-                    raise Refused(error.code().name, error.details() or "") from None
-                why = f"{endpoint}: {error.code().name}: {error.details()}"
+            except self._aio.AioRpcError as error:
+                why = str(self._failure(endpoint, error))
             self._move_on(endpoint)
             if asyncio.get_running_loop().time() >= deadline:
                 raise Unavailable(f"etcd does not answer ({why})")
@@ -117,6 +124,9 @@ class Client:
                 yield data
         except asyncio.InvalidStateError:
             pass  # it had ended before it was written to
+        except self._aio.AioRpcError as error:
+            self._move_on(endpoint)
+            raise self._failure(endpoint, error) from None
         finally:
             call.cancel()
         self._move_on(endpoint)
@@ -134,13 +144,18 @@ class Client:
 
     async def _answers(self, endpoint: str, call: Any) -> AsyncGenerator[bytes, None]:
         try:
-            while (data := await call.read()) is not grpc.aio.EOF:
+            while (data := await call.read()) is not self._aio.EOF:
                 yield data
-        except grpc.aio.AioRpcError as error:
+        except self._aio.AioRpcError as error:
             self._move_on(endpoint)
-            if error.code() not in _UNANSWERED:
-                raise Refused(error.code().name, error.details() or "") from None
-            raise Unavailable(f"etcd at {endpoint}: {error.code().name}: {error.details()}") from None
+            raise self._failure(endpoint, error) from None
+
+    def _failure(self, endpoint: str, error: grpc.aio.AioRpcError) -> StoreError:
+        """Unavailable for a member that did not answer. Raises Refused, which is etcd's answer."""
+        code, details = error.code().name, error.details() or ""
+        if code not in _UNANSWERED:
+            raise Refused(code, details) from None
+        return Unavailable(f"etcd at {endpoint}: {code}: {details}")
 
     async def close(self) -> None:
         for channel in self._channels.values():
@@ -168,5 +183,5 @@ class Client:
 
     def _channel(self, endpoint: str) -> grpc.aio.Channel:
         if self._tls is None:
-            return grpc.aio.insecure_channel(endpoint, options=_OPTIONS)
-        return grpc.aio.secure_channel(endpoint, self._tls.credentials(), options=_OPTIONS)
+            return self._aio.insecure_channel(endpoint, options=_OPTIONS)
+        return self._aio.secure_channel(endpoint, self._tls.credentials(), options=_OPTIONS)
