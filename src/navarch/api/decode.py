@@ -9,13 +9,12 @@ Rules about values (formats, ranges, combinations) are validation and stand with
 from __future__ import annotations
 
 import re
-from functools import cache
 from itertools import accumulate
 from typing import Any, TypeVar
 
 import msgspec
 
-from navarch.api import protobuf, shapes, times
+from navarch.api import decoders, protobuf, shapes, times
 from navarch.api.errors import StatusError, bad_request, cut, too_large, unsupported_media_type
 from navarch.api.meta import Object
 from navarch.api.scheme import Kind
@@ -66,11 +65,6 @@ _WANTED: dict[str, tuple[str, tuple[type, ...]]] = {
 
 
 _encode = msgspec.json.Encoder().encode
-
-
-@cache
-def _decoder(struct: type[S]) -> msgspec.json.Decoder[S]:
-    return msgspec.json.Decoder(struct)
 
 
 def media_type(content_type: str) -> str:
@@ -174,7 +168,7 @@ def _quick(struct: type[S], body: bytes) -> S | None:
     if _LONG in body.translate(_DIGITS):
         return None  # A number that long may be out of range of its field.
     try:
-        made: S = _decoder(struct).decode(body)
+        made: S = decoders.of(struct).decode(body)
     except (ValueError, RecursionError):
         return None
     return made
@@ -186,7 +180,7 @@ def _slow(struct: type[S], value: Any, what: str) -> S:
         cleaned = _unfolded(shape, drop_nulls(value))
         wrong = _range_error(shape, cleaned, "", "")
         if wrong is None:
-            made: S = msgspec.convert(cleaned, struct)
+            made: S = decoders.convert(cleaned, struct)
             return made
     except RecursionError as e:
         raise _malformed(e) from None

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from navarch.api import decoders
 from navarch.api.errors import FieldError
 from navarch.api.meta import Object
 
@@ -155,7 +156,7 @@ class Kind(Generic[T]):
     def decoder(self) -> msgspec.json.Decoder[T]:
         """Made at first use: for the large kinds that takes tens of milliseconds, which starting need not
         wait for."""
-        return msgspec.json.Decoder(self.type)
+        return decoders.of(self.type)
 
     def __repr__(self) -> str:
         return f"<Kind {self.api_version} {self.kind}>"

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from navarch.api import shapes
+from navarch.api import decoders, shapes
 from navarch.api.errors import LIMIT, StatusError, bad_request, cut
 from navarch.api.scheme import Kind
 
@@ -79,7 +79,7 @@ def _twin(struct: type[msgspec.Struct]) -> msgspec.json.Decoder[Any] | None:
     None for a struct that contains itself.
     """
     try:
-        return msgspec.json.Decoder(_build(struct, frozenset()))
+        return decoders.of(_build(struct, frozenset()))
     except RecursionError:
         return None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from navarch.api import errors
+from navarch.api import decoders, errors
 from navarch.api.nodeidentity import is_node
 from navarch.api.scheme import Kind
 from navarch.apiserver.authn import Authenticator
@@ -128,6 +128,6 @@ def _reviewer(kind: Kind[Any], answer: Answer) -> Callable[[Context, Any], Await
     async def review(ctx: Context, obj: Any) -> Any:
         document = msgspec.to_builtins(obj)
         document["status"] = await answer(ctx, document)
-        return msgspec.convert(document, kind.type)
+        return decoders.convert(document, kind.type)
 
     return review

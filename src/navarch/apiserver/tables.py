@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from navarch.api import decoders
 from navarch.api.columns import AGE, NAME
 from navarch.api.durations import age
 from navarch.api.scheme import Column, Kind
@@ -31,7 +32,7 @@ class _MetaOnly(msgspec.Struct):
     metadata: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-_meta_only = msgspec.json.Decoder(_MetaOnly)
+_meta_only = decoders.of(_MetaOnly)
 
 
 def columns(kind: Kind[Any]) -> tuple[Column, ...]:

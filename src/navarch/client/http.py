@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 
 from navarch import __version__
+from navarch.api import decoders
 from navarch.api.errors import StatusError, unavailable
 from navarch.api.meta import Object, Preconditions
 from navarch.api.scheme import Kind, Scheme, scheme
@@ -73,7 +74,6 @@ class HttpClient:
         #: Those that go on, of this session.
         self._watches: set[HttpWatch] = set()
         self._closing: set[asyncio.Future[None]] = set()
-        self._decoders: dict[type, msgspec.json.Decoder[Any]] = {}
 
     @classmethod
     def from_kubeconfig(cls, path: str | Path) -> Self:
@@ -170,10 +170,7 @@ class HttpClient:
         return data
 
     def _decode(self, value: bytes | msgspec.Raw, into: type[Any]) -> Any:
-        decoder = self._decoders.get(into)
-        if decoder is None:
-            decoder = self._decoders[into] = msgspec.json.Decoder(into)
-        return decoder.decode(value)
+        return decoders.of(into).decode(value)
 
     def path(self, kind: Kind[Any], namespace: str | None, name: str = "", subresource: str = "") -> str:
         parts = [f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"]

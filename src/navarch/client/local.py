@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import msgspec
-
+from navarch.api import decoders
 from navarch.api.errors import StatusError
 from navarch.api.meta import DeleteOptions, Preconditions
 from navarch.api.scheme import Kind
@@ -24,14 +23,9 @@ from navarch.store.cache import Change, Entry
 
 Read = Callable[[Entry], Any]
 
-_decoders: dict[Any, Callable[[bytes], Any]] = {}
-
 
 def _decoder(view: Any) -> Callable[[bytes], Any]:
-    found = _decoders.get(view)
-    if found is None:
-        found = _decoders[view] = msgspec.json.Decoder(view).decode
-    return found
+    return decoders.of(view).decode
 
 
 class LocalWatch:

@@ -8,6 +8,7 @@ import asyncio
 
 import msgspec
 
+from navarch.api import decoders
 from navarch.api.errors import bad_request
 from navarch.api.node import NODE
 from navarch.api.pod import POD, Pod
@@ -46,7 +47,7 @@ async def review(scheduler: Scheduler, client: Client, request: SchedulingReview
     for pod in pods:
         # The copy is ours: others may be served between two pods.
         await asyncio.sleep(0)
-        row = msgspec.json.decode(POD.encode(POD.strategy.default(pod)), type=PodRow)
+        row = decoders.of(PodRow).decode(POD.encode(POD.strategy.default(pod)))
         if not row.metadata.namespace:
             row = msgspec.structs.replace(
                 row, metadata=msgspec.structs.replace(row.metadata, namespace=namespace)
@@ -63,7 +64,7 @@ def _suppose(spec: SchedulingReviewSpec, snapshot: Snapshot) -> None:
         name = node.metadata.name
         if not name or _there(snapshot, name):
             raise bad_request(f"spec.addNodes: a new node needs a name of its own, not {name!r}")
-        snapshot.set_node(msgspec.json.decode(NODE.encode(NODE.strategy.default(node)), type=NodeRow))
+        snapshot.set_node(decoders.of(NodeRow).decode(NODE.encode(NODE.strategy.default(node))))
     named = (
         ("removeNodes", spec.remove_nodes),
         ("cordonNodes", spec.cordon_nodes),

@@ -11,8 +11,7 @@ import asyncio
 import logging
 from typing import Any, NamedTuple
 
-import msgspec
-
+from navarch.api import decoders
 from navarch.api.errors import StatusError
 from navarch.api.meta import now
 from navarch.api.namespace import Namespace
@@ -34,7 +33,7 @@ _BATCH = 64
 #: Bindings under way at once: enough for the store to commit many in one transaction.
 _BINDINGS = 256
 
-_conditions = msgspec.json.Decoder(list[PodCondition])
+_conditions = decoders.of(list[PodCondition])
 
 
 class _Seat(NamedTuple):

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from navarch.api import decoders
 from navarch.api.affinity import PodAffinity, PodAffinityTerm, PodAntiAffinity, TopologySpreadConstraint
 from navarch.api.meta import LabelSelector
 from navarch.api.quantity import milli, value
@@ -33,13 +34,13 @@ _REQUIRED_WEIGHT = 1
 T = TypeVar("T")
 HostPort = tuple[str, int, str]  # (protocol, port, address; "" or 0.0.0.0 is every address)
 
-_containers = msgspec.json.Decoder(list[Container])
-_tolerations = msgspec.json.Decoder(list[Toleration])
-_labels = msgspec.json.Decoder(dict[str, str])
-_quantities = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_affinity = msgspec.json.Decoder(Affinity)
-_constraints = msgspec.json.Decoder(list[TopologySpreadConstraint])
-_owners = msgspec.json.Decoder(list[Owner])
+_containers = decoders.of(list[Container])
+_tolerations = decoders.of(list[Toleration])
+_labels = decoders.of(dict[str, str])
+_quantities = decoders.of(dict[str, msgspec.Raw])
+_affinity = decoders.of(Affinity)
+_constraints = decoders.of(list[TopologySpreadConstraint])
+_owners = decoders.of(list[Owner])
 
 
 class Group(NamedTuple):
