@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from navarch.api import selectors
+from navarch.api.errors import StatusError
+from navarch.api.meta import LabelSelector
 from navarch.api.podspec import PodTemplateSpec
 from navarch.api.scheme import Column
 
@@ -21,6 +24,14 @@ SELECTOR = Column("Selector", description="Labels of the pods.", priority=1)
 def labels(given: Mapping[str, str] | None) -> str:
     """`a=1,b=2`, or `<none>`."""
     return ",".join(f"{key}={given[key]}" for key in sorted(given)) if given else NONE
+
+
+def selector(given: LabelSelector | None) -> str:
+    """`a=1,b in (2,3)`, or `<none>`."""
+    try:
+        return str(selectors.from_struct(given)) or NONE
+    except StatusError:
+        return "<error>"
 
 
 def joined(parts: Sequence[str | None]) -> str:

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 from msgspec.structs import replace
 
-from navarch.api import checks, poddefaults, podwarnings, selectors, workload
-from navarch.api.columns import AGE, CONTAINERS, IMAGES, NAME, SELECTOR, containers
+from navarch.api import checks, poddefaults, podwarnings, workload
+from navarch.api.columns import AGE, CONTAINERS, IMAGES, NAME, SELECTOR, containers, selector
 from navarch.api.durations import age
 from navarch.api.errors import (
     ErrorList,
@@ -153,7 +153,7 @@ def cells(obj: ReplicaSet, now: float) -> list[Any]:
         status.ready_replicas or 0,
         age(obj.metadata.creation_timestamp, now),
         *containers(spec.template),
-        str(selectors.from_struct(spec.selector)),
+        selector(spec.selector),
     ]
 
 

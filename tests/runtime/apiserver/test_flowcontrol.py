@@ -249,13 +249,18 @@ async def test_a_flood_delays_the_user_it_comes_from(
     assert medians[64] < medians[4] * 5 + 0.005, medians
 
 
-async def until_busy(http: Http, level: str = "workload") -> None:
-    async with asyncio.timeout(20):
-        while True:
-            _, text = await http("GET", "/metrics")
-            for line in text.decode().splitlines():
-                if line.startswith("apiserver_flowcontrol_rejected_requests_total") and level in line:
-                    return
+async def rejected(http: Http) -> float:
+    """Requests of ordinary users that were refused so far."""
+    _, text = await http("GET", "/metrics")
+    name = "apiserver_flowcontrol_rejected_requests_total"
+    lines = [line for line in text.decode().splitlines() if line.startswith(name) and "workload" in line]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+
+async def until_busy(http: Http, before: float) -> None:
+    """More requests are refused than `before`."""
+    async with asyncio.timeout(60):
+        while await rejected(http) <= before:
             await asyncio.sleep(0.05)
 
 
@@ -345,10 +350,11 @@ async def test_clients_come_back_after_429(strict: Standalone, tmp_path: Path) -
     path = tmp_path / "kubeconfig"
     path.write_text(json.dumps(document))
     async with session(strict, strict.token) as admin:
-        with flood(strict, token, PODS, 8, tmp_path) as process:
+        before = await rejected(admin)
+        with flood(strict, token, PODS, 50, tmp_path) as process:
             assert process.stdout is not None
             reading = asyncio.ensure_future(asyncio.to_thread(process.stdout.read))
-            await until_busy(admin)
+            await until_busy(admin, before)
             command = [kubectl_binary(), "--kubeconfig", str(path), "get", "pods"]
             asked = asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             async with HttpClient.from_kubeconfig(path) as client:
