@@ -96,7 +96,7 @@ STEPS = [
     Step(
         "runtime",
         "the runtime, against real parts",
-        pytest("tests/runtime", "-q", "-n", "2", "--durations=15", seconds=1800),
+        pytest("tests/runtime", "-q", "-n", "2", "--durations=15", seconds=2700),
     ),
     Step(
         "fuzz",

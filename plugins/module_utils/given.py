@@ -82,13 +82,22 @@ def _member(by: str, option: str | None, key: str, item: t.Any) -> t.Any:
     return {by: key, option: str(item).lower() if isinstance(item, bool) else item}
 
 
+def shown(name: str) -> str:
+    """A name as a message of one line has it.
+
+    >>> shown("a\\nb")
+    "'a\\\\nb'"
+    """
+    return name if name.isprintable() else repr(name)
+
+
 def unknown(spec: Spec, options: t.Mapping[str, t.Any], module: str) -> str | None:
     """The failure of a task that has options which the module does not know. None where it knows all."""
     strays = list(_unknown(spec, options, ()))
     if not strays:
         return None
     said = ", ".join(
-        ".".join((*path, name)) + (" (did you mean %s?)" % nearest if nearest else "")
+        ".".join(map(shown, (*path, name))) + (" (did you mean %s?)" % nearest if nearest else "")
         for path, name, nearest, _known in strays
     )
     return "Unsupported parameters for (%s) module: %s. Supported parameters include: %s." % (

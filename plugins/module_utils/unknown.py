@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from .errors import OptionError
-from .given import nearest
+from .given import nearest, shown
 
 
 def meant(name: str, known: t.Collection[str]) -> str:
@@ -30,4 +30,4 @@ def hold_known(given: t.Iterable[t.Any], known: t.Collection[str], where: str = 
     for name in given:
         if name not in known:
             said = meant(str(name), known) or "; there are %s" % ", ".join(sorted(known))
-            raise OptionError("%s%s" % (where, name), "there is no such option%s" % said)
+            raise OptionError("%s%s" % (where, shown(str(name))), "there is no such option%s" % said)

@@ -10,7 +10,7 @@ import pytest
 
 from .conftest import NODES, Hosts, pod, until
 
-SERVICES = {"master": "/etc/navarch/pki/apiserver.crt", "kubelet": "/etc/navarch/kubelet.yaml"}
+SERVICES = {"master": "/etc/navarch/pki/ca.crt", "kubelet": "/etc/navarch/kubelet.yaml"}
 
 
 def changes(said: str) -> dict[str, int]:
