@@ -7,7 +7,6 @@ import asyncio
 import http.client
 import json
 import ssl
-import time
 from typing import Any
 
 import pytest
@@ -25,37 +24,33 @@ def pod(count: int, **spec: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}
 
 
-async def longest_wait(http: Http, until: asyncio.Future[Any]) -> float:
-    """How long a small request waits at most, until something else is done."""
-    longest = 0.0
+async def answered_beside(http: Http, until: asyncio.Future[tuple[int, object]]) -> int:
+    """How many small requests, one after the other, are answered before the large one is."""
+    count = 0
     while not until.done():
-        started = time.monotonic()
         assert (await http("GET", "/healthz"))[0] == 200
-        longest = max(longest, time.monotonic() - started)
-    return longest
+        count += 1
+    return count
 
 
 async def test_others_are_answered_while_a_large_body_is_read(http: Http, namespace: str) -> None:
     path = f"/api/v1/namespaces/{namespace}/pods?dryRun=All"
     await http("GET", "/healthz")
-    started = time.monotonic()
     large = asyncio.ensure_future(http("POST", path, data=json.dumps(pod(7_000)), headers=JSON))
-    longest = await longest_wait(http, large)
-    took = time.monotonic() - started
+    answered = await answered_beside(http, large)
     status, body = await large
     assert status == 201, body
-    # On the loop, one of the small ones would have waited for nearly all of it.
-    assert longest < max(0.3, took / 3), (longest, took)
+    # On the loop, one of them would have waited for all of it.
+    assert answered > 5
 
 
 async def test_others_are_answered_while_yaml_is_read(http: Http, namespace: str) -> None:
     path = f"/api/v1/namespaces/{namespace}/configmaps"
     body = b"metadata: {name: c}\nx: [" + b"1, " * 85_000 + b"]\n"
-    started = time.monotonic()
     large = asyncio.ensure_future(http("POST", path, data=body, headers=YAML))
-    longest = await longest_wait(http, large)
+    answered = await answered_beside(http, large)
     assert (await large)[0] in (201, 400)
-    assert longest < max(0.3, (time.monotonic() - started) / 3)
+    assert answered > 5
 
 
 async def test_yaml_has_a_limit_of_its_own_and_json_under_its_name_has_not(
