@@ -9,7 +9,7 @@ from typing import Annotated
 from navarch.api.errors import FieldError, invalid, required
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import LabelSelectorRequirement, Object
-from navarch.api.scheme import Kind, Strategy
+from navarch.api.scheme import Kind, Rules
 
 _GROUP = "authorization.k8s.io"
 
@@ -220,17 +220,17 @@ def _one_question(spec: SubjectAccessReviewSpec | SelfSubjectAccessReviewSpec) -
     return []
 
 
-class SelfStrategy(Strategy[SelfSubjectAccessReview]):
+class SelfRules(Rules[SelfSubjectAccessReview]):
     def validate(self, obj: SelfSubjectAccessReview) -> list[FieldError]:
         return _one_question(obj.spec)
 
 
-class SubjectStrategy(Strategy[SubjectAccessReview]):
+class SubjectRules(Rules[SubjectAccessReview]):
     def validate(self, obj: SubjectAccessReview) -> list[FieldError]:
         return _one_question(obj.spec) + _somebody(obj.spec)
 
 
-class LocalStrategy(Strategy[LocalSubjectAccessReview]):
+class LocalRules(Rules[LocalSubjectAccessReview]):
     def validate(self, obj: LocalSubjectAccessReview) -> list[FieldError]:
         found = _one_question(obj.spec) + _somebody(obj.spec)
         asked = obj.spec.resource_attributes
@@ -256,7 +256,7 @@ SUBJECT_ACCESS_REVIEW = Kind(
     resource="subjectaccessreviews",
     namespaced=False,
     verbs=("create",),
-    strategy=SubjectStrategy(),
+    rules=SubjectRules(),
     stored=False,
 )
 LOCAL_SUBJECT_ACCESS_REVIEW = Kind(
@@ -264,7 +264,7 @@ LOCAL_SUBJECT_ACCESS_REVIEW = Kind(
     group=_GROUP,
     resource="localsubjectaccessreviews",
     verbs=("create",),
-    strategy=LocalStrategy(),
+    rules=LocalRules(),
     stored=False,
 )
 SELF_SUBJECT_ACCESS_REVIEW = Kind(
@@ -273,7 +273,7 @@ SELF_SUBJECT_ACCESS_REVIEW = Kind(
     resource="selfsubjectaccessreviews",
     namespaced=False,
     verbs=("create",),
-    strategy=SelfStrategy(),
+    rules=SelfRules(),
     stored=False,
 )
 SELF_SUBJECT_RULES_REVIEW = Kind(

@@ -12,7 +12,7 @@ from navarch.api.errors import (
 from navarch.api.fields import field, wire
 from navarch.api.meta import Object
 from navarch.api.reference import ObjectReference
-from navarch.api.scheme import Kind, Strategy
+from navarch.api.scheme import Kind, Rules
 
 
 class Binding(Object):
@@ -23,7 +23,7 @@ class Binding(Object):
     )
 
 
-class BindingStrategy(Strategy[Binding]):
+class BindingRules(Rules[Binding]):
     def validate(self, obj: Binding) -> list[FieldError]:
         found = ErrorList()
         if obj.target.kind not in (None, "", "Node"):
@@ -33,4 +33,4 @@ class BindingStrategy(Strategy[Binding]):
         return found
 
 
-BINDING = Kind(Binding, resource="bindings", verbs=("create",), strategy=BindingStrategy(), stored=False)
+BINDING = Kind(Binding, resource="bindings", verbs=("create",), rules=BindingRules(), stored=False)

@@ -22,7 +22,7 @@ from navarch.api.errors import (
 )
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object, Time, now
-from navarch.api.scheme import Column, Kind, Strategy
+from navarch.api.scheme import Column, Kind, Rules
 
 APPROVED, DENIED, FAILED = "Approved", "Denied", "Failed"
 #: The signer of kubelets' serving certificates.
@@ -140,7 +140,7 @@ def _conditions(obj: CertificateSigningRequest) -> list[CertificateSigningReques
     return (obj.status.conditions if obj.status else None) or []
 
 
-class CertificateSigningRequestStrategy(Strategy[CertificateSigningRequest]):
+class CertificateSigningRequestRules(Rules[CertificateSigningRequest]):
     name_rule = staticmethod(_name)
 
     def prepare_create(self, obj: CertificateSigningRequest) -> CertificateSigningRequest:
@@ -286,5 +286,5 @@ CERTIFICATE_SIGNING_REQUEST = Kind(
     ),
     cells=_cells,
     fields={"spec.signerName": lambda obj: obj.spec.signer_name},
-    strategy=CertificateSigningRequestStrategy(),
+    rules=CertificateSigningRequestRules(),
 )

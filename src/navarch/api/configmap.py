@@ -15,7 +15,7 @@ from navarch.api.errors import (
 )
 from navarch.api.fields import field, wire
 from navarch.api.meta import Object
-from navarch.api.scheme import Column, Kind, Strategy
+from navarch.api.scheme import Column, Kind, Rules
 
 #: Bytes of all values together.
 MAX_SIZE = 1024 * 1024
@@ -50,7 +50,7 @@ def size_errors(path: str, *maps: Mapping[str, str | bytes] | None) -> list[Fiel
     return [FieldError(path, "FieldValueTooLong", f"may not be more than {MAX_SIZE} bytes")]
 
 
-class ConfigMapStrategy(Strategy[ConfigMap]):
+class ConfigMapRules(Rules[ConfigMap]):
     def validate(self, obj: ConfigMap) -> list[FieldError]:
         found = ErrorList()
         found += key_errors("data", obj.data) + key_errors("binaryData", obj.binary_data)
@@ -88,5 +88,5 @@ CONFIG_MAP = Kind(
         Column("Age", description="Time since it was created."),
     ),
     cells=_cells,
-    strategy=ConfigMapStrategy(),
+    rules=ConfigMapRules(),
 )

@@ -18,7 +18,7 @@ from navarch.api.errors import (
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import IntOrString, LabelSelector, Object, Time
 from navarch.api.podspec import PodTemplateSpec
-from navarch.api.scheme import Column, Kind, Strategy
+from navarch.api.scheme import Column, Kind, Rules
 
 ROLLING_UPDATE = "RollingUpdate"
 RECREATE = "Recreate"
@@ -138,7 +138,7 @@ _STATUS = DeploymentStatus()
 _QUARTER = RollingUpdateDeployment(max_unavailable="25%", max_surge="25%")
 
 
-class DeploymentRules(Strategy[Deployment]):
+class DeploymentRules(Rules[Deployment]):
     def default(self, obj: Deployment) -> Deployment:
         spec = obj.spec
         changes: dict[str, Any] = {}
@@ -281,5 +281,5 @@ DEPLOYMENT = Kind(
         SELECTOR,
     ),
     cells=cells,
-    strategy=DeploymentRules(),
+    rules=DeploymentRules(),
 )

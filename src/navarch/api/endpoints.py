@@ -18,7 +18,7 @@ from navarch.api.errors import (
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object
 from navarch.api.reference import ObjectReference
-from navarch.api.scheme import Column, Kind, Strategy
+from navarch.api.scheme import Column, Kind, Rules
 
 
 class EndpointAddress(Struct):
@@ -70,7 +70,7 @@ class Endpoints(Object):
 _SHOWN = 3
 
 
-class EndpointsStrategy(Strategy[Endpoints]):
+class EndpointsRules(Rules[Endpoints]):
     create_on_update = True
 
     def default(self, obj: Endpoints) -> Endpoints:
@@ -148,5 +148,5 @@ ENDPOINTS = Kind(
     short_names=("ep",),
     columns=(NAME, Column("Endpoints", description="Addresses that are ready, with ports."), AGE),
     cells=cells,
-    strategy=EndpointsStrategy(),
+    rules=EndpointsRules(),
 )

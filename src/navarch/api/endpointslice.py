@@ -20,7 +20,7 @@ from navarch.api.errors import (
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object
 from navarch.api.reference import ObjectReference
-from navarch.api.scheme import Column, Kind, Strategy
+from navarch.api.scheme import Column, Kind, Rules
 
 #: Label of a slice: the service it belongs to.
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -119,7 +119,7 @@ class EndpointSlice(Object):
     ] = field("ports", None)
 
 
-class EndpointSliceStrategy(Strategy[EndpointSlice]):
+class EndpointSliceRules(Rules[EndpointSlice]):
     def default(self, obj: EndpointSlice) -> EndpointSlice:
         ports = [
             p
@@ -235,5 +235,5 @@ ENDPOINT_SLICE = Kind(
         AGE,
     ),
     cells=cells,
-    strategy=EndpointSliceStrategy(),
+    rules=EndpointSliceRules(),
 )

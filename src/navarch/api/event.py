@@ -12,7 +12,7 @@ from navarch.api.errors import FieldError, invalid
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import MicroTime, Object, Time
 from navarch.api.reference import ObjectReference
-from navarch.api.scheme import Column, Kind, Strategy
+from navarch.api.scheme import Column, Kind, Rules
 
 
 class EventSource(Struct):
@@ -66,7 +66,7 @@ class Event(Object):
     ] = needed("reportingInstance", "")
 
 
-class EventStrategy(Strategy[Event]):
+class EventRules(Rules[Event]):
     def validate(self, obj: Event) -> list[FieldError]:
         about, own = obj.involved_object.namespace or "", obj.metadata.namespace or ""
         if about:
@@ -144,5 +144,5 @@ EVENT = Kind(
         "source": _source,
         "type": lambda obj: obj.type or "",
     },
-    strategy=EventStrategy(),
+    rules=EventRules(),
 )

@@ -12,7 +12,7 @@ from navarch.api.errors import (
 )
 from navarch.api.fields import Struct, field, wire
 from navarch.api.meta import MicroTime, Object
-from navarch.api.scheme import Column, Kind, Strategy
+from navarch.api.scheme import Column, Kind, Rules
 
 #: Where nodes renew their leases. Those are heartbeats: they may be answered before they are on disk.
 NODE_NAMESPACE = "kube-node-lease"
@@ -48,7 +48,7 @@ class Lease(Object):
     spec: Annotated[LeaseSpec | None, wire(2, "Who holds the lease, and for how long.")] = field("spec", None)
 
 
-class LeaseStrategy(Strategy[Lease]):
+class LeaseRules(Rules[Lease]):
     create_on_update = True
     #: Who overwrites a lease without looking takes it from its holder.
     unconditional_update = False
@@ -90,6 +90,6 @@ LEASE = Kind(
         Column("Age", description="Time since it was created."),
     ),
     cells=_cells,
-    strategy=LeaseStrategy(),
+    rules=LeaseRules(),
     volatile=lambda obj: obj.metadata.namespace == NODE_NAMESPACE,
 )

@@ -3,7 +3,7 @@
 
 Each rule answers None, or what is wrong in one line.
 
-Pure functions of a string; which rule a kind's name follows is said by its Strategy.
+Pure functions of a string; which rule a kind's name follows is said by its Rules.
 """
 
 from __future__ import annotations

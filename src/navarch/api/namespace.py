@@ -15,7 +15,7 @@ from navarch.api.errors import (
 )
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object, Time
-from navarch.api.scheme import Column, Kind, Strategy
+from navarch.api.scheme import Column, Kind, Rules
 
 
 class NamespaceSpec(Struct):
@@ -61,7 +61,7 @@ FINALIZER = "kubernetes"
 NAME_LABEL = "kubernetes.io/metadata.name"
 
 
-class NamespaceStrategy(Strategy[Namespace]):
+class NamespaceRules(Rules[Namespace]):
     name_rule = staticmethod(names.label)
 
     def default(self, obj: Namespace) -> Namespace:
@@ -121,5 +121,5 @@ NAMESPACE = Kind(
     columns=(NAME, Column("Status", description="Active or Terminating."), AGE),
     cells=cells,
     fields={"status.phase": lambda o: (o.status.phase if o.status is not None else None) or ""},
-    strategy=NamespaceStrategy(),
+    rules=NamespaceRules(),
 )

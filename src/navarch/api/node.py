@@ -5,8 +5,8 @@ from typing import Annotated
 
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object, Quantity, Time
+from navarch.api.node_rules import NodeRules
 from navarch.api.nodecolumns import COLUMNS, cells
-from navarch.api.nodestrategy import NodeStrategy
 from navarch.api.scheme import Kind
 
 
@@ -275,5 +275,5 @@ NODE = Kind(
     fields={
         "spec.unschedulable": lambda n: "true" if n.spec is not None and n.spec.unschedulable else "false"
     },
-    strategy=NodeStrategy(),
+    rules=NodeRules(),
 )

@@ -16,7 +16,7 @@ from navarch.api.durations import age
 from navarch.api.errors import FieldError, invalid
 from navarch.api.fields import Struct, field, wire
 from navarch.api.meta import Object, Time, now, parse_time
-from navarch.api.scheme import Column, Kind, Strategy
+from navarch.api.scheme import Column, Kind, Rules
 
 
 class NodeRevocationSpec(Struct):
@@ -43,7 +43,7 @@ class NodeRevocation(Object):
         return parse_time(self.spec.issued_before).timestamp() if self.spec.issued_before else 0.0
 
 
-class NodeRevocationStrategy(Strategy[NodeRevocation]):
+class NodeRevocationRules(Rules[NodeRevocation]):
     def prepare_create(self, obj: NodeRevocation) -> NodeRevocation:
         return obj if obj.spec.issued_before else replace(obj, spec=replace(obj.spec, issued_before=now()))
 
@@ -83,5 +83,5 @@ NODE_REVOCATION = Kind(
         Column("Age", description="Time since the node was first thrown out."),
     ),
     cells=_cells,
-    strategy=NodeRevocationStrategy(),
+    rules=NodeRevocationRules(),
 )

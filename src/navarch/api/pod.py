@@ -5,10 +5,10 @@ from typing import Annotated
 
 from navarch.api.fields import field, wire
 from navarch.api.meta import Object
+from navarch.api.pod_rules import PodRules
 from navarch.api.podcolumns import COLUMNS, cells
 from navarch.api.podspec import PodSpec
 from navarch.api.podstatus import PodStatus
-from navarch.api.podstrategy import PodStrategy
 from navarch.api.scheme import Kind
 
 
@@ -50,5 +50,5 @@ POD = Kind(
         "status.podIP": lambda p: _status(p).pod_ip or "",
         "status.nominatedNodeName": lambda p: _status(p).nominated_node_name or "",
     },
-    strategy=PodStrategy(),
+    rules=PodRules(),
 )

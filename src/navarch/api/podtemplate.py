@@ -11,7 +11,7 @@ from navarch.api.errors import FieldError
 from navarch.api.fields import field, wire
 from navarch.api.meta import Object
 from navarch.api.podspec import PodTemplateSpec
-from navarch.api.scheme import Column, Kind, Strategy
+from navarch.api.scheme import Column, Kind, Rules
 
 
 class PodTemplate(Object):
@@ -20,7 +20,7 @@ class PodTemplate(Object):
     template: Annotated[PodTemplateSpec | None, wire(2, "How the pods are made.")] = field("template", None)
 
 
-class PodTemplateStrategy(Strategy[PodTemplate]):
+class PodTemplateRules(Rules[PodTemplate]):
     def default(self, obj: PodTemplate) -> PodTemplate:
         if obj.template is None:
             return obj
@@ -53,5 +53,5 @@ POD_TEMPLATE = Kind(
         Column("Pod Labels", description="Labels of the pods."),
     ),
     cells=cells,
-    strategy=PodTemplateStrategy(),
+    rules=PodTemplateRules(),
 )

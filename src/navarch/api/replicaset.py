@@ -16,7 +16,7 @@ from navarch.api.errors import (
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import LabelSelector, Object, Time
 from navarch.api.podspec import PodTemplateSpec
-from navarch.api.scheme import Column, Kind, Strategy
+from navarch.api.scheme import Column, Kind, Rules
 
 
 class ReplicaSetSpec(Struct):
@@ -86,7 +86,7 @@ class ReplicaSet(Object):
 _STATUS = ReplicaSetStatus()
 
 
-class ReplicaSetRules(Strategy[ReplicaSet]):
+class ReplicaSetRules(Rules[ReplicaSet]):
     def default(self, obj: ReplicaSet) -> ReplicaSet:
         spec = obj.spec
         changes: dict[str, Any] = {}
@@ -176,5 +176,5 @@ REPLICA_SET = Kind(
     ),
     cells=cells,
     fields={"status.replicas": lambda o: str((o.status or _STATUS).replicas)},
-    strategy=ReplicaSetRules(),
+    rules=ReplicaSetRules(),
 )

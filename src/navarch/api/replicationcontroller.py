@@ -19,7 +19,7 @@ from navarch.api.errors import (
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object, Time
 from navarch.api.podspec import PodTemplateSpec
-from navarch.api.scheme import Column, Kind, Strategy
+from navarch.api.scheme import Column, Kind, Rules
 
 
 class ReplicationControllerSpec(Struct):
@@ -89,7 +89,7 @@ class ReplicationController(Object):
 _SPEC = ReplicationControllerSpec()
 
 
-class ReplicationControllerStrategy(Strategy[ReplicationController]):
+class ReplicationControllerRules(Rules[ReplicationController]):
     #: As the reference has kept it since v1; kubectl and the modules always say what they want.
     orphans = True
 
@@ -196,5 +196,5 @@ REPLICATION_CONTROLLER = Kind(
     ),
     cells=cells,
     fields={"status.replicas": lambda o: str(o.status.replicas if o.status is not None else 0)},
-    strategy=ReplicationControllerStrategy(),
+    rules=ReplicationControllerRules(),
 )

@@ -19,7 +19,7 @@ from navarch.api.meta import Object
 from navarch.api.node import NODE, Node
 from navarch.api.pod import POD, Pod
 from navarch.api.podspec import PodSpec
-from navarch.api.scheme import Kind, Strategy
+from navarch.api.scheme import Kind, Rules
 
 #: Of one review: every pod is weighed against every node, and answered with a line for each.
 MAX_PODS, MAX_NODES = 1000, 5000
@@ -99,11 +99,11 @@ class SchedulingReview(Object):
     status: Annotated[SchedulingReviewStatus | None, wire(3, "The answer.")] = field("status", None)
 
 
-class SchedulingReviewStrategy(Strategy[SchedulingReview]):
+class SchedulingReviewRules(Rules[SchedulingReview]):
     def default(self, obj: SchedulingReview) -> SchedulingReview:
         spec = obj.spec
-        pods = [POD.strategy.default(pod) for pod in spec.pods or ()]
-        nodes = [NODE.strategy.default(node) for node in spec.add_nodes or ()]
+        pods = [POD.rules.default(pod) for pod in spec.pods or ()]
+        nodes = [NODE.rules.default(node) for node in spec.add_nodes or ()]
         return replace(obj, spec=replace(spec, pods=pods or None, add_nodes=nodes or None))
 
     def validate(self, obj: SchedulingReview) -> list[FieldError]:
@@ -118,7 +118,7 @@ class SchedulingReviewStrategy(Strategy[SchedulingReview]):
             at = f"spec.addNodes[{i}]"
             checks.subdomain(f"{at}.metadata.name", node.metadata.name, errors)
             checks.labels(f"{at}.metadata.labels", node.metadata.labels, errors)
-            errors += (replace(error, path=f"{at}.{error.path}") for error in NODE.strategy.validate(node))
+            errors += (replace(error, path=f"{at}.{error.path}") for error in NODE.rules.validate(node))
         for name, limit, given in (
             ("pods", MAX_PODS, spec.pods),
             ("podNames", MAX_PODS, spec.pod_names),
@@ -138,6 +138,6 @@ SCHEDULING_REVIEW = Kind(
     version="v1alpha1",
     resource="schedulingreviews",
     verbs=("create",),
-    strategy=SchedulingReviewStrategy(),
+    rules=SchedulingReviewRules(),
     stored=False,
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The registry of kinds. A kind's file declares its types, a `Strategy` and one module-level `Kind`; that is
+"""The registry of kinds. A kind's file declares its types, a `Rules` and one module-level `Kind`; that is
 all there is to adding one.
 
 Discovery, OpenAPI, tables, selectors, watch and patch follow from what is declared here.
@@ -37,7 +37,7 @@ class Column(msgspec.Struct, frozen=True):
     format: str = ""
 
 
-class Strategy(Generic[T]):
+class Rules(Generic[T]):
     """The rules of one kind. Pure functions of objects: no clock but `meta.now()`, no client, no store.
 
     The registry calls, on create: default, prepare_create, validate; on update: default, prepare_update,
@@ -114,7 +114,7 @@ class Kind(Generic[T]):
         columns: Sequence[Column] = (),
         cells: Callable[[T, float], list[Any]] | None = None,
         fields: Mapping[str, Callable[[T], str]] | None = None,
-        strategy: Strategy[T] | None = None,
+        rules: Rules[T] | None = None,
         volatile: Callable[[T], bool] | None = None,
         stored: bool = True,
     ) -> None:
@@ -141,7 +141,7 @@ class Kind(Generic[T]):
         self.columns = tuple(columns)
         self.cells = cells
         self.fields: dict[str, Callable[[T], str]] = dict(fields or {})
-        self.strategy: Strategy[T] = strategy or Strategy()
+        self.rules: Rules[T] = rules or Rules()
         self.volatile = volatile
         self.stored = stored
         self.api_version = f"{group}/{version}" if group else version

@@ -16,7 +16,7 @@ from navarch.api.errors import (
 )
 from navarch.api.fields import field, wire
 from navarch.api.meta import Object
-from navarch.api.scheme import Column, Kind, Strategy
+from navarch.api.scheme import Column, Kind, Rules
 
 OPAQUE = "Opaque"
 SERVICE_ACCOUNT_TOKEN = "kubernetes.io/service-account-token"
@@ -55,7 +55,7 @@ class Secret(Object):
     )
 
 
-class SecretStrategy(Strategy[Secret]):
+class SecretRules(Rules[Secret]):
     def default(self, obj: Secret) -> Secret:
         data = obj.data
         if obj.string_data:
@@ -113,5 +113,5 @@ SECRET = Kind(
     ),
     cells=_cells,
     fields={"type": lambda obj: obj.type or ""},
-    strategy=SecretStrategy(),
+    rules=SecretRules(),
 )

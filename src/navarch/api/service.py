@@ -6,8 +6,8 @@ from typing import Annotated
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Condition, IntOrString, Object
 from navarch.api.scheme import Kind
+from navarch.api.service_rules import ServiceRules
 from navarch.api.servicecolumns import COLUMNS, cells
-from navarch.api.servicestrategy import ServiceStrategy
 
 
 class ServicePort(Struct):
@@ -171,5 +171,5 @@ SERVICE = Kind(
         "spec.clusterIP": lambda s: (s.spec.cluster_ip if s.spec is not None else None) or "",
         "spec.type": lambda s: (s.spec.type if s.spec is not None else None) or "",
     },
-    strategy=ServiceStrategy(),
+    rules=ServiceRules(),
 )

@@ -9,7 +9,7 @@ from typing import Annotated
 from navarch.api.errors import FieldError, invalid
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import Object, Time
-from navarch.api.scheme import Kind, Strategy
+from navarch.api.scheme import Kind, Rules
 
 _GROUP = "authentication.k8s.io"
 
@@ -117,7 +117,7 @@ class SelfSubjectReview(Object):
     status: Annotated[SelfSubjectReviewStatus | None, wire(2, "Who asked.")] = field("status", None)
 
 
-class TokenRequestStrategy(Strategy[TokenRequest]):
+class TokenRequestRules(Rules[TokenRequest]):
     def validate(self, obj: TokenRequest) -> list[FieldError]:
         seconds = obj.spec.expiration_seconds
         if seconds is not None and seconds < 600:
@@ -142,7 +142,7 @@ TOKEN_REQUEST = Kind(
     group=_GROUP,
     resource="tokenrequests",
     verbs=(),
-    strategy=TokenRequestStrategy(),
+    rules=TokenRequestRules(),
     stored=False,
 )
 SELF_SUBJECT_REVIEW = Kind(

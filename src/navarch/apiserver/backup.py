@@ -12,7 +12,7 @@ import shutil
 from typing import Protocol
 
 from navarch.api import errors
-from navarch.apiserver.exchange import WRITTEN, WRITTEN_LAST, Exchange, Reply, head
+from navarch.apiserver.request import WRITTEN, WRITTEN_LAST, Reply, Request, head
 
 PATH = "/navarch/v1/backup"
 _PORTION = 1 << 20
@@ -30,7 +30,7 @@ class Backup:
         self._folder = os.path.join(folder, ".backup")
         self._busy = False
 
-    async def answer(self, x: Exchange) -> Reply:
+    async def answer(self, x: Request) -> Reply:
         """Raises StatusError 429 while another is being made, 503 when the store cannot be copied."""
         if self._busy:
             raise errors.too_many_requests("another backup is being made, please try again later")
@@ -49,7 +49,7 @@ class Backup:
             self._busy = False
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def _send(self, x: Exchange, path: str) -> Reply:
+    async def _send(self, x: Request, path: str) -> Reply:
         with await asyncio.to_thread(open, path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             x.write(head(200, "application/vnd.sqlite3", size, x.extra_lines()))

@@ -26,17 +26,17 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from navarch.api import errors
 from navarch.api.nodeidentity import NODE_OF_POD
 from navarch.apiserver.authn.certificate import Shown
-from navarch.apiserver.exchange import (
+from navarch.apiserver.peers import Place
+from navarch.apiserver.request import (
     BODY_LIMIT,
     JSON,
-    Exchange,
     Payload,
     Reply,
+    Request,
     encode_status,
     head,
     text_of,
 )
-from navarch.apiserver.peers import Place
 from navarch.registry.context import User
 
 #: Seconds an idle connection is kept: of a user, and of a client of which no request was authenticated yet.
@@ -104,7 +104,7 @@ def _understand(block: bytes) -> _Head | None:
 
 
 class Whole:
-    """A body that came with its head (`exchange.Payload`)."""
+    """A body that came with its head (`request.Payload`)."""
 
     __slots__ = ("_data",)
 
@@ -150,9 +150,9 @@ class Connection(web.RequestHandler):
     """
 
     __slots__ = (
-        "_at", "_blocks", "_body", "_cut", "_exchange", "_framing", "_heard", "_more", "_owed",
-        "_reading_stopped", "_short", "authenticated", "bearer", "bearer_user", "certificate",
-        "identified", "place",
+        "_at", "_blocks", "_body", "_cut", "_framing", "_heard", "_more", "_owed", "_reading_stopped",
+        "_request", "_short", "authenticated", "bearer", "bearer_user", "certificate", "identified",
+        "place",
     )  # fmt: skip
 
     def __init__(
@@ -169,7 +169,7 @@ class Connection(web.RequestHandler):
         self.bearer_user: User | None = None
         self._blocks: dict[bytes, _Head] = {}
         #: The request on the short way, and its task.
-        self._exchange: Exchange | None = None
+        self._request: Request | None = None
         self._short: asyncio.Task[None] | None = None
         #: What came and is not looked at yet: from `_at` on in `_more`.
         self._more = b""
@@ -309,7 +309,7 @@ class Connection(web.RequestHandler):
         if behind > len(data):
             return False
         self._at = behind
-        exchange = Exchange(
+        request = Request(
             line[1].decode("ascii"),
             line[2].decode("ascii"),
             known.headers,
@@ -317,8 +317,8 @@ class Connection(web.RequestHandler):
             self,
             False,
         )
-        self._exchange = exchange
-        self._short = self._loop.create_task(self._answer(exchange))
+        self._request = request
+        self._short = self._loop.create_task(self._answer(request))
         return True
 
     def _learn(self, block: bytes) -> _Head | None:
@@ -329,21 +329,21 @@ class Connection(web.RequestHandler):
             self._blocks[block] = known
         return known
 
-    async def _answer(self, exchange: Exchange) -> None:
+    async def _answer(self, request: Request) -> None:
         """The life of a request on the short way."""
         again = False
         try:
             assert self._request_handler is not None
-            reply = cast(Reply, await self._request_handler(cast(Any, exchange)))
+            reply = cast(Reply, await self._request_handler(cast(Any, request)))
             if reply.data:
-                exchange.write(reply.data)
+                request.write(reply.data)
             again = reply.keep_alive
             if self._paused:
-                await exchange.drained()
+                await request.drained()
         except ConnectionError:
             again = False
         finally:
-            self._exchange = self._short = None
+            self._request = self._short = None
             if again and not self._force_close and not self._close:
                 self._next()
             else:
@@ -360,11 +360,11 @@ class Connection(web.RequestHandler):
         """Whether the node asks here by a certificate issued before a time, or one of its pods asks."""
         if self.certificate is not None:
             return self.certificate.node == node and self.certificate.issued < before
-        exchange = self._exchange or cast("Exchange | None", self._current_request)
+        request = self._request or cast("Request | None", self._current_request)
         return (
-            exchange is not None
-            and exchange.user is not None
-            and (node in exchange.user.extra.get(NODE_OF_POD, ()))
+            request is not None
+            and request.user is not None
+            and (node in request.user.extra.get(NODE_OF_POD, ()))
         )
 
     def end_if_silent(self, now: float) -> None:
@@ -378,8 +378,8 @@ class Connection(web.RequestHandler):
         if self.place is not None:
             self.place.leave()
             self.place = None
-        if self._exchange is not None:
-            self._exchange._cancel(exc or ConnectionResetError("connection lost"))
+        if self._request is not None:
+            self._request._cancel(exc or ConnectionResetError("connection lost"))
         super().connection_lost(exc)
 
     def handle_error(
@@ -399,8 +399,10 @@ class Connection(web.RequestHandler):
 class WebServer(web.Server):
     """aiohttp's low-level server with our connections and requests."""
 
-    def __init__(self, handler: Callable[[Exchange], Any], **options: Any) -> None:
-        super().__init__(cast(Any, handler), request_factory=cast(Any, _exchange), access_log=None, **options)
+    def __init__(self, handler: Callable[[Request], Any], **options: Any) -> None:
+        super().__init__(
+            cast(Any, handler), request_factory=cast(Any, _make_request), access_log=None, **options
+        )
 
     def end_silent(self, now: float) -> None:
         """To be called every few seconds."""
@@ -417,13 +419,13 @@ class WebServer(web.Server):
         return Connection(self, place, loop=self._loop, **self._kwargs)
 
 
-def _exchange(message: Any, payload: Any, protocol: Connection, writer: Any, task: Any) -> Exchange:
+def _make_request(message: Any, payload: Any, protocol: Connection, writer: Any, task: Any) -> Request:
     """aiohttp's parsed message as our request."""
     headers = message.headers
     if not all(value.isascii() for value in headers.values()):
         headers = CIMultiDictProxy(CIMultiDict((name, text_of(value)) for name, value in headers.items()))
     # Behind an upgrade that is refused no request is read: who asked for it may have sent the stream already.
-    exchange = Exchange(
+    request = Request(
         message.method,
         text_of(message.path),
         headers,
@@ -431,5 +433,5 @@ def _exchange(message: Any, payload: Any, protocol: Connection, writer: Any, tas
         protocol,
         message.should_close or bool(message.upgrade),
     )
-    exchange.impersonates = any(name.lower().startswith("impersonate-") for name in message.headers)
-    return exchange
+    request.impersonates = any(name.lower().startswith("impersonate-") for name in message.headers)
+    return request

@@ -15,9 +15,9 @@ import aiohttp
 import msgspec
 
 from navarch.api import errors
-from navarch.apiserver import kubelettls, splice, streams
-from navarch.apiserver.exchange import WRITTEN, WRITTEN_LAST, Exchange, Reply, head
+from navarch.apiserver import kubelettls, streams, upgrade_proxy
 from navarch.apiserver.kubelettls import Kubelet
+from navarch.apiserver.request import WRITTEN, WRITTEN_LAST, Reply, Request, head
 from navarch.apiserver.route import Target
 from navarch.registry.context import SYSTEM, Context
 from navarch.registry.registry import Registry
@@ -78,7 +78,7 @@ class Nodes:
 
     # Logs
 
-    async def log(self, x: Exchange, target: Target) -> Reply:
+    async def log(self, x: Request, target: Target) -> Reply:
         pod = self._pod(target)
         query = dict(_pairs(x.query))
         container = _container(pod, query.pop("container", ""))
@@ -106,7 +106,7 @@ class Nodes:
 
     # Streams
 
-    async def stream(self, x: Exchange, target: Target) -> Reply:
+    async def stream(self, x: Request, target: Target) -> Reply:
         """exec, attach and portforward: the client's upgrade goes to the kubelet as it is, and then every
         byte.
         """
@@ -128,7 +128,7 @@ class Nodes:
         tls = self._client_tls()
         x.release()
         try:
-            return await splice.through(x, kubelet, tls, f"{path}?{query}" if query else path)
+            return await upgrade_proxy.through(x, kubelet, tls, f"{path}?{query}" if query else path)
         except OSError as error:
             if x.lost:
                 raise ConnectionResetError("connection lost") from None
@@ -137,7 +137,7 @@ class Nodes:
             ) from None
 
 
-async def _pass_on(x: Exchange, answer: aiohttp.ClientResponse) -> Reply:
+async def _pass_on(x: Request, answer: aiohttp.ClientResponse) -> Reply:
     """A kubelet's answer, as it comes. Its failures become a Status."""
     if answer.status != 200:
         text = (await answer.text(errors="replace"))[:1000].strip()

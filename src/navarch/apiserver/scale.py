@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from navarch.api import decode, errors, meta, selectors
 from navarch.api.scheme import Kind
 from navarch.apiserver.bodies import Scale, ScaleSpec, ScaleStatus
-from navarch.apiserver.exchange import Exchange, Reply
+from navarch.apiserver.request import Reply, Request
 from navarch.apiserver.route import Options, Target
 from navarch.apiserver.verbs import Verbs, writing
 from navarch.registry.context import Context, Stored
@@ -50,7 +50,7 @@ class Scales:
         self._registry = registry
         self._verbs = verbs
 
-    async def handle(self, x: Exchange, target: Target, options: Options, verb: str) -> Reply:
+    async def handle(self, x: Request, target: Target, options: Options, verb: str) -> Reply:
         kind = target.kind
         ctx = writing(x, options)
         namespace = target.namespace or None
@@ -76,7 +76,7 @@ class Scales:
         stored = await self._registry.patch(kind, namespace, target.name, change, "merge", ctx)
         return _answer(x, kind, stored)
 
-    async def _patched(self, x: Exchange, scale: Scale, ctx: Context) -> Scale:
+    async def _patched(self, x: Request, scale: Scale, ctx: Context) -> Scale:
         """A patch of the Scale; strategic is merge here: a Scale has no lists."""
         type, body = await self._verbs.patch_body(x, ctx)
         document: Any = msgspec.to_builtins(scale)
@@ -101,5 +101,5 @@ def _object(kind: Kind[Any], stored: Stored) -> Any:
     return kind.decode(stored.value)
 
 
-def _answer(x: Exchange, kind: Kind[Any], stored: Stored) -> Reply:
+def _answer(x: Request, kind: Kind[Any], stored: Stored) -> Reply:
     return x.reply(200, msgspec.json.encode(of(_object(kind, stored))))

@@ -24,14 +24,14 @@ from navarch.apiserver.authz import Attributes, Authorizer
 from navarch.apiserver.authz.roles import MASTERS
 from navarch.apiserver.backup import Backup
 from navarch.apiserver.connection import IDLE_SECONDS, WebServer
-from navarch.apiserver.documents import Documents
-from navarch.apiserver.exchange import Exchange, Reply, encode_status, head
 from navarch.apiserver.flowcontrol import FlowControl
 from navarch.apiserver.limits import Limits
 from navarch.apiserver.listener import Listener
 from navarch.apiserver.metrics import Collector, Requests
 from navarch.apiserver.nodes import Nodes
+from navarch.apiserver.nonresource import Documents
 from navarch.apiserver.peers import Places
+from navarch.apiserver.request import Reply, Request, encode_status, head
 from navarch.apiserver.reviews import Reviews
 from navarch.apiserver.subresources import LONG_RUNNING, Subresources
 from navarch.apiserver.tokens import ISSUER
@@ -50,7 +50,7 @@ GRACE_SECONDS = 10.0
 #: Paths that need no authentication: what load balancers and `kubectl version` look at.
 PUBLIC = frozenset({"/healthz", "/livez", "/readyz", "/version"})
 
-Handler = Callable[[Exchange, route.Target, route.Options], Awaitable[Reply]]
+Handler = Callable[[Request, route.Target, route.Options], Awaitable[Reply]]
 
 
 class ApiServer:
@@ -102,7 +102,7 @@ class ApiServer:
         Reviews(self._authorizer, self._authenticator).register(registry)
         self._web: WebServer | None = None
         self._listener: Listener | None = None
-        self._in_flight: dict[Exchange, asyncio.Task[Any] | None] = {}
+        self._in_flight: dict[Request, asyncio.Task[Any] | None] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._thrown_out: asyncio.Task[None] | None = None
 
@@ -172,7 +172,7 @@ class ApiServer:
 
     # One request
 
-    async def _handle(self, x: Exchange) -> Reply:
+    async def _handle(self, x: Request) -> Reply:
         x.started = self._loop.time()
         self._in_flight[x] = asyncio.current_task()
         x.releaser = self._in_flight
@@ -203,7 +203,7 @@ class ApiServer:
             self._in_flight.pop(x, None)
             x.leave_seat()
 
-    async def _answer(self, x: Exchange) -> Reply:
+    async def _answer(self, x: Request) -> Reply:
         if x.method == "HEAD":
             x.method, x.silent = "GET", True
         path = x.path
@@ -248,7 +248,7 @@ class ApiServer:
         self._count(x, verb, target, 201 if verb == "create" else 200)
         return reply
 
-    async def _identify(self, x: Exchange) -> User:
+    async def _identify(self, x: Request) -> User:
         """Who is to act. Raises StatusError 401, 403, 429."""
         user = await self._authenticator.identify(x)
         if not x.protocol.authenticated:
@@ -259,13 +259,13 @@ class ApiServer:
         log.info("%s acts as %s: %s %s", user.name, acting.name, x.method, x.path)
         return acting
 
-    def _count(self, x: Exchange, verb: str, target: route.Target, code: int) -> None:
+    def _count(self, x: Request, verb: str, target: route.Target, code: int) -> None:
         kind = target.kind
         self.metrics.count(
             verb, kind.group, kind.resource, target.subresource, code, self._loop.time() - x.started
         )
 
-    async def _may(self, x: Exchange, verb: str, target: route.Target, options: route.Options) -> None:
+    async def _may(self, x: Request, verb: str, target: route.Target, options: route.Options) -> None:
         """A second permission that a request turns out to need."""
         assert x.user is not None
         if MASTERS not in x.user.groups:
@@ -281,7 +281,7 @@ class ApiServer:
         if not decision.allowed:
             raise authz.refusal(attributes, decision.reason)
 
-    async def _no_resource(self, x: Exchange) -> Reply:
+    async def _no_resource(self, x: Request) -> Reply:
         """Discovery, documents, health: paths that are no resource."""
         if x.path not in PUBLIC and not x.path.startswith(("/livez/", "/readyz/", "/healthz/")):
             user = x.user or await self._identify(x)
@@ -296,7 +296,7 @@ class ApiServer:
                 raise authz.refusal(attributes, decision.reason)
         return await self._documents.answer(x)
 
-    def _refuse(self, x: Exchange, error: errors.StatusError) -> Reply:
+    def _refuse(self, x: Request, error: errors.StatusError) -> Reply:
         """An error as the answer. When the body was not read, the connection ends: nobody wants the rest of
         it.
         """
@@ -319,7 +319,7 @@ class ApiServer:
         self._documents.ready = ready
 
 
-def _admit(x: Exchange, user: User) -> None:
+def _admit(x: Request, user: User) -> None:
     """The connection's first authenticated request. Raises StatusError 429."""
     if not x.protocol.authenticate(user):
         x.should_close = True

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
-from navarch.apiserver.exchange import JSON, WRITTEN, WRITTEN_LAST, Exchange, Reply, head
+from navarch.apiserver.request import JSON, WRITTEN, WRITTEN_LAST, Reply, Request, head
 
 #: Bytes written before the client's pace is looked at: what fits in the socket and TLS buffers without a copy
 #: too many. A slow client has at most this and the transport's own limit of an answer in memory.
@@ -21,7 +21,7 @@ GZIP_FROM = 128 * 1024
 
 
 async def send(
-    x: Exchange, code: int, parts: Sequence[bytes], content_type: str = JSON, *, gzip: bool = False
+    x: Request, code: int, parts: Sequence[bytes], content_type: str = JSON, *, gzip: bool = False
 ) -> Reply:
     """An answer in several parts; one write when it is short."""
     length = sum(map(len, parts))
@@ -35,7 +35,7 @@ async def send(
 
 
 async def send_made(
-    x: Exchange, made: AsyncIterator[bytes], content_type: str = JSON, *, gzip: bool = False
+    x: Request, made: AsyncIterator[bytes], content_type: str = JSON, *, gzip: bool = False
 ) -> Reply:
     """An answer whose parts are made as they are sent: of a long one, no more than a portion is there."""
     parts: list[bytes] = []
@@ -63,7 +63,7 @@ async def send_made(
     return WRITTEN_LAST if x.should_close else WRITTEN
 
 
-async def _write_made(x: Exchange, parts: list[bytes], squeeze: Any) -> None:
+async def _write_made(x: Request, parts: list[bytes], squeeze: Any) -> None:
     if squeeze is not None:
         data = await asyncio.to_thread(squeeze.compress, b"".join(parts))
         parts = [data] if data else []
@@ -71,7 +71,7 @@ async def _write_made(x: Exchange, parts: list[bytes], squeeze: Any) -> None:
         await write_chunk(x, parts)
 
 
-async def _send_gzip(x: Exchange, code: int, parts: Sequence[bytes], content_type: str) -> Reply:
+async def _send_gzip(x: Request, code: int, parts: Sequence[bytes], content_type: str) -> Reply:
     """Chunked, compressed at the cheapest level in a thread: zlib works without the interpreter lock."""
     x.write(
         head(code, content_type, None, x.extra_lines("Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n"))
@@ -86,7 +86,7 @@ async def _send_gzip(x: Exchange, code: int, parts: Sequence[bytes], content_typ
     return WRITTEN_LAST if x.should_close else WRITTEN
 
 
-async def write(x: Exchange, parts: Iterable[bytes]) -> None:
+async def write(x: Request, parts: Iterable[bytes]) -> None:
     """Write at the client's pace, so that no more than two portions of it wait in the transport."""
     x.limit_buffer(PORTION)
     for portion in _portions(parts):
@@ -94,7 +94,7 @@ async def write(x: Exchange, parts: Iterable[bytes]) -> None:
         await x.drained()
 
 
-async def write_chunk(x: Exchange, parts: Sequence[bytes]) -> None:
+async def write_chunk(x: Request, parts: Sequence[bytes]) -> None:
     """One chunk of a chunked body, not empty, at the client's pace."""
     await write(x, (b"%x\r\n" % sum(map(len, parts)), *parts, b"\r\n"))
 

@@ -14,8 +14,8 @@ from navarch.api.binding import BINDING
 from navarch.api.eviction import EVICTION
 from navarch.api.tokenreview import TOKEN_REQUEST
 from navarch.apiserver.discovery import verbs_of
-from navarch.apiserver.exchange import Exchange, Reply
 from navarch.apiserver.nodes import Nodes
+from navarch.apiserver.request import Reply, Request
 from navarch.apiserver.route import Options, Target
 from navarch.apiserver.scale import Scales
 from navarch.apiserver.verbs import Verbs, context, success
@@ -33,7 +33,7 @@ class Subresources:
         self._nodes = nodes
         self._scales = Scales(registry, verbs)
 
-    async def handle(self, x: Exchange, target: Target, options: Options, verb: str) -> Reply:
+    async def handle(self, x: Request, target: Target, options: Options, verb: str) -> Reply:
         name = target.subresource
         if name in target.kind.subresources and verb not in verbs_of(name):
             raise errors.method_not_allowed("the server does not allow this method on the requested resource")
@@ -58,21 +58,21 @@ class Subresources:
             return await self._verbs.patch(x, target, options)
         raise errors.method_not_allowed("the server does not allow this method on the requested resource")
 
-    async def _bind(self, x: Exchange, target: Target, options: Options) -> Reply:
+    async def _bind(self, x: Request, target: Target, options: Options) -> Reply:
         ctx = context(x, options)
         binding = await self._verbs.object(x, BINDING, ctx)
         _same_name(binding, target)
         await self._registry.bind(target.namespace, target.name, binding, ctx)
         return x.reply(201, _CREATED)
 
-    async def _evict(self, x: Exchange, target: Target, options: Options) -> Reply:
+    async def _evict(self, x: Request, target: Target, options: Options) -> Reply:
         ctx = context(x, options)
         eviction = await self._verbs.object(x, EVICTION, ctx)
         _same_name(eviction, target)
         await self._registry.evict(target.namespace, target.name, eviction, ctx)
         return x.reply(201, _CREATED)
 
-    async def _token(self, x: Exchange, target: Target, options: Options) -> Reply:
+    async def _token(self, x: Request, target: Target, options: Options) -> Reply:
         ctx = context(x, options)
         asked = await self._verbs.object(x, TOKEN_REQUEST, ctx)
         _same_name(asked, target)

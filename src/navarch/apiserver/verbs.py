@@ -19,7 +19,7 @@ from navarch.api.errors import forbidden, required
 from navarch.api.meta import DeleteOptions
 from navarch.api.scheme import Kind
 from navarch.apiserver import negotiate, streams, tables
-from navarch.apiserver.exchange import Exchange, Reply
+from navarch.apiserver.request import Reply, Request
 from navarch.apiserver.route import Options, Target
 from navarch.registry.context import Context, ListResult, Stored
 from navarch.registry.offload import LARGE, offload
@@ -49,7 +49,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 _encode = msgspec.json.encode
 
 
-def context(x: Exchange, options: Options) -> Context:
+def context(x: Request, options: Options) -> Context:
     """The registry's view of a request. Its warnings are the answer's."""
     assert x.user is not None
     ctx = Context(
@@ -63,7 +63,7 @@ def context(x: Exchange, options: Options) -> Context:
 
 
 #: May this request's user do that verb too? Raises StatusError 403.
-May = Callable[[Exchange, str, Target, Options], Awaitable[None]]
+May = Callable[[Request, str, Target, Options], Awaitable[None]]
 
 
 class Verbs:
@@ -75,12 +75,12 @@ class Verbs:
 
     # Reading
 
-    async def get(self, x: Exchange, target: Target, options: Options) -> Reply:
+    async def get(self, x: Request, target: Target, options: Options) -> Reply:
         stored = self._registry.get(target.kind, target.namespace or None, target.name, context(x, options))
         return await self.one(x, target.kind, stored, options)
 
     async def one(
-        self, x: Exchange, kind: Kind[Any], stored: Stored, options: Options, code: int = 200
+        self, x: Request, kind: Kind[Any], stored: Stored, options: Options, code: int = 200
     ) -> Reply:
         """One object in the form that was asked for."""
         accept = x.headers.get("Accept")
@@ -97,7 +97,7 @@ class Verbs:
             raise errors.not_acceptable(f"a single object cannot be sent as {form.as_}")
         return x.reply(code, stored.value)
 
-    async def list(self, x: Exchange, target: Target, options: Options) -> Reply:
+    async def list(self, x: Request, target: Target, options: Options) -> Reply:
         kind = target.kind
         found = self._registry.list(
             kind,
@@ -127,25 +127,25 @@ class Verbs:
 
     # Writing
 
-    async def create(self, x: Exchange, target: Target, options: Options) -> Reply:
+    async def create(self, x: Request, target: Target, options: Options) -> Reply:
         kind = target.kind
         ctx = context(x, options)
         obj = await self.object(x, kind, ctx)
         stored = await self._registry.create(kind, target.namespace or None, obj, ctx)
         return await self.one(x, kind, stored, options, 201)
 
-    async def update(self, x: Exchange, target: Target, options: Options) -> Reply:
+    async def update(self, x: Request, target: Target, options: Options) -> Reply:
         kind = target.kind
         ctx = writing(x, options)
         obj = await self.object(x, kind, ctx)
-        if kind.strategy.create_on_update:
+        if kind.rules.create_on_update:
             await self._may_make(x, target, options)
         stored = await self._registry.update(
             kind, target.namespace or None, target.name, obj, ctx, subresource=target.subresource
         )
         return await self.one(x, kind, stored, options, 201 if stored.created else 200)
 
-    async def patch(self, x: Exchange, target: Target, options: Options) -> Reply:
+    async def patch(self, x: Request, target: Target, options: Options) -> Reply:
         kind = target.kind
         ctx = writing(x, options)
         type, body = await self.patch_body(x, ctx)
@@ -159,7 +159,7 @@ class Verbs:
         return await self.one(x, kind, stored, options)
 
     async def _apply(
-        self, x: Exchange, target: Target, options: Options, body: dict[str, Any], large: bool
+        self, x: Request, target: Target, options: Options, body: dict[str, Any], large: bool
     ) -> Reply:
         """Server-side apply: a manager's whole intent; the object is made where there is none."""
         kind = target.kind
@@ -180,13 +180,13 @@ class Verbs:
         )
         return await self.one(x, kind, stored, options, 201 if stored.created else 200)
 
-    async def _may_make(self, x: Exchange, target: Target, options: Options) -> None:
+    async def _may_make(self, x: Request, target: Target, options: Options) -> None:
         """A write that would make its object wants the permission to create. Raises StatusError 403."""
         if target.subresource or self._registry.exists(target.kind, target.namespace or None, target.name):
             return
         await self._may(x, "create", target, options)
 
-    async def object(self, x: Exchange, kind: Kind[Any], ctx: Context) -> Any:
+    async def object(self, x: Request, kind: Kind[Any], ctx: Context) -> Any:
         """The typed object in the body. Raises StatusError 400, 413, 415; warns of unknown fields."""
         body, content_type = await x.body(), _content_type(x)
         if not body:
@@ -196,7 +196,7 @@ class Verbs:
             return await offload(_object, kind, body, content_type, ctx, self._yaml_limit)
         return _object(kind, body, content_type, ctx, self._yaml_limit)
 
-    async def struct(self, x: Exchange, type: type[S], what: str) -> S:
+    async def struct(self, x: Request, type: type[S], what: str) -> S:
         """A body that is no object, read into a struct. Raises StatusError 400, 413, 415."""
         body, content_type = await x.body(), _content_type(x)
         if not body:
@@ -207,7 +207,7 @@ class Verbs:
             )
         return decode.decode_struct(type, body, content_type, what, self._yaml_limit)
 
-    async def patch_body(self, x: Exchange, ctx: Context) -> tuple[Any, Any]:
+    async def patch_body(self, x: Request, ctx: Context) -> tuple[Any, Any]:
         """(type, document) of a PATCH. Raises StatusError 400, 413, 415."""
         media = decode.media_type(x.header("Content-Type"))
         type = _PATCH_TYPES.get(media)
@@ -232,7 +232,7 @@ class Verbs:
 
     # Deleting
 
-    async def delete(self, x: Exchange, target: Target, options: Options) -> Reply:
+    async def delete(self, x: Request, target: Target, options: Options) -> Reply:
         kind = target.kind
         asked = _defaulted(await self.struct(x, DeleteOptions, "DeleteOptions"), options)
         ctx = context(x, options._replace(dry_run=options.dry_run or bool(asked.dry_run)))
@@ -248,7 +248,7 @@ class Verbs:
             del details["group"]
         return x.reply(200, success(details))
 
-    async def delete_collection(self, x: Exchange, target: Target, options: Options) -> Reply:
+    async def delete_collection(self, x: Request, target: Target, options: Options) -> Reply:
         kind = target.kind
         asked = _defaulted(await self.struct(x, DeleteOptions, "DeleteOptions"), options)
         ctx = context(x, options._replace(dry_run=options.dry_run or bool(asked.dry_run)))
@@ -269,7 +269,7 @@ class Verbs:
 
 
 async def _send_list(
-    x: Exchange,
+    x: Request,
     kind: Kind[Any],
     found: ListResult,
     more: bytes,
@@ -329,7 +329,7 @@ def success(details: dict[str, Any]) -> bytes:
     )
 
 
-def _content_type(x: Exchange) -> str:
+def _content_type(x: Request) -> str:
     return x.headers.get("Content-Type") or decode.JSON
 
 
@@ -361,7 +361,7 @@ def _judge(kind: Kind[Any], problems: list[str], ctx: Context) -> None:
     ctx.warnings += problems
 
 
-def writing(x: Exchange, options: Options) -> Context:
+def writing(x: Request, options: Options) -> Context:
     """The context of a plain write: who names no field manager is known by the program's name."""
     ctx = context(x, options)
     ctx.field_manager = options.field_manager or x.header("User-Agent").partition("/")[0][:128] or "unknown"
@@ -406,7 +406,7 @@ def _defaulted(asked: DeleteOptions, options: Options) -> DeleteOptions:
     return msgspec.structs.replace(asked, **changes) if changes else asked
 
 
-def _stays_here(x: Exchange) -> bool:
+def _stays_here(x: Request) -> bool:
     """Whether the client is on this host, where copying is cheaper than compressing."""
     peer = x.protocol.peername
     if not isinstance(peer, tuple):

@@ -6,7 +6,7 @@ so that fifty watchers with one selector encode once. Large objects are not copi
 from the bytes that are stored, at the client's pace.
 
 A client that reads nothing costs what its queue and its transport may hold (`UNREAD`, `streams.PORTION`), and
-is cut after `exchange.STUCK` seconds. It may come back from where it was as long as the window has that.
+is cut after `request.STUCK` seconds. It may come back from where it was as long as the window has that.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import msgspec
 from navarch.api import errors
 from navarch.api.scheme import Kind
 from navarch.apiserver import negotiate, streams, tables
-from navarch.apiserver.exchange import WRITTEN, WRITTEN_LAST, Exchange, Reply, head
 from navarch.apiserver.metrics import Requests
+from navarch.apiserver.request import WRITTEN, WRITTEN_LAST, Reply, Request, head
 from navarch.apiserver.route import Options, Target
 from navarch.apiserver.verbs import context, field_selector, label_selector
 from navarch.registry.reading import Bookmark, Watching
@@ -63,7 +63,7 @@ class Watches:
         self._metrics = metrics
         self._open: set[Watching] = set()
 
-    async def watch(self, x: Exchange, target: Target, options: Options) -> Reply:
+    async def watch(self, x: Request, target: Target, options: Options) -> Reply:
         kind = target.kind
         form = negotiate.accept(x.header("Accept"))
         if target.name:
@@ -108,7 +108,7 @@ class Watches:
             watching.close()
 
     async def _stream(
-        self, x: Exchange, watching: Watching, target: Target, form: negotiate.Form, options: Options
+        self, x: Request, watching: Watching, target: Target, form: negotiate.Form, options: Options
     ) -> Reply:
         kind = target.kind
         encode = _encoder(kind, form, options)
@@ -138,7 +138,7 @@ class Watches:
                 x.write(_error(error))
         return _end(x)
 
-    async def _write_long(self, x: Exchange, target: Target, batch: Batch, encode: Encoder) -> None:
+    async def _write_long(self, x: Request, target: Target, batch: Batch, encode: Encoder) -> None:
         """The initial events of a watch: as many portions, the client's pace looked at in between."""
         held = self._registry.pin(target.kind, [change.entry for change in batch.changes], x.close)
         try:
@@ -149,7 +149,7 @@ class Watches:
             held()
 
 
-async def _write_large(x: Exchange, batch: Batch, encode: Encoder) -> None:
+async def _write_large(x: Request, batch: Batch, encode: Encoder) -> None:
     if encode is plain and batch.size > LARGE * len(batch.changes):
         parts: list[bytes] = []
         for change in batch.changes:
@@ -163,7 +163,7 @@ def _error(error: errors.StatusError) -> bytes:
     return streams.chunk(b'{"type":"ERROR","object":%b}\n' % _encode(error.body()))
 
 
-def _end(x: Exchange) -> Reply:
+def _end(x: Request) -> Reply:
     x.write(streams.LAST_CHUNK)
     return WRITTEN_LAST if x.should_close else WRITTEN
 

@@ -15,28 +15,28 @@ from navarch.controllers.deployments import Deployments
 from navarch.controllers.endpoints import EndpointsController
 from navarch.controllers.endpointslices import EndpointSlices
 from navarch.controllers.eviction import TaintEviction
-from navarch.controllers.expiry import Expiry
-from navarch.controllers.garbage import GarbageCollector
+from navarch.controllers.garbage_collector import GarbageCollector
 from navarch.controllers.kubernetesservice import KubernetesService
 from navarch.controllers.namespaces import Namespaces
+from navarch.controllers.node_ipam import NodeIpam
 from navarch.controllers.nodelifecycle import NodeLifecycle
-from navarch.controllers.podcidr import PodCIDRs
 from navarch.controllers.podgc import PodGC
 from navarch.controllers.replicasets import ReplicaSets
 from navarch.controllers.replication import Replication
 from navarch.controllers.serviceaccounts import ServiceAccounts
+from navarch.controllers.ttl import TimeToLive
 
 CONTROLLERS: tuple[type[Controller], ...] = (
     Certificates,
     Deployments,
     EndpointSlices,
     EndpointsController,
-    Expiry,
+    TimeToLive,
     GarbageCollector,
     KubernetesService,
     Namespaces,
     NodeLifecycle,
-    PodCIDRs,
+    NodeIpam,
     PodGC,
     ReplicaSets,
     Replication,

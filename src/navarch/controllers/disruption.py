@@ -15,7 +15,9 @@ from navarch.controllers.views import PodView
 DISRUPTED = "DisruptionTarget"
 
 
-async def tell(client: Client, pod: PodView, reason: str, message: str, *, phase: str | None = None) -> None:
+async def set_condition(
+    client: Client, pod: PodView, reason: str, message: str, *, phase: str | None = None
+) -> None:
     """phase: what it is in from now on, unless it has finished: nobody else may be left to say so.
 
     A pod that is gone or another one by now is left to the deletion that follows.

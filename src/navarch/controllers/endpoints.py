@@ -12,16 +12,16 @@ from navarch.api.meta import ObjectMeta
 from navarch.api.service import Service
 from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
-from navarch.controllers import backends
-from navarch.controllers.backends import Backend, Backends, Key, Port
+from navarch.controllers import service_backends
 from navarch.controllers.base import Context
+from navarch.controllers.service_backends import Backend, Key, Port, ServiceBackends
 
 
 class EndpointsController:
     def __init__(self, context: Context) -> None:
         self._client = context.client
         self._queue: WorkQueue[Key] = WorkQueue("endpoints")
-        self._backends = Backends(context, self._queue.add)
+        self._backends = ServiceBackends(context, self._queue.add)
         self._endpoints: Informer[Endpoints] = context.informers.of(Endpoints)
         self._endpoints.listen(self._on_endpoints)
 
@@ -43,7 +43,7 @@ class EndpointsController:
         if not (service.spec and service.spec.selector):
             return  # its endpoints are made by hand
         subsets = self._subsets(service)
-        labels = backends.labels(service)
+        labels = service_backends.labels(service)
         if known is not None and known.subsets == subsets and (known.metadata.labels or {}) == labels:
             return
         if known is None:

@@ -25,9 +25,9 @@ from navarch.api.meta import ObjectMeta, OwnerReference
 from navarch.api.service import Service
 from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
-from navarch.controllers import backends, views
-from navarch.controllers.backends import Backend, Backends, Key, Port
+from navarch.controllers import service_backends, views
 from navarch.controllers.base import Context
+from navarch.controllers.service_backends import Backend, Key, Port, ServiceBackends
 
 #: Endpoints in a slice at most.
 MOST = 100
@@ -75,7 +75,7 @@ class EndpointSlices:
     def __init__(self, context: Context) -> None:
         self._client = context.client
         self._queue: WorkQueue[Key] = WorkQueue("endpoint slices")
-        self._backends = Backends(context, self._queue.add)
+        self._backends = ServiceBackends(context, self._queue.add)
         self._nodes = views.nodes(context.informers)
         self._by_hand: Informer[Endpoints] = context.informers.of(Endpoints)
         self._by_hand.listen(self._on_endpoints)
@@ -228,7 +228,7 @@ class EndpointSlices:
         made = self._by_hand.get(meta.name or "", meta.namespace) if keeper == _BY_HAND else None
         ours = {SERVICE_NAME: meta.name or "", MANAGED_BY: keeper}
         if made is None:
-            return Mark(backends.labels(service) | ours, None, [_owner("Service", meta)])
+            return Mark(service_backends.labels(service) | ours, None, [_owner("Service", meta)])
         annotations = {
             name: value
             for name, value in (made.metadata.annotations or {}).items()

@@ -91,7 +91,7 @@ class TaintEviction:
         about = Reference(kind="Pod", name=meta.name, namespace=meta.namespace or "", uid=meta.uid)
         self._events.record(about, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {meta.key}")
         message = "Taint manager: deleting due to NoExecute taint"
-        await disruption.tell(self._client, pod, "DeletionByTaintManager", message)
+        await disruption.set_condition(self._client, pod, "DeletionByTaintManager", message)
         try:
             await self._client.delete(
                 Pod, meta.name, meta.namespace, preconditions=Preconditions(uid=meta.uid)

@@ -71,7 +71,7 @@ class Namespaces:
                     break
         if left:
             self._queue.add_after(name, _PERIOD if sum(map(len, left.values())) < 100 else _PERIOD * 2)
-            await self._tell(namespace, left)
+            await self._update_status(namespace, left)
             return
         finalizers = [
             f for f in (namespace.spec.finalizers if namespace.spec else None) or () if f != _FINALIZER
@@ -87,7 +87,7 @@ class Namespaces:
             elif error.code != 404:
                 raise
 
-    async def _tell(self, namespace: Namespace, left: dict[str, list[Meta]]) -> None:
+    async def _update_status(self, namespace: Namespace, left: dict[str, list[Meta]]) -> None:
         """Write what is left into the conditions, where it changed."""
         told = {c.type: c for c in (namespace.status.conditions if namespace.status else None) or ()}
         wanted = []

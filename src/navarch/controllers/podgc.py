@@ -66,7 +66,7 @@ class PodGC:
                 if not await self._gone(pod.spec.node_name):
                     return
                 message = "PodGC: node no longer exists"
-                await disruption.tell(self._client, pod, "DeletionByPodGC", message, phase="Failed")
+                await disruption.set_condition(self._client, pod, "DeletionByPodGC", message, phase="Failed")
             await self._client.delete(
                 Pod, meta.name, meta.namespace, grace=0, preconditions=Preconditions(uid=meta.uid)
             )

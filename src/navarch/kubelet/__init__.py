@@ -23,12 +23,12 @@ async def run(config: KubeletConfig, ready: Callable[[], None] = lambda: None) -
     Raises KubeletFailure.
     """
     from navarch.client.kubeconfig import KubeconfigError
-    from navarch.kubelet.join import JoinError
     from navarch.kubelet.main import main
+    from navarch.kubelet.tls_bootstrap import BootstrapError
 
     try:
         await main(config, ready)
-    except (JoinError, KubeconfigError) as error:
+    except (BootstrapError, KubeconfigError) as error:
         raise KubeletFailure(str(error)) from None
     except OSError as error:
         raise KubeletFailure(f"{error.filename or 'kubelet'}: {error.strerror or error}") from error

@@ -19,7 +19,7 @@ from navarch.api.pod import Pod
 from navarch.client.base import Client, WatchEvent
 from navarch.client.events import EventRecorder, Reference
 from navarch.client.informer import Informer, Reflector
-from navarch.kubelet import ending, machine, resources
+from navarch.kubelet import node_info, resources, termination
 from navarch.kubelet.config import KubeletConfig
 from navarch.kubelet.containers import Containers
 from navarch.kubelet.context import Shared
@@ -27,10 +27,10 @@ from navarch.kubelet.images import Images
 from navarch.kubelet.node import NodeReporter
 from navarch.kubelet.objects import ObjectSource
 from navarch.kubelet.podnetwork import PodNetwork
-from navarch.kubelet.poster import Poster
 from navarch.kubelet.runtime.base import RuntimeFault
 from navarch.kubelet.runtime.docker import DockerRuntime
 from navarch.kubelet.spec import read_resolver
+from navarch.kubelet.status_manager import StatusManager
 from navarch.kubelet.tokens import TokenSource
 from navarch.kubelet.worker import PodWorker
 from navarch.network.services import Services
@@ -66,7 +66,7 @@ class Kubelet:
             astray=self._end_sandbox,
             warn=self._warn_of_node,
         )
-        self.poster = Poster(client)
+        self.status_manager = StatusManager(client)
         self.shared = Shared(
             config=config,
             client=client,
@@ -80,11 +80,11 @@ class Kubelet:
             cni=self.network.cni,
             host=self.network.host,
             recorder=self.recorder,
-            post=self.poster.post,
+            post=self.status_manager.post,
             flush=self._flush,
             clock=time.monotonic,
             cgroup_driver="cgroupfs",
-            node_memory=machine.memory(),
+            node_memory=node_info.memory(),
             negative_oom=resources.may_go_negative(),
             resolver=read_resolver(),
             network_ready=self.network.ready,
@@ -103,7 +103,7 @@ class Kubelet:
 
     async def _flush(self, uid: str) -> None:
         try:
-            await self.poster.send(uid)
+            await self.status_manager.send(uid)
         except Exception as error:
             log.debug("last status of %s: %s", uid, error)
 
@@ -134,7 +134,7 @@ class Kubelet:
             self.node.port = port
         self.containers.problem_changed = self.node.changed
         self.shared.allocatable = resources.node_totals(self.node.allocatable)
-        self._spawn(self.poster.run, "status poster")
+        self._spawn(self.status_manager.run, "status manager")
         self._spawn(self.recorder.run, "events")
         await self.node.register()
         self._spawn(self.node.run_lease, "lease")
@@ -213,7 +213,7 @@ class Kubelet:
             if uid in self._pod_tasks:
                 return  # its leavings are just being removed
             worker = self.workers[uid] = PodWorker(self.shared, pod)
-            self.poster.add(uid, worker)
+            self.status_manager.add(uid, worker)
             if self.containers.sandboxes(uid) or (pod.status and pod.status.phase == "Running"):
                 self.shared.ports.hold(uid, pod)  # before any new pod asks for them
             self._run(uid, worker.run(), f"pod {pod.metadata.namespace}/{pod.metadata.name}")
@@ -229,7 +229,7 @@ class Kubelet:
             _report(done)
             self._pod_tasks.pop(uid, None)
             self.workers.pop(uid, None)
-            self.poster.discard(uid)
+            self.status_manager.discard(uid)
 
         task.add_done_callback(over)
 
@@ -242,7 +242,7 @@ class Kubelet:
             return
         folders = {path.name for path in (Path(self.config.data_dir) / "pods").iterdir()}
         for uid in (self.containers.pods() | folders) - set(self.workers) - set(self._pod_tasks):
-            self._run(uid, ending.remove_orphan(self.shared, uid), f"orphan {uid}")
+            self._run(uid, termination.remove_orphan(self.shared, uid), f"orphan {uid}")
 
     # The node's network.
 
@@ -261,7 +261,7 @@ class Kubelet:
             self.node.changed()
         for uid, worker in self.workers.items():
             worker.wake()
-            self.poster.post(uid, 0.0)
+            self.status_manager.post(uid, 0.0)
 
     def _live_sandboxes(self) -> set[str]:
         """Those that run, and those that a worker still has to take down itself."""

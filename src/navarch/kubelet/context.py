@@ -61,7 +61,7 @@ class Shared(msgspec.Struct, kw_only=True):
         return Path(self.config.data_dir) / "pods" / uid
 
 
-def tell(
+def record_event(
     shared: Shared,
     pod: Pod,
     type: Literal["Normal", "Warning"],

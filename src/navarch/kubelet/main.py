@@ -17,7 +17,7 @@ from navarch.api import nodeaddress
 from navarch.api.errors import StatusError
 from navarch.client import kubeconfig
 from navarch.client.http import HttpClient
-from navarch.kubelet import join, keys
+from navarch.kubelet import csr, tls_bootstrap
 from navarch.kubelet.agent import Kubelet
 from navarch.kubelet.config import KubeletConfig
 from navarch.kubelet.server import tls
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 async def main(config: KubeletConfig, ready: Callable[[], None]) -> None:
     """Until cancelled.
 
-    Raises JoinError, KubeconfigError, RuntimeFault, OSError when there is no beginning.
+    Raises BootstrapError, KubeconfigError, RuntimeFault, OSError when there is no beginning.
     """
     sock = listen(config.bind_address, config.port)
     tasks: list[asyncio.Task[None]] = []
@@ -38,7 +38,7 @@ async def main(config: KubeletConfig, ready: Callable[[], None]) -> None:
     kubelet: Kubelet | None = None
     server: NodeServer | None = None
     try:
-        await join.ensure_client(config)
+        await tls_bootstrap.ensure_client(config)
         client = HttpClient.from_kubeconfig(config.kubeconfig)
         kubelet = Kubelet(config, client)
         kubelet.network.address.listen(functools.partial(_leave_old_connections, client))
@@ -85,15 +85,15 @@ async def _serve(
     def names() -> list[str]:
         return [config.node_name, *([] if nodeaddress.local(address.now) else [address.now])]
 
-    certificate, key = join.serving_files(config)
+    certificate, key = tls_bootstrap.serving_files(config)
     delay = 0.5
     while True:
         try:
-            if not join.serves(config):
-                await join.ensure_serving(config, client, names())
+            if not tls_bootstrap.serves(config):
+                await tls_bootstrap.ensure_serving(config, client, names())
             context = tls.context(certificate, key, Path(config.client_ca_file))
             break
-        except (StatusError, join.JoinError, keys.KeyFailure, TimeoutError, OSError) as error:
+        except (StatusError, tls_bootstrap.BootstrapError, csr.CsrError, TimeoutError, OSError) as error:
             log.warning("node server: %s", str(error) or "the master does not sign our certificate")
         await asyncio.sleep(delay)
         delay = min(delay * 2, 30.0)
@@ -108,4 +108,4 @@ async def _serve(
     moved = asyncio.Event()
     moved.set()
     address.listen(moved.set)
-    await join.keep_fresh(config, client, names, renewed, moved)
+    await tls_bootstrap.keep_fresh(config, client, names, renewed, moved)

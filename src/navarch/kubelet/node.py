@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """This node in the API.
 
-Registration, its status and conditions, the lease that says it lives. Measuring the machine is `machine`.
+Registration, its status and conditions, the lease that says it lives. Measuring the machine is `node_info`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from navarch.api.node import (
     Taint,
 )
 from navarch.client.base import Client
-from navarch.kubelet import machine
+from navarch.kubelet import node_info
 from navarch.kubelet.config import KubeletConfig
 from navarch.network.address import OwnAddress
 
@@ -64,8 +64,8 @@ class NodeReporter:
         self._starting_until = 0.0
         self._conditions: dict[str, NodeCondition] = {}
         self.port = config.port
-        self.capacity = machine.capacity(config)
-        self.allocatable = machine.allocatable(config, self.capacity)
+        self.capacity = node_info.capacity(config)
+        self.allocatable = node_info.allocatable(config, self.capacity)
         self.uid = ""
 
     def changed(self) -> None:
@@ -83,7 +83,7 @@ class NodeReporter:
     # Registration.
 
     def labels(self) -> dict[str, str]:
-        arch = machine.architecture()
+        arch = node_info.architecture()
         return {
             "kubernetes.io/hostname": self._config.node_name,
             "kubernetes.io/os": "linux",
@@ -158,7 +158,7 @@ class NodeReporter:
         return "" if time.monotonic() < self._starting_until else problem
 
     def conditions(self) -> list[NodeCondition]:
-        short = machine.pressure(self._config)
+        short = node_info.pressure(self._config)
         problem = self._wrong()
         return [
             self._condition(
@@ -197,7 +197,7 @@ class NodeReporter:
                 NodeAddress(type="Hostname", address=self._config.node_name),
             ],
             daemon_endpoints=NodeDaemonEndpoints(kubelet_endpoint=DaemonEndpoint(port=self.port)),
-            node_info=machine.system_info(self._runtime),
+            node_info=node_info.system_info(self._runtime),
         )
 
     async def post_status(self) -> None:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from navarch.api.container import Container
 from navarch.api.probe import LifecycleHandler
 from navarch.kubelet import hooks
-from navarch.kubelet.context import Shared, tell
+from navarch.kubelet.container_start import ContainerStart
+from navarch.kubelet.context import Shared, record_event
 from navarch.kubelet.hooks import ActionFailed
 from navarch.kubelet.runtime.base import ContainerState, RuntimeFault
-from navarch.kubelet.starter import Starter
 
 if TYPE_CHECKING:
     from navarch.kubelet.worker import PodWorker
@@ -28,10 +28,10 @@ def post_start(container: Container) -> LifecycleHandler | None:
 class PostStarts:
     """Those of one pod."""
 
-    def __init__(self, shared: Shared, worker: PodWorker, starter: Starter) -> None:
+    def __init__(self, shared: Shared, worker: PodWorker, container_start: ContainerStart) -> None:
         self._shared = shared
         self._worker = worker
-        self._starter = starter
+        self._container_start = container_start
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by the container's id
         self._ended: set[str] = set()
 
@@ -56,7 +56,7 @@ class PostStarts:
 
     def _marker(self, container: Container, current: ContainerState) -> Path:
         """A file by which a restarted kubelet knows that it ran."""
-        return self._starter.termination_log(container.name, current.attempt).with_suffix(".started")
+        return self._container_start.termination_log(container.name, current.attempt).with_suffix(".started")
 
     async def _run(self, container: Container, current: ContainerState) -> None:
         shared, pod = self._shared, self._worker.pod
@@ -66,7 +66,7 @@ class PostStarts:
             await hooks.run(shared, pod, container, hook, current)
         except (ActionFailed, RuntimeFault) as error:
             why = f"PostStartHook failed: {error}"
-            tell(shared, pod, "Warning", "FailedPostStartHook", why, container.name)
+            record_event(shared, pod, "Warning", "FailedPostStartHook", why, container.name)
             why = f"FailedPostStartHook: killing {container.name}"
             await self._worker.stop_container(container, current, why)
             return

@@ -17,7 +17,7 @@ from navarch.api.container import Container
 from navarch.api.meta import now, parse_time
 from navarch.api.probe import Probe
 from navarch.kubelet import hooks
-from navarch.kubelet.context import Shared, tell
+from navarch.kubelet.context import Shared, record_event
 from navarch.kubelet.hooks import ActionFailed
 from navarch.kubelet.runtime.base import ContainerState, RuntimeFault
 
@@ -123,7 +123,7 @@ class Probes:
                         return
             else:
                 successes, failures = 0, failures + 1
-                tell(
+                record_event(
                     self._shared,
                     self._worker.pod,
                     "Warning",

@@ -3,7 +3,7 @@
 arguments and the present second.
 
 Rules: API reference, PodStatus, and "Pod Lifecycle" in the Kubernetes documentation. Nothing is Running here
-that the engine does not have running. Posting is `poster`.
+that the engine does not have running. Posting is `status_manager`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 """One pod's life on this node: a task that is woken by changes (of the pod, its containers, its objects, a
 timer) and does what is next.
 
-It decides; `starter`, `sandbox` and `ending` do. Each step looks at what is, not at what was done before, so
-that a restarted kubelet goes on where the last one stopped.
+The worker decides; `container_start`, `sandbox` and `termination` act. Each step looks at the present state,
+not at earlier steps: a restarted kubelet goes on where the last one stopped.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from navarch.api.errors import StatusError
 from navarch.api.meta import Preconditions, now, parse_time
 from navarch.api.pod import Pod
 from navarch.api.podstatus import ContainerStatus, PodStatus
-from navarch.kubelet import ending, hostports, resources, status
+from navarch.kubelet import hostports, resources, status, termination
 from navarch.kubelet.backoff import Backoff
-from navarch.kubelet.context import Shared, tell
+from navarch.kubelet.container_start import ContainerStart
+from navarch.kubelet.context import Shared, record_event
 from navarch.kubelet.poststart import PostStarts, post_start
 from navarch.kubelet.probes import Probes
 from navarch.kubelet.runtime.base import ContainerState, RuntimeFault
 from navarch.kubelet.sandbox import Sandbox
 from navarch.kubelet.spec import spec_hash
-from navarch.kubelet.starter import Starter
-from navarch.kubelet.termination import message as termination_message
+from navarch.kubelet.termination_message import message as termination_message
 from navarch.kubelet.volumes.base import VolumeError
 from navarch.network.cni import CniError
 from navarch.network.host import HostNetworkError
@@ -58,8 +58,8 @@ class PodWorker:
         self._ended_at: dict[str, float] = {}  # container id -> when its end was seen, monotonic
         self._failures = 0
         #: Of all that is being ended: a deletion may bring it nearer.
-        self._deadlines: weakref.WeakSet[ending.Deadline] = weakref.WeakSet()
-        self._last: ending.Deadline | None = None  # of the pod as a whole
+        self._deadlines: weakref.WeakSet[termination.Deadline] = weakref.WeakSet()
+        self._last: termination.Deadline | None = None  # of the pod as a whole
         self._network_of = ""  # id of the sandbox whose network the facts tell
         self._mounted = ""  # version of the pod for which live volumes were set up
         #: As it was when all had ended: what is removed after that takes nothing of it back.
@@ -69,10 +69,10 @@ class PodWorker:
         if old.reason and old.phase == "Failed":
             self.facts.failed = (old.reason, old.message or "")
         self._sandbox = Sandbox(shared, self.uid)
-        self._starter = Starter(shared, self.uid, self.facts, self._sandbox)
+        self._container_start = ContainerStart(shared, self.uid, self.facts, self._sandbox)
         self._probes = Probes(shared, self)
         self._removals: dict[str, asyncio.Task[None]] = {}
-        self._post_starts = PostStarts(shared, self, self._starter)
+        self._post_starts = PostStarts(shared, self, self._container_start)
 
     # What others call.
 
@@ -159,7 +159,7 @@ class PodWorker:
             error, (RuntimeFault, CniError, VolumeError, HostNetworkError, StatusError, OSError)
         ):
             log.exception("pod %s: a fault of this kubelet", self.uid, exc_info=error)
-        tell(self._shared, self.pod, "Warning", reason, str(error))
+        record_event(self._shared, self.pod, "Warning", reason, str(error))
         meta = self.pod.metadata
         log.warning("pod %s/%s: %s", meta.namespace, meta.name, error)
         self.wake_after(min(0.5 * 2**self._failures, 120.0) * random.uniform(0.8, 1.2))
@@ -200,7 +200,7 @@ class PodWorker:
             self._ended_at[state.id] = self._shared.clock() - age
             container = self._container(state.name)
             if container is not None:
-                path = self._starter.termination_log(state.name, state.attempt)
+                path = self._container_start.termination_log(state.name, state.attempt)
                 self.facts.messages[state.id] = await termination_message(
                     self._shared.runtime, container, state, path
                 )
@@ -237,7 +237,7 @@ class PodWorker:
             "DeadlineExceeded",
             "Pod was active on the node longer than the specified deadline",
         )
-        tell(self._shared, self.pod, "Normal", "DeadlineExceeded", self.facts.failed[1])
+        record_event(self._shared, self.pod, "Normal", "DeadlineExceeded", self.facts.failed[1])
         self.wake()
         return True
 
@@ -247,7 +247,7 @@ class PodWorker:
         if not taken:
             return False
         self.facts.failed = ("NodePorts", f"Pod was rejected: {taken}")
-        tell(self._shared, self.pod, "Warning", *self.facts.failed)
+        record_event(self._shared, self.pod, "Warning", *self.facts.failed)
         self.wake()
         return True
 
@@ -265,11 +265,11 @@ class PodWorker:
     async def stop_container(
         self, container: Container, current: ContainerState, why: str, grace: float | None = None
     ) -> None:
-        await ending.stop(self._shared, self.pod, container, current, self._deadline(grace), why)
+        await termination.stop(self._shared, self.pod, container, current, self._deadline(grace), why)
 
-    def _deadline(self, grace: float | None = None) -> ending.Deadline:
+    def _deadline(self, grace: float | None = None) -> termination.Deadline:
         """For what is to be ended now."""
-        deadline = ending.Deadline(self._shared.clock, self._grace() if grace is None else grace)
+        deadline = termination.Deadline(self._shared.clock, self._grace() if grace is None else grace)
         self._deadlines.add(deadline)
         return deadline
 
@@ -288,7 +288,7 @@ class PodWorker:
         offline = not spec.host_network and not shared.network_ready.is_set()
         if offline and not shared.containers.sandboxes(self.uid):
             why = "network is not ready: the node has no pod CIDR yet"
-            tell(shared, self.pod, "Warning", "NetworkNotReady", why)
+            record_event(shared, self.pod, "Warning", "NetworkNotReady", why)
             shared.post(self.uid, 0.3)
             return
         if self._sandbox.adopt():
@@ -304,8 +304,8 @@ class PodWorker:
             if batch:
                 await self._start(batch)
             elif before != self._mounted:
-                await self._starter.volumes(self.pod, live_only=True)
-            if self._starter.stale:
+                await self._container_start.volumes(self.pod, live_only=True)
+            if self._container_start.stale:
                 self._mounted = ""
                 self.wake_after(_STALE)
         except Exception:
@@ -330,14 +330,14 @@ class PodWorker:
             return True
         self.facts.sandbox_ready = False
         if running:
-            tell(
+            record_event(
                 shared,
                 self.pod,
                 "Normal",
                 "SandboxChanged",
                 "Pod sandbox changed, it will be killed and re-created.",
             )
-            await ending.stop_all(shared, self.pod, running, self._deadline())
+            await termination.stop_all(shared, self.pod, running, self._deadline())
             await self._note_ends()
         return not self._leaves()
 
@@ -429,7 +429,9 @@ class PodWorker:
             )
             if self.facts.backing_off.get(container.name) != text:
                 self.facts.backing_off[container.name] = text
-                tell(self._shared, self.pod, "Warning", "BackOff", text[0].upper() + text[1:], container.name)
+                record_event(
+                    self._shared, self.pod, "Warning", "BackOff", text[0].upper() + text[1:], container.name
+                )
             self.wake_after(remaining + 0.01)
             return []
         return [(container, current.attempt + 1)]
@@ -439,7 +441,7 @@ class PodWorker:
         self._sandbox.prepare_files()
         # Both to their ends: a sandbox that is still being made when the next step begins is not known to it.
         begun, volumes = await asyncio.gather(
-            self._sandbox.begin(self.pod), self._starter.volumes(self.pod), return_exceptions=True
+            self._sandbox.begin(self.pod), self._container_start.volumes(self.pod), return_exceptions=True
         )
         if isinstance(begun, BaseException):
             raise begun
@@ -451,7 +453,9 @@ class PodWorker:
                 self._begun[container.name] = attempt
                 self._crashes.next(container.name)
                 self._trim(container.name)
-        starts = [self._starter.start(self.pod, container, attempt, volumes) for container, attempt in batch]
+        starts = [
+            self._container_start.start(self.pod, container, attempt, volumes) for container, attempt in batch
+        ]
         shared.post(self.uid, 0.5)
         results = await asyncio.gather(self._ready(ready), *starts, return_exceptions=True)
         errors = [r for r in results if isinstance(r, BaseException)]
@@ -516,7 +520,7 @@ class PodWorker:
         self._probes.stop()
         running = [s for s in shared.containers.of(self.uid) if s.status == "running"]
         if running:
-            await ending.stop_all(shared, self.pod, running, self._deadline())
+            await termination.stop_all(shared, self.pod, running, self._deadline())
             await self._note_ends()
         await self._sandbox.settled()
         shared.ports.release(self.uid)  # before the scheduler hears that it is over
@@ -524,7 +528,7 @@ class PodWorker:
         if not self.facts.ips and self.pod.status and self.pod.status.pod_ips:
             self.facts.ips = [entry.ip for entry in self.pod.status.pod_ips]
         shared.post(self.uid, 0.0)
-        await ending.release_network(shared, self.uid)
+        await termination.release_network(shared, self.uid)
 
     async def _end(self) -> None:
         """The pod was deleted: stop, tell, remove, and let the object go."""
@@ -537,7 +541,7 @@ class PodWorker:
             self._last = self._deadline()
         states = shared.containers.of(self.uid)
         if any(s.status == "running" for s in states):
-            await ending.stop_all(shared, self.pod, states, self._last)
+            await termination.stop_all(shared, self.pod, states, self._last)
         await self._note_ends()
         await self._sandbox.settled()
         shared.ports.release(self.uid)  # before the scheduler hears that it is over
@@ -547,7 +551,7 @@ class PodWorker:
         if not self.gone:
             shared.post(self.uid, 0.0)
             await shared.flush(self.uid)
-        await ending.remove(shared, self.uid)
+        await termination.remove(shared, self.uid)
         await self._delete_object(meta.name or "", meta.namespace or "")
 
     async def _delete_object(self, name: str, namespace: str) -> None:

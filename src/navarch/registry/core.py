@@ -49,10 +49,10 @@ class Resource:
         self._damaged = damaged
         self.kind = kind
         self.cache = cache
-        self.strategy = kind.strategy
+        self.rules = kind.rules
         # Through the class: a function assigned in a class body is meant as it is, not as a method.
         self.name_rule: Callable[[str], str | None] = (
-            vars(kind.strategy).get("name_rule") or type(kind.strategy).name_rule or names.subdomain
+            vars(kind.rules).get("name_rule") or type(kind.rules).name_rule or names.subdomain
         )
         #: Whether metadata.generation counts: where the status can say which generation it is about.
         self.counts = _observes(kind.type)

@@ -81,8 +81,8 @@ class Deletion:
     ) -> Stored:
         kind = res.kind
         first = old.metadata.deletion_timestamp is None
-        grace = res.strategy.grace_period(old, options.grace_period_seconds) if first else 0
-        meta = lifecycle.mark(old.metadata, options, grace, orphans=res.strategy.orphans)
+        grace = res.rules.grace_period(old, options.grace_period_seconds) if first else 0
+        meta = lifecycle.mark(old.metadata, options, grace, orphans=res.rules.orphans)
         meta = replace(meta, resource_version="")
         new = replace(last, kind=kind.kind, api_version=kind.api_version, metadata=meta)
         if first:

@@ -22,7 +22,7 @@ from navarch.api.errors import (
     required,
 )
 from navarch.api.meta import ObjectMeta, OwnerReference
-from navarch.registry import managers, stamps
+from navarch.registry import managed_fields, stamps
 
 NameRule = Callable[[str], str | None]
 
@@ -93,7 +93,7 @@ def for_update(new: ObjectMeta, old: ObjectMeta) -> ObjectMeta:
             if new.deletion_grace_period_seconds is None
             else new.deletion_grace_period_seconds
         ),
-        managed_fields=managers.carried(new, old),
+        managed_fields=managed_fields.carried(new, old),
     )
 
 

@@ -29,7 +29,7 @@ from navarch.api.errors import (
 )
 from navarch.api.meta import ManagedFieldsEntry
 from navarch.api.scheme import Kind
-from navarch.registry import managers, metadata
+from navarch.registry import managed_fields, metadata
 from navarch.registry.admission import Request
 from navarch.registry.context import Context, Stored, versioned
 from navarch.registry.core import Core, Resource, refused
@@ -78,7 +78,7 @@ class Writing:
             raise bad_request("resourceVersion should not be set on objects to be created")
         namespace = metadata.place(sent, namespace, kind.namespaced)
         res = self._core.resource(kind)
-        given, strategy = obj, kind.strategy
+        given, rules = obj, kind.rules
         name = sent.name or ""
         if not name and sent.generate_name:
             name = _free_name(res, namespace, sent.generate_name)
@@ -86,11 +86,11 @@ class Writing:
         # Before admission: from there to the store nothing waits, so that what admission saw still holds.
         lease = await self._core.lease(res.ttl) if res.ttl else 0
         large = ctx.large
-        obj = await offload(strategy.default, obj) if large else strategy.default(obj)
+        obj = await offload(rules.default, obj) if large else rules.default(obj)
         request = Request("CREATE", kind, namespace, name, "", obj, None, ctx)
         try:
             defaulted = obj
-            obj = strategy.prepare_create(res.mutate(request))
+            obj = rules.prepare_create(res.mutate(request))
             meta = metadata.for_create(obj.metadata, namespace, name, 1 if res.counts else None)
             if managed:
                 meta = replace(meta, managed_fields=managed)
@@ -167,11 +167,11 @@ class Writing:
         if sent.resource_version:
             metadata.parse_version(sent.resource_version)
         res = self._core.resource(kind)
-        strategy = kind.strategy
+        rules = kind.rules
         if not subresource and not sent.resource_version:
-            if strategy.create_on_update and res.cache.get(kind.key(namespace, name)) is None:
+            if rules.create_on_update and res.cache.get(kind.key(namespace, name)) is None:
                 return await self.create(kind, namespace, obj, ctx)
-            if not strategy.unconditional_update:
+            if not rules.unconditional_update:
                 why = invalid("metadata.resourceVersion", 0, "must be specified for an update")
                 raise res.invalid(name, [why])
         return await self.modify(res, namespace, name, lambda old, entry: obj, ctx, subresource=subresource)
@@ -210,7 +210,7 @@ class Writing:
         manager = ctx.field_manager
 
         def change(old: Any, entry: Entry) -> Any:
-            return managers.apply_to(kind, old, body, manager, force=force, subresource=subresource)
+            return managed_fields.apply_to(kind, old, body, manager, force=force, subresource=subresource)
 
         while True:
             if subresource or res.cache.get(kind.key(namespace, name)) is not None:
@@ -218,9 +218,9 @@ class Writing:
                     res, namespace, name, change, ctx, subresource=subresource, applies=True
                 )
             if ctx.large:
-                made = await offload(managers.apply_to, kind, None, body, manager)
+                made = await offload(managed_fields.apply_to, kind, None, body, manager)
             else:
-                made = managers.apply_to(kind, None, body, manager)
+                made = managed_fields.apply_to(kind, None, body, manager)
             try:
                 return await self.create(kind, namespace, made, ctx, managed=made.metadata.managed_fields)
             except StatusError as error:
@@ -282,26 +282,26 @@ class Writing:
                 raise method_not_allowed(f"{kind.resource}/{request.subresource} cannot be updated")
             finish = _status if request.subresource else _main
             if large:
-                defaulted = await offload(res.strategy.default, request.obj)
+                defaulted = await offload(res.rules.default, request.obj)
                 request.obj = defaulted
                 new = await offload(finish, res, res.mutate(request), old)
                 request.obj = defaulted
                 res.mutate(request)
             else:
-                request.obj = res.strategy.default(request.obj)
+                request.obj = res.rules.default(request.obj)
                 new = finish(res, res.mutate(request), old)
         if new.metadata.managed_fields and not applies:
             by = request.ctx.field_manager
             arguments = (kind, old, new, by, request.subresource)
             entries = (
-                await offload(managers.after_update, *arguments)
+                await offload(managed_fields.after_update, *arguments)
                 if large
-                else managers.after_update(*arguments)
+                else managed_fields.after_update(*arguments)
             )
-            new = managers.stamped(new, entries)
+            new = managed_fields.stamped(new, entries)
         request.obj = new
         res.validate(request)
-        if not request.subresource and (told := res.strategy.warnings(new)):
+        if not request.subresource and (told := res.rules.warnings(new)):
             request.ctx.warnings += told
         value = _encoded(new, len(entry.value))
         revision = entry.revision
@@ -342,36 +342,36 @@ def _encoded(obj: Any, before: int = 0) -> bytes:
 
 def _checked(res: Resource, obj: Any) -> list[str]:
     """The warnings of a new object. Raises StatusError 422."""
-    meta, strategy = obj.metadata, res.strategy
-    errors = gather(lambda: metadata.validate(meta, res.name_rule), lambda: strategy.validate(obj))
+    meta, rules = obj.metadata, res.rules
+    errors = gather(lambda: metadata.validate(meta, res.name_rule), lambda: rules.validate(obj))
     if errors:
         raise res.invalid(meta.name, errors)
-    return strategy.warnings(obj)
+    return rules.warnings(obj)
 
 
 def _question(kind: Kind[Any], obj: Any) -> Any:
     """A sound object of a kind that is only asked. Raises StatusError 422."""
-    strategy = kind.strategy
-    obj = strategy.prepare_create(strategy.default(obj))
-    if errors := gather(lambda: strategy.validate(obj)):
+    rules = kind.rules
+    obj = rules.prepare_create(rules.default(obj))
+    if errors := gather(lambda: rules.validate(obj)):
         raise invalid_object(kind.kind, obj.metadata.name or "", errors, kind.group)
     return obj
 
 
 def _main(res: Resource, new: Any, old: Any) -> Any:
     """The object that an update of the main resource leads to. Raises StatusError 422."""
-    kind, strategy = res.kind, res.strategy
+    kind, rules = res.kind, res.rules
     meta = metadata.for_update(new.metadata, old.metadata)
     new = replace(new, kind=kind.kind, api_version=kind.api_version, metadata=meta)
-    new = strategy.prepare_update(new, old)
-    if res.counts and strategy.spec_changed(new, old):
+    new = rules.prepare_update(new, old)
+    if res.counts and rules.spec_changed(new, old):
         meta = replace(meta, generation=(old.metadata.generation or 0) + 1)
         new = replace(new, metadata=meta)
     errors = gather(
         lambda: metadata.validate(meta, res.name_rule),
         lambda: metadata.validate_update(meta, old.metadata),
-        lambda: strategy.validate(new),
-        lambda: strategy.validate_update(new, old),
+        lambda: rules.validate(new),
+        lambda: rules.validate_update(new, old),
     )
     if errors:
         raise res.invalid(meta.name, errors)
@@ -381,11 +381,11 @@ def _main(res: Resource, new: Any, old: Any) -> Any:
 def _finalize(res: Resource, request: Request) -> Any:
     """Namespaces: only the list of what still holds them (API reference, Namespace finalize)."""
     kind, old = res.kind, request.old
-    managed = managers.carried(request.obj.metadata, old.metadata)
+    managed = managed_fields.carried(request.obj.metadata, old.metadata)
     meta = replace(old.metadata, resource_version="", managed_fields=managed)
     spec = replace(old.spec, finalizers=request.obj.spec.finalizers if request.obj.spec else None)
     new = replace(old, kind=kind.kind, api_version=kind.api_version, metadata=meta, spec=spec)
-    if errors := gather(lambda: res.strategy.validate(new)):
+    if errors := gather(lambda: res.rules.validate(new)):
         raise res.invalid(meta.name, errors)
     return new
 
@@ -394,14 +394,14 @@ def _status(res: Resource, new: Any, old: Any) -> Any:
     """The object that a write of a subresource leads to: the status and, as in the reference, the metadata (a
     load balancer's controller takes hold of a service that way); the rest of it stays as it is.
     """
-    kind, strategy = res.kind, res.strategy
+    kind, rules = res.kind, res.rules
     meta = metadata.for_update(new.metadata, old.metadata)
     new = replace(new, kind=kind.kind, api_version=kind.api_version, metadata=meta)
-    new = strategy.prepare_status(new, old)
+    new = rules.prepare_status(new, old)
     errors = gather(
         lambda: metadata.validate(new.metadata, res.name_rule),
         lambda: metadata.validate_update(new.metadata, old.metadata),
-        lambda: strategy.validate_status(new, old),
+        lambda: rules.validate_status(new, old),
     )
     if errors:
         raise res.invalid(meta.name, errors)

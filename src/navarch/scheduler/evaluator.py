@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where may a shape go, and where best: all filters and scores over all nodes, remembered, and kept fresh
-row by row.
+"""Rates all nodes for an equivalence class: filters and scores over all rows, cached and updated row by row.
 
-After a placement only the row it changed is asked again, and only by the rules that look at what runs there;
-rules that look at the whole cluster are asked every time, of shapes that have such.
+A placement changes one row. Only that row is rated again, and only by rules that read the node's use. Rules
+that read the whole cluster run every time, for the equivalence classes that use them.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.filters import FILTERS
 from navarch.scheduler.framework import Filter, Scope, Score
 from navarch.scheduler.scores import SCORES
-from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Bools, Floats, Rows, Snapshot
 
 _REFUSED = -1.0
@@ -25,7 +24,7 @@ _MANY = 0.25
 
 
 class _Rating:
-    """One shape's rules and its scores over the rows; `_REFUSED` where it may not go."""
+    """One equivalence class's rules and its scores over the rows; `_REFUSED` where it may not go."""
 
     __slots__ = (
         "best",
@@ -72,20 +71,19 @@ class Evaluator:
         self.snapshot = snapshot
         self._filters = filters
         self._scores = scores
-        self._ratings: OrderedDict[int, tuple[Shape, _Rating]] = OrderedDict()
+        self._ratings: OrderedDict[int, tuple[EquivalenceClass, _Rating]] = OrderedDict()
         self._remembered = remembered
 
-    def pick(self, shape: Shape) -> int | None:
+    def pick(self, eclass: EquivalenceClass) -> int | None:
         """The best row, or None when no node will do. Of equals the first."""
-        rates = self.rates(shape)
+        rates = self.rates(eclass)
         if not len(rates):
             return None
         row = int(rates.argmax())
         return row if rates[row] >= 0 else None
 
-    def place(self, shape: Shape, count: int) -> list[int]:
-        """Take rooms for up to `count` pods of one shape. Returns their rows, fewer when there is no more
-        room.
+    def place(self, eclass: EquivalenceClass, count: int) -> list[int]:
+        """Take rooms for up to `count` pods of one class. Returns their rows, fewer when no room is left.
 
         As if one were placed after the other: the best row first, then every row that is still better than
         the best
@@ -93,88 +91,89 @@ class Evaluator:
         """
         placed: list[int] = []
         while len(placed) < count:
-            row = self.pick(shape)
+            row = self.pick(eclass)
             if row is None:
                 break
-            self.snapshot.take_rows([row], shape)
+            self.snapshot.take_rows([row], eclass)
             placed.append(row)
             left = count - len(placed)
             if not left:
                 break
-            rates = self.rates(shape)
-            if rates[row] < 0 or self._rating(shape).wide:
+            rates = self.rates(eclass)
+            if rates[row] < 0 or self._rating(eclass).wide:
                 continue  # it is full now and no measure for the others, or those change with each one
             better = np.flatnonzero(rates > rates[row])
             if len(better) > left:
                 better = better[np.argpartition(-rates[better], left - 1)[:left]]
             if len(better):
                 rows = better.tolist()
-                self.snapshot.take_rows(rows, shape)
+                self.snapshot.take_rows(rows, eclass)
                 placed += rows
         return placed
 
-    def rates(self, shape: Shape) -> Floats:
+    def rates(self, eclass: EquivalenceClass) -> Floats:
         """The weighted sum of scores, a value a row, below 0 where a filter refuses. Not to be changed by
         the caller."""
-        rating = self._rating(shape)
+        rating = self._rating(eclass)
         snapshot = self.snapshot
-        if rating.node_version != snapshot.node_version or rating.wishes_version != snapshot.census.version:
-            self._rate_all(shape, rating)
+        if (
+            rating.node_version != snapshot.node_version
+            or rating.wishes_version != snapshot.pod_counts.version
+        ):
+            self._rate_all(eclass, rating)
         else:
             changed = snapshot.changed_since(rating.position)
             if changed is None or len(changed) > _MANY * snapshot.rows:
-                self._rate_use(shape, rating, slice(0, snapshot.rows))
+                self._rate_use(eclass, rating, slice(0, snapshot.rows))
             elif changed:
-                self._rate_use(shape, rating, np.array(list(set(changed))))
+                self._rate_use(eclass, rating, np.array(list(set(changed))))
             else:
                 return rating.best
-        rating.best = self._rate_cluster(shape, rating) if rating.wide else rating.use_rate
+        rating.best = self._rate_cluster(eclass, rating) if rating.wide else rating.use_rate
         rating.position = snapshot.position
         return rating.best
 
-    def refusals(self, shape: Shape) -> dict[int, list[str]]:
-        """Why the shape may not go to a node, by row, for those that refuse it: the words of the first filter
-        that does."""
+    def refusals(self, eclass: EquivalenceClass) -> dict[int, list[str]]:
+        """Why nodes refuse the class, by row: the reasons of the first filter that refuses."""
         snapshot = self.snapshot
         rows = slice(0, snapshot.rows)
         reasons: dict[int, list[str]] = {}
         left = snapshot.exists[rows].copy()
         for rule in self._filters:
-            if left.any() and rule.applies(shape, snapshot):
-                refused = left & ~rule.mask(shape, snapshot, rows)
+            if left.any() and rule.applies(eclass, snapshot):
+                refused = left & ~rule.mask(eclass, snapshot, rows)
                 for row in np.flatnonzero(refused).tolist():
-                    reasons[row] = rule.reasons(shape, snapshot, row)
+                    reasons[row] = rule.reasons(eclass, snapshot, row)
                 left &= ~refused
         return reasons
 
-    def explain(self, shape: Shape) -> str:
-        """For all nodes, why the shape goes to none: `0/3 nodes are available: 2 Insufficient cpu, 1 node(s)
-        were ...`."""
+    def explain(self, eclass: EquivalenceClass) -> str:
+        """Why no node takes the class: `0/3 nodes are available: 2 Insufficient cpu, 1 node(s) were ...`."""
         if not self.snapshot.nodes:
             return "no nodes available to schedule pods"
-        reasons = Counter(reason for told in self.refusals(shape).values() for reason in told)
+        reasons = Counter(reason for reasons in self.refusals(eclass).values() for reason in reasons)
         told = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
         return f"0/{self.snapshot.nodes} nodes are available: {told}."
 
-    def _rating(self, shape: Shape) -> _Rating:
-        known = self._ratings.get(id(shape))
+    def _rating(self, eclass: EquivalenceClass) -> _Rating:
+        known = self._ratings.get(id(eclass))
         if known is not None:
-            self._ratings.move_to_end(id(shape))
+            self._ratings.move_to_end(id(eclass))
             return known[1]
         rating = _Rating()
-        self._ratings[id(shape)] = (
-            shape,
+        self._ratings[id(eclass)] = (
+            eclass,
             rating,
-        )  # holding the shape keeps its id from being given to another
+        )  # holding the equivalence class keeps its id from being given to another
         if len(self._ratings) > self._remembered:
             self._ratings.popitem(last=False)
         return rating
 
-    def _rate_all(self, shape: Shape, rating: _Rating) -> None:
+    def _rate_all(self, eclass: EquivalenceClass, rating: _Rating) -> None:
         snapshot = self.snapshot
         rows = slice(0, snapshot.rows)
-        filters = [rule for rule in self._filters if rule.applies(shape, snapshot)]
-        scores = [rule for rule in self._scores if rule.applies(shape, snapshot)]
+        filters = [rule for rule in self._filters if rule.applies(eclass, snapshot)]
+        scores = [rule for rule in self._scores if rule.applies(eclass, snapshot)]
         rating.use_filters = [rule for rule in filters if rule.scope is Scope.USE]
         rating.use_scores = [rule for rule in scores if rule.scope is Scope.USE]
         rating.cluster_filters = [rule for rule in filters if rule.scope is Scope.CLUSTER]
@@ -183,35 +182,35 @@ class Evaluator:
         mask = snapshot.exists[rows].copy()
         for rule in filters:
             if rule.scope is Scope.NODE:
-                mask &= rule.mask(shape, snapshot, rows)
+                mask &= rule.mask(eclass, snapshot, rows)
         rate = np.zeros(snapshot.rows)
         for score in scores:
             if score.scope is Scope.NODE:
-                rate += score.weight * score.rate(shape, snapshot, rows)
+                rate += score.weight * score.rate(eclass, snapshot, rows)
         rating.fixed_mask, rating.fixed_rate = mask, rate
         rating.use_rate = np.empty(snapshot.rows)
-        rating.node_version, rating.wishes_version = snapshot.node_version, snapshot.census.version
-        self._rate_use(shape, rating, rows)
+        rating.node_version, rating.wishes_version = snapshot.node_version, snapshot.pod_counts.version
+        self._rate_use(eclass, rating, rows)
 
-    def _rate_use(self, shape: Shape, rating: _Rating, rows: Rows) -> None:
+    def _rate_use(self, eclass: EquivalenceClass, rating: _Rating, rows: Rows) -> None:
         snapshot = self.snapshot
         mask = rating.fixed_mask[rows]
         for rule in rating.use_filters:
-            mask = mask & rule.mask(shape, snapshot, rows)
+            mask = mask & rule.mask(eclass, snapshot, rows)
         rate = rating.fixed_rate[rows]
         for score in rating.use_scores:
-            rate = rate + score.weight * score.rate(shape, snapshot, rows)
+            rate = rate + score.weight * score.rate(eclass, snapshot, rows)
         rating.use_rate[rows] = np.where(mask, rate, _REFUSED)
 
-    def _rate_cluster(self, shape: Shape, rating: _Rating) -> Floats:
+    def _rate_cluster(self, eclass: EquivalenceClass, rating: _Rating) -> Floats:
         snapshot = self.snapshot
         mask = rating.use_rate >= 0
         for rule in rating.cluster_filters:
-            mask &= rule.mask(shape, snapshot, slice(0, snapshot.rows))
+            mask &= rule.mask(eclass, snapshot, slice(0, snapshot.rows))
         allowed = np.flatnonzero(mask)
         rate = rating.use_rate[allowed]
         for score in rating.cluster_scores:
-            rate = rate + score.weight * score.rate(shape, snapshot, allowed)
+            rate = rate + score.weight * score.rate(eclass, snapshot, allowed)
         best = np.full(snapshot.rows, _REFUSED)
         best[allowed] = rate
         return best

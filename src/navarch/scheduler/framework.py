@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import ClassVar, Protocol
 
-from navarch.scheduler.shape import Shape
+from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.snapshot import Bools, Floats, Rows, Snapshot
 
 
@@ -31,13 +31,13 @@ class Filter(Protocol):
     name: ClassVar[str]
     scope: ClassVar[Scope]
 
-    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
-        """False where the shape asks nothing of this rule: it is then not asked at all."""
+    def applies(self, eclass: EquivalenceClass, snapshot: Snapshot) -> bool:
+        """False where the equivalence class asks nothing of this rule: it is then not asked at all."""
 
-    def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:
+    def mask(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Bools:
         """True where the pod may go, one value a row."""
 
-    def reasons(self, shape: Shape, snapshot: Snapshot, row: int) -> list[str]:
+    def reasons(self, eclass: EquivalenceClass, snapshot: Snapshot, row: int) -> list[str]:
         """Why not there, in the words the reference's events use. Called only for a row the mask refused."""
 
 
@@ -46,8 +46,8 @@ class Score(Protocol):
     scope: ClassVar[Scope]
     weight: ClassVar[float]
 
-    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
+    def applies(self, eclass: EquivalenceClass, snapshot: Snapshot) -> bool:
         """False where the rule would rate all nodes alike."""
 
-    def rate(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Floats:
+    def rate(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Floats:
         """0 (worst) to 100 (best), one value a row."""

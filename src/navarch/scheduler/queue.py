@@ -9,7 +9,7 @@ import heapq
 import itertools
 from collections.abc import Callable
 
-from navarch.scheduler.shape import Shape
+from navarch.scheduler.equivalence_class import EquivalenceClass
 
 _FIRST_BACKOFF = 1.0
 _LAST_BACKOFF = 10.0
@@ -20,23 +20,23 @@ class Pending:
 
     __slots__ = (
         "attempts",
+        "eclass",
         "message",
         "name",
         "namespace",
         "not_before",
         "order",
         "priority",
-        "shape",
         "uid",
     )
 
     def __init__(
-        self, uid: str, namespace: str, name: str, shape: Shape, priority: int, message: str
+        self, uid: str, namespace: str, name: str, eclass: EquivalenceClass, priority: int, message: str
     ) -> None:
         self.uid = uid
         self.namespace = namespace
         self.name = name
-        self.shape = shape
+        self.eclass = eclass
         self.priority = priority
         #: What its PodScheduled condition says now.
         self.message = message
@@ -108,7 +108,7 @@ class SchedulingQueue:
         self._delay(pod)
         if self._pods.get(pod.uid) is pod:
             self._parked[pod.uid] = pod
-            if pod.shape.awaits_pods:
+            if pod.eclass.awaits_pods:
                 self._hopeful.add(pod.uid)
 
     def retry(self, pod: Pending) -> None:

@@ -20,9 +20,9 @@ from navarch.api.schedulingreview import (
     SchedulingReviewStatus,
 )
 from navarch.client.base import Client
+from navarch.scheduler.equivalence_class import EquivalenceClass, EquivalenceClasses
 from navarch.scheduler.evaluator import Evaluator
 from navarch.scheduler.scheduler import Scheduler
-from navarch.scheduler.shape import Shape, Shapes
 from navarch.scheduler.snapshot import Snapshot
 from navarch.scheduler.views import NodeRow, PodRow
 
@@ -42,18 +42,18 @@ async def review(scheduler: Scheduler, client: Client, request: SchedulingReview
     snapshot = scheduler.snapshot.copy()
     _suppose(spec, snapshot)
     evaluator = Evaluator(snapshot)
-    shapes = Shapes()
+    eclasses = EquivalenceClasses()
     placements = []
     for pod in pods:
         # The copy is ours: others may be served between two pods.
         await asyncio.sleep(0)
-        row = decoders.of(PodRow).decode(POD.encode(POD.strategy.default(pod)))
+        row = decoders.of(PodRow).decode(POD.encode(POD.rules.default(pod)))
         if not row.metadata.namespace:
             row = msgspec.structs.replace(
                 row, metadata=msgspec.structs.replace(row.metadata, namespace=namespace)
             )
         placements.append(
-            _place(pod, shapes.of(row, node_name=row.spec.node_name or ""), snapshot, evaluator)
+            _place(pod, eclasses.of(row, node_name=row.spec.node_name or ""), snapshot, evaluator)
         )
     return msgspec.structs.replace(request, status=SchedulingReviewStatus(placements=placements))
 
@@ -64,7 +64,7 @@ def _suppose(spec: SchedulingReviewSpec, snapshot: Snapshot) -> None:
         name = node.metadata.name
         if not name or _there(snapshot, name):
             raise bad_request(f"spec.addNodes: a new node needs a name of its own, not {name!r}")
-        snapshot.set_node(decoders.of(NodeRow).decode(NODE.encode(NODE.strategy.default(node))))
+        snapshot.set_node(decoders.of(NodeRow).decode(NODE.encode(NODE.rules.default(node))))
     named = (
         ("removeNodes", spec.remove_nodes),
         ("cordonNodes", spec.cordon_nodes),
@@ -85,10 +85,10 @@ def _there(snapshot: Snapshot, name: str) -> bool:
     return row is not None and bool(snapshot.exists[row])
 
 
-def _place(pod: Pod, shape: Shape, snapshot: Snapshot, evaluator: Evaluator) -> Placement:
+def _place(pod: Pod, eclass: EquivalenceClass, snapshot: Snapshot, evaluator: Evaluator) -> Placement:
     name = pod.metadata.name or pod.metadata.generate_name or ""
-    rates = evaluator.rates(shape)
-    refusals = evaluator.refusals(shape)
+    rates = evaluator.rates(eclass)
+    refusals = evaluator.refusals(eclass)
     verdicts = [
         NodeVerdict(
             name=snapshot.names[row],
@@ -100,10 +100,10 @@ def _place(pod: Pod, shape: Shape, snapshot: Snapshot, evaluator: Evaluator) -> 
         if snapshot.exists[row]
     ]
     verdicts.sort(key=lambda verdict: (-(verdict.score if verdict.score is not None else -1.0), verdict.name))
-    picked = evaluator.pick(shape)
+    picked = evaluator.pick(eclass)
     if picked is None:
-        return Placement(pod=name, node_name="", message=evaluator.explain(shape), nodes=verdicts)
+        return Placement(pod=name, node_name="", message=evaluator.explain(eclass), nodes=verdicts)
     score = round(float(rates[picked]), 2)
     node = snapshot.names[picked]
-    snapshot.take(node, shape)
+    snapshot.take(node, eclass)
     return Placement(pod=name, node_name=node, score=score, message="", nodes=verdicts)

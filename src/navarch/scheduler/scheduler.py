@@ -20,9 +20,9 @@ from navarch.api.pod import Pod
 from navarch.client.base import Client, WatchEvent
 from navarch.client.events import EventRecorder, Reference
 from navarch.client.informer import Reflector
+from navarch.scheduler.equivalence_class import EquivalenceClass, EquivalenceClasses
 from navarch.scheduler.evaluator import Evaluator
 from navarch.scheduler.queue import Pending, SchedulingQueue
-from navarch.scheduler.shape import Shape, Shapes
 from navarch.scheduler.snapshot import Snapshot
 from navarch.scheduler.views import NamespaceRow, NodeRow, PodCondition, PodRow
 
@@ -40,7 +40,7 @@ class _Seat(NamedTuple):
     """Where a pod counts, as what, and whether it is being deleted."""
 
     row: int
-    shape: Shape
+    eclass: EquivalenceClass
     leaving: bool = False
 
 
@@ -49,7 +49,7 @@ class Scheduler:
         self.name = name
         self.snapshot = Snapshot()
         self.evaluator = Evaluator(self.snapshot)
-        self.shapes = Shapes()
+        self.eclasses = EquivalenceClasses()
         self._client = client
         self._events = EventRecorder(client, name)
         self._placed: dict[str, _Seat] = {}  # by uid
@@ -109,7 +109,7 @@ class Scheduler:
 
     def see_namespaces(self, labels: dict[str, dict[str, str] | None]) -> None:
         """The labels of all namespaces."""
-        if self.snapshot.census.set_namespaces(labels):
+        if self.snapshot.pod_counts.set_namespaces(labels):
             self._queue.move_parked()
 
     def reset_pods(self, pods: list[PodRow]) -> None:
@@ -121,7 +121,7 @@ class Scheduler:
         self._queue.clear()
         for uid, seat in kept.items():
             self._placed[uid] = seat._replace(leaving=False)
-            self.snapshot.take_rows([seat.row], seat.shape)
+            self.snapshot.take_rows([seat.row], seat.eclass)
         for pod in pods:
             if pod.metadata.uid not in kept:
                 self.see_pod(pod)
@@ -140,14 +140,14 @@ class Scheduler:
         if (
             seat is None
             or self.snapshot.names[seat.row] != node
-            or seat.shape.source != self.shapes.source(pod)
+            or seat.eclass.source != self.eclasses.source(pod)
         ):
             self._forget(meta.uid)
-            shape = self.shapes.of(pod)
-            seat = self._placed[meta.uid] = _Seat(self.snapshot.take(node, shape), shape)
+            eclass = self.eclasses.of(pod)
+            seat = self._placed[meta.uid] = _Seat(self.snapshot.take(node, eclass), eclass)
             self._queue.move_hopeful()
         if meta.deletion_timestamp is not None and not seat.leaving:
-            self.snapshot.leave(seat.row, seat.shape)
+            self.snapshot.leave(seat.row, seat.eclass)
             self._placed[meta.uid] = seat._replace(leaving=True)
             self._queue.move_hopeful()
 
@@ -162,21 +162,21 @@ class Scheduler:
         meta = pod.metadata
         if meta.uid in self._binding:
             return
-        shape = self.shapes.of(pod)
+        eclass = self.eclasses.of(pod)
         known = self._queue.get(meta.uid)
-        if known is not None and known.shape is shape and known.priority == (pod.spec.priority or 0):
+        if known is not None and known.eclass is eclass and known.priority == (pod.spec.priority or 0):
             return  # a change that does not concern scheduling: our own condition, mostly
         message = ""
         if bytes(pod.status.conditions):
             for condition in _conditions.decode(pod.status.conditions):
                 if condition.type == "PodScheduled" and condition.status == "False":
                     message = condition.message or ""
-        self._queue.add(Pending(meta.uid, meta.namespace, meta.name, shape, pod.spec.priority or 0, message))
+        self._queue.add(Pending(meta.uid, meta.namespace, meta.name, eclass, pod.spec.priority or 0, message))
 
     def _forget(self, uid: str) -> None:
         seat = self._placed.pop(uid, None)
         if seat is not None:
-            self.snapshot.give_back(seat.row, seat.shape, leaving=seat.leaving)
+            self.snapshot.give_back(seat.row, seat.eclass, leaving=seat.leaving)
             self._queue.move_parked()
 
     # Deciding and telling.
@@ -189,7 +189,7 @@ class Scheduler:
                 pod = self._queue.pop()
                 if pod is None:
                     break
-                if alike and alike[0].shape is not pod.shape:
+                if alike and alike[0].eclass is not pod.eclass:
                     self._attempt(alike)
                     alike = []
                 alike.append(pod)
@@ -211,11 +211,11 @@ class Scheduler:
                     self._queue.park(pod)
 
     def _try(self, pods: list[Pending]) -> None:
-        """Pods of one shape: those that find room are bound, the others parked and told why."""
-        shape = pods[0].shape
-        rows = self.evaluator.place(shape, len(pods))
+        """Pods of one equivalence class: those that find room are bound, the others parked and told why."""
+        eclass = pods[0].eclass
+        rows = self.evaluator.place(eclass, len(pods))
         for pod, row in zip(pods, rows, strict=False):
-            self._placed[pod.uid] = _Seat(row, shape)
+            self._placed[pod.uid] = _Seat(row, eclass)
             self._binding.add(pod.uid)
             self._spawn(self._bind(pod, self.snapshot.names[row]), f"bind {pod.namespace}/{pod.name}")
         if rows:
@@ -223,7 +223,7 @@ class Scheduler:
         refused = pods[len(rows) :]
         if not refused:
             return
-        message = self.evaluator.explain(shape)
+        message = self.evaluator.explain(eclass)
         for pod in refused:
             self._queue.park(pod)
             if message != pod.message:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navarch.client.views import Taint
-from navarch.scheduler.census import Census
-from navarch.scheduler.shape import HostPort, Shape, amount
+from navarch.scheduler.equivalence_class import EquivalenceClass, HostPort, amount
+from navarch.scheduler.pod_counts import PodCounts
 from navarch.scheduler.views import NodeRow
 
 Ints = NDArray[np.int64]
@@ -47,7 +47,7 @@ class Snapshot:
         # Column-major: rules read whole columns.
         self.allocatable: Ints = np.zeros((_FIRST_ROWS, 3), np.int64, order="F")
         self.used: Ints = np.zeros((_FIRST_ROWS, 3), np.int64, order="F")
-        #: What scores count of cpu and memory: requests with floors (see shape).
+        #: What scores count of cpu and memory: requests with floors (see equivalence_class).
         self.counted: Floats = np.zeros((_FIRST_ROWS, 2), order="F")
         #: One over what the node offers of cpu and memory; infinite where it offers none.
         self.inverse: Floats = np.full((_FIRST_ROWS, 2), np.inf, order="F")
@@ -59,10 +59,10 @@ class Snapshot:
         self._taint_ids: dict[tuple[Taint, ...], int] = {(): 0}
         self.labels: list[dict[str, str]] = []
         self.host_ports: dict[tuple[str, int], dict[int, list[str]]] = {}
-        self.census = Census()
+        self.pod_counts = PodCounts()
         self._views: list[NodeRow | None] = []
         self._of_nodes: tuple[int, dict[Hashable, Any]] = (-1, {})
-        self._vectors: dict[int, tuple[Shape, int, Ints, Ints]] = {}
+        self._vectors: dict[int, tuple[EquivalenceClass, int, Ints, Ints]] = {}
         self.node_version = 0
         self.log: list[int] = []
         self._log_start = 0
@@ -90,23 +90,23 @@ class Snapshot:
             return None
         return self.log[start:]
 
-    def vector(self, shape: Shape) -> tuple[Ints, Ints]:
-        """(what the shape takes by column, the columns it asks for): one pod slot is always among them."""
-        known = self._vectors.get(id(shape))
+    def vector(self, eclass: EquivalenceClass) -> tuple[Ints, Ints]:
+        """(what the class takes by column, the columns it asks for); the pod slot is always among them."""
+        known = self._vectors.get(id(eclass))
         width = len(self.columns)
-        if known is not None and known[0] is shape and known[1] == width:
+        if known is not None and known[0] is eclass and known[1] == width:
             return known[2], known[3]
-        for name in shape.requests:
+        for name in eclass.requests:
             self._column(name)
         width = len(self.columns)
         takes = np.zeros(width, np.int64)
         takes[PODS] = 1
-        for name, number in shape.requests.items():
+        for name, number in eclass.requests.items():
             takes[self.columns[name]] = number
         asked = np.flatnonzero(takes)
         if len(self._vectors) > 8192:
             self._vectors.clear()
-        self._vectors[id(shape)] = (shape, width, takes, asked)
+        self._vectors[id(eclass)] = (eclass, width, takes, asked)
         return takes, asked
 
     def of_nodes(self, key: Hashable, make: Callable[[], V]) -> V:
@@ -199,36 +199,36 @@ class Snapshot:
 
     # Pods.
 
-    def take(self, name: str, shape: Shape) -> int:
-        """A pod of this shape sits on the node. Returns the node's row."""
+    def take(self, name: str, eclass: EquivalenceClass) -> int:
+        """A pod of this equivalence class sits on the node. Returns the node's row."""
         row = self._row(name)
-        self.take_rows([row], shape)
+        self.take_rows([row], eclass)
         return row
 
-    def take_rows(self, rows: list[int], shape: Shape) -> None:
-        """A pod of this shape sits on each of these nodes; no row may be named twice."""
-        takes, _ = self.vector(shape)
+    def take_rows(self, rows: list[int], eclass: EquivalenceClass) -> None:
+        """A pod of this equivalence class sits on each of these nodes; no row may be named twice."""
+        takes, _ = self.vector(eclass)
         self.used[rows] += takes
-        self.counted[rows] += shape.nonzero
+        self.counted[rows] += eclass.nonzero
         self._note(rows)
         for row in rows:
-            self.census.take(row, shape)
-        for protocol, number, address in shape.host_ports:
+            self.pod_counts.take(row, eclass)
+        for protocol, number, address in eclass.host_ports:
             for row in rows:
                 self.host_ports.setdefault((protocol, number), {}).setdefault(row, []).append(address)
 
-    def leave(self, row: int, shape: Shape) -> None:
-        """A pod of this shape is being deleted; it takes what it takes until it is given back."""
-        self.census.leave(row, shape)
+    def leave(self, row: int, eclass: EquivalenceClass) -> None:
+        """A pod of this equivalence class is being deleted; it takes what it takes until it is given back."""
+        self.pod_counts.leave(row, eclass)
         self._note([row])
 
-    def give_back(self, row: int, shape: Shape, *, leaving: bool = False) -> None:
-        takes, _ = self.vector(shape)
-        self.census.give_back(row, shape, leaving=leaving)
+    def give_back(self, row: int, eclass: EquivalenceClass, *, leaving: bool = False) -> None:
+        takes, _ = self.vector(eclass)
+        self.pod_counts.give_back(row, eclass, leaving=leaving)
         self.used[row] -= takes
-        self.counted[row] -= shape.nonzero
+        self.counted[row] -= eclass.nonzero
         self._note([row])
-        for protocol, number, address in shape.host_ports:
+        for protocol, number, address in eclass.host_ports:
             holders = self.host_ports[protocol, number]
             holders[row].remove(address)
             if not holders[row]:
@@ -240,7 +240,7 @@ class Snapshot:
         self.used[:] = 0
         self.counted[:] = 0
         self.host_ports.clear()
-        self.census.clear()
+        self.pod_counts.clear()
         self._forget_log()
 
     def copy(self) -> Snapshot:
@@ -254,7 +254,7 @@ class Snapshot:
         other.host_ports = {
             port: {row: ips[:] for row, ips in rows.items()} for port, rows in self.host_ports.items()
         }
-        other.census = self.census.copy()
+        other.pod_counts = self.pod_counts.copy()
         other._of_nodes = (-1, {})
         other.log, other._vectors = self.log[:], dict(self._vectors)
         return other

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the scheduler reads of pods and nodes: small structs decoded straight from the stored bytes.
 
-What decides a pod's placement stays raw (`PodRow.spec` fields of type Raw): pods made from one template have
-the same bytes there, and
-`shape.Shapes` turns equal bytes into one shared `Shape` without decoding them again.
+What decides a pod's placement stays raw (`PodRow.spec` fields of type Raw). Pods of one template have equal
+bytes there. `EquivalenceClasses` turns equal bytes into one shared `EquivalenceClass` without
+decoding them again.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class NodeRow(View):
     status: NodeRowStatus = NodeRowStatus()
 
 
-# What a Shape is made of, decoded only when its bytes are new.
+# What a EquivalenceClass is made of, decoded only when its bytes are new.
 
 
 class Port(View):

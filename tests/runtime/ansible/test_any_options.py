@@ -40,7 +40,7 @@ OF_TYPE = {
 }
 
 
-def right(option: Spec) -> st.SearchStrategy[Any]:
+def right(option: Spec) -> st.SearchRules[Any]:
     """Values that fit what the spec says of an option."""
     if option.get("options"):
         inner = options(option["options"])
@@ -52,7 +52,7 @@ def right(option: Spec) -> st.SearchStrategy[Any]:
     return OF_TYPE[option.get("type", "str")]
 
 
-def options(spec: Spec) -> st.SearchStrategy[dict[str, Any]]:
+def options(spec: Spec) -> st.SearchRules[dict[str, Any]]:
     """Options that fit their types, but for some that are anything."""
     values = {name: right(option) | right(option) | right(option) | ANYTHING for name, option in spec.items()}
     needed = {name: values[name] for name, option in spec.items() if option.get("required")}

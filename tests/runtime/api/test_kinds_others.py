@@ -28,15 +28,15 @@ def make(kind: Kind[Any], **body: Any) -> Any:
 
 
 def filled(kind: Kind[Any], **body: Any) -> Any:
-    return kind.strategy.default(make(kind, **body))
+    return kind.rules.default(make(kind, **body))
 
 
 def errors(kind: Kind[Any], obj: Any) -> set[tuple[str, str]]:
-    return {(e.path, e.type.removeprefix("FieldValue")) for e in kind.strategy.validate(obj)}
+    return {(e.path, e.type.removeprefix("FieldValue")) for e in kind.rules.validate(obj)}
 
 
 def change(kind: Kind[Any], before: Any, after: Any) -> tuple[Any, set[str]]:
-    rules = kind.strategy
+    rules = kind.rules
     old = rules.prepare_create(rules.default(before))
     new = rules.prepare_update(rules.default(after), old)
     return new, {e.path for e in [*rules.validate(new), *rules.validate_update(new, old)]}
@@ -64,8 +64,8 @@ EVERY = [
 @pytest.mark.parametrize(("kind", "body"), EVERY, ids=lambda v: v.kind if isinstance(v, Kind) else "")
 def test_defaults_are_stable_sound_and_survive_the_store(kind: Kind[Any], body: dict[str, Any]) -> None:
     once = filled(kind, **body)
-    assert kind.strategy.default(once) == once
-    assert errors(kind, kind.strategy.prepare_create(once)) == set()
+    assert kind.rules.default(once) == once
+    assert errors(kind, kind.rules.prepare_create(once)) == set()
     assert kind.encode(kind.decode(kind.encode(once))) == kind.encode(once)
 
 
@@ -114,7 +114,7 @@ def test_a_bare_service() -> None:
     ],
 )
 def test_what_is_wrong_with_a_service(obj: Any, expected: set[tuple[str, str]]) -> None:
-    assert errors(SERVICE, SERVICE.strategy.default(obj)) == expected
+    assert errors(SERVICE, SERVICE.rules.default(obj)) == expected
 
 
 def test_a_service_keeps_what_it_was_given() -> None:
@@ -153,7 +153,7 @@ def test_a_service_keeps_what_it_was_given() -> None:
     ],
 )
 def test_table_of_services(obj: Any, cells: list[Any]) -> None:
-    assert row(SERVICE, SERVICE.strategy.default(obj)) == cells
+    assert row(SERVICE, SERVICE.rules.default(obj)) == cells
 
 
 # The others
@@ -206,7 +206,7 @@ def test_a_node_keeps_its_addresses_and_its_machine() -> None:
 
 
 def test_a_namespace_is_held_until_it_is_empty() -> None:
-    rules = NAMESPACE.strategy
+    rules = NAMESPACE.rules
     obj = rules.prepare_create(
         filled(NAMESPACE, spec={"finalizers": ["a.b/c"]}, status={"phase": "Terminating"})
     )
@@ -225,7 +225,7 @@ def test_a_namespace_is_held_until_it_is_empty() -> None:
 def test_a_replication_controller_takes_its_labels_from_the_template() -> None:
     obj = filled(REPLICATION_CONTROLLER, spec={"template": TEMPLATE})
     assert (obj.spec.selector, obj.metadata.labels, obj.spec.replicas) == ({"app": "a"}, {"app": "a"}, 1)
-    obj = REPLICATION_CONTROLLER.strategy.prepare_create(obj)
+    obj = REPLICATION_CONTROLLER.rules.prepare_create(obj)
     assert row(REPLICATION_CONTROLLER, obj) == ["x", 1, 0, 0, "5s", "c", "i:1", "app=a"]
 
 

@@ -16,7 +16,7 @@ from navarch.api.pod import POD, Pod
 from navarch.api.podspec import PodTemplateSpec
 from navarch.api.podstatus import PodStatus
 
-RULES = POD.strategy
+RULES = POD.rules
 
 
 def pod(spec: dict[str, Any] | None = None, **container: Any) -> Pod:

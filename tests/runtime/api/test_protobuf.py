@@ -94,7 +94,7 @@ def test_what_kubectl_sends(kind, body, document):
     found = protobuf.document(kind.type, raw)
     assert found == {"kind": kind.kind, "apiVersion": kind.api_version, **document}
     obj = decode.decode(kind, raw, decode.PROTOBUF)
-    kind.strategy.validate(kind.strategy.default(obj))
+    kind.rules.validate(kind.rules.default(obj))
 
 
 class DeploymentSpec(Struct):

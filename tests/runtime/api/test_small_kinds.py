@@ -112,18 +112,18 @@ def test_protobuf_numbers_are_unique_and_fields_described(struct):
 
 
 def made(kind: Kind[Any], document: dict[str, Any]) -> Any:
-    return kind.strategy.default(decode(kind, msgspec.json.encode(document)))
+    return kind.rules.default(decode(kind, msgspec.json.encode(document)))
 
 
 def told(kind: Kind[Any], document: dict[str, Any]) -> list[str]:
-    return [f"{e.path}: {e.message()}" for e in kind.strategy.validate(made(kind, document))]
+    return [f"{e.path}: {e.message()}" for e in kind.rules.validate(made(kind, document))]
 
 
 @pytest.mark.parametrize("kind", list(scheme()), ids=lambda k: k.full_resource)
 def test_every_kind_stands_an_empty_object_and_its_bytes_read_back(kind):
     obj = made(kind, {"metadata": {"name": "x", "namespace": "d"}})
-    assert kind.strategy.default(obj) == obj
-    kind.strategy.validate(obj)
+    assert kind.rules.default(obj) == obj
+    kind.rules.validate(obj)
     if kind.cells:
         assert len(kind.cells(obj, 0.0)) == len(kind.columns)
     assert all(isinstance(read(obj), str) for read in kind.fields.values())
@@ -139,8 +139,8 @@ def test_config_map():
     assert "Too long: may not be more than 1048576 bytes" in told(kind, {"data": {"a": "é" * 600_000}})[0]
     old = made(kind, {"data": {"a": "b"}, "immutable": True})
     same = made(kind, {"data": {"a": "b"}, "immutable": True, "metadata": {"labels": {"x": "y"}}})
-    assert kind.strategy.validate_update(same, old) == []
-    changed = kind.strategy.validate_update(made(kind, {"data": {"a": "c"}}), old)
+    assert kind.rules.validate_update(same, old) == []
+    changed = kind.rules.validate_update(made(kind, {"data": {"a": "c"}}), old)
     assert [e.path for e in changed] == ["immutable", "data"]
     assert kind.cells(old, 0)[:2] == [None, 1]
 
@@ -149,7 +149,7 @@ def test_secret():
     kind = secret.SECRET
     obj = made(kind, {"data": {"a": "YQ==", "b": "eA=="}, "stringData": {"b": "c"}})
     assert (obj.data, obj.string_data, obj.type) == ({"a": b"a", "b": b"c"}, None, "Opaque")
-    assert kind.strategy.validate_update(made(kind, {"type": "x"}), obj)[0].path == "type"
+    assert kind.rules.validate_update(made(kind, {"type": "x"}), obj)[0].path == "type"
     assert told(kind, {"type": "kubernetes.io/tls", "data": {"tls.crt": ""}}) == [
         "data[tls.key]: Required value"
     ]
@@ -231,7 +231,7 @@ def request_pem() -> str:
 
 def test_certificate_signing_request():
     kind = certificatesigningrequest.CERTIFICATE_SIGNING_REQUEST
-    strategy = kind.strategy
+    rules = kind.rules
     spec = {
         "request": request_pem(),
         "signerName": "kubernetes.io/kubelet-serving",
@@ -250,17 +250,17 @@ def test_certificate_signing_request():
     assert len(told(kind, {})) == 3
     old = made(kind, {"spec": {**spec, "username": "me"}})
     approved = {"conditions": [{"type": "Approved", "status": "True"}]}
-    new = strategy.prepare_status(made(kind, {"spec": {}, "status": approved}), old)
+    new = rules.prepare_status(made(kind, {"spec": {}, "status": approved}), old)
     assert new.spec == old.spec
     assert new.status.conditions[0].last_update_time
-    assert strategy.validate_status(new, old) == []
+    assert rules.validate_status(new, old) == []
     assert kind.cells(new, 0)[2:] == ["kubernetes.io/kubelet-serving", "me", "<none>", "Approved"]
     issued = msgspec.structs.replace(new, status=msgspec.structs.replace(new.status, certificate=b"x"))
     assert kind.cells(issued, 0)[-1] == "Approved,Issued"
-    assert "certificate" in strategy.validate_status(new, issued)[0].path
-    assert "may not be removed" in strategy.validate_status(old, new)[0].detail
+    assert "certificate" in rules.validate_status(new, issued)[0].path
+    assert "may not be removed" in rules.validate_status(old, new)[0].detail
     both = {"conditions": [*approved["conditions"], {"type": "Denied", "status": "True"}]}
-    assert "mutually exclusive" in strategy.validate_status(made(kind, {"status": both}), old)[0].detail
-    assert strategy.prepare_update(made(kind, {"spec": {}}), issued).status == issued.status
-    assert strategy.name_rule("a:b_C") is None
-    assert strategy.name_rule("a/b")
+    assert "mutually exclusive" in rules.validate_status(made(kind, {"status": both}), old)[0].detail
+    assert rules.prepare_update(made(kind, {"spec": {}}), issued).status == issued.status
+    assert rules.name_rule("a:b_C") is None
+    assert rules.name_rule("a/b")

@@ -17,10 +17,10 @@ from apiserver_support import Http, Standalone
 from navarch import pki
 from navarch.apiserver import connection, listener
 from navarch.apiserver.connection import WebServer
-from navarch.apiserver.exchange import Exchange, Reply
 from navarch.apiserver.limits import Limits
 from navarch.apiserver.listener import Listener
 from navarch.apiserver.peers import Place, Places, group
+from navarch.apiserver.request import Reply, Request
 from navarch.apiserver.server import server_tls
 from navarch.registry.context import User
 
@@ -46,7 +46,7 @@ class Served:
         self.places = Places(limits, 10_000)
         self.answered = 0
 
-    async def _answer(self, x: Exchange) -> Reply:
+    async def _answer(self, x: Request) -> Reply:
         self.answered += 1
         if x.path == "/api/known":
             assert x.protocol.authenticate(USER)

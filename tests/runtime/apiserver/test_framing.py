@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from navarch.api import errors
 from navarch.apiserver.connection import Connection, WebServer
-from navarch.apiserver.exchange import Exchange, Reply
+from navarch.apiserver.request import Reply, Request
 
 HOST = b"Host: x\r\n"
 GET = b"GET /api/v1/pods HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -76,7 +76,7 @@ class Serving:
         self._waits = waits
         self.requests: list[tuple[str, str, list[tuple[str, str]], bytes | int]] = []
 
-    async def answer(self, x: Exchange) -> Reply:
+    async def answer(self, x: Request) -> Reply:
         body: bytes | int = b""
         if self._waits:
             await asyncio.sleep(0)

@@ -21,7 +21,7 @@ from navarch.api.pod import Pod
 from navarch.cli.token import new_token, token_data
 from navarch.client import kubeconfig
 from navarch.client.http import HttpClient
-from navarch.kubelet import join
+from navarch.kubelet import tls_bootstrap
 from navarch.kubelet.config import KubeletConfig
 
 REVOCATIONS = "/apis/authentication.navarch.io/v1alpha1/noderevocations"
@@ -73,12 +73,12 @@ class Host:
     async def join(self) -> None:
         """As a kubelet that has nothing but its token."""
         Path(self.config.kubeconfig).unlink(missing_ok=True)
-        await join.ensure_client(self.config)
+        await tls_bootstrap.ensure_client(self.config)
 
     async def renew(self) -> None:
         """As a kubelet whose certificate ends soon."""
         async with self.client() as client:
-            await join.renew_client(self.config, client, kubeconfig.load(self.config.kubeconfig))
+            await tls_bootstrap.renew_client(self.config, client, kubeconfig.load(self.config.kubeconfig))
 
 
 @pytest.fixture
@@ -122,8 +122,8 @@ async def test_a_node_is_thrown_out_at_once_and_comes_back_by_joining(http: Http
     # The token of the first join is older than the revocation.
     bootstrap = kubeconfig.load(host.config.bootstrap_kubeconfig)
     async with HttpClient(bootstrap) as client:
-        with pytest.raises(join.JoinError, match=f"Denied: node {host.name} was thrown out"):
-            await join.renew_client(host.config, client, bootstrap)
+        with pytest.raises(tls_bootstrap.BootstrapError, match=f"Denied: node {host.name} was thrown out"):
+            await tls_bootstrap.renew_client(host.config, client, bootstrap)
 
     await host.token()
     await host.join()

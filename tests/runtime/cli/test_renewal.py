@@ -21,7 +21,7 @@ from navarch.api.node import Node
 from navarch.cli import main
 from navarch.client import kubeconfig
 from navarch.client.http import HttpClient
-from navarch.kubelet import config, join
+from navarch.kubelet import config, tls_bootstrap
 
 
 @dataclass
@@ -53,9 +53,9 @@ class Joined:
             usages=["server auth"],
             **how,
         )
-        certificate, key = join.serving_files(self.kubelet)
-        join.write(certificate, made.certificate)
-        join.write(key, made.key)
+        certificate, key = tls_bootstrap.serving_files(self.kubelet)
+        tls_bootstrap.write(certificate, made.certificate)
+        tls_bootstrap.write(key, made.key)
         return made
 
     @contextlib.asynccontextmanager
@@ -69,7 +69,7 @@ class Joined:
 
         moved = asyncio.Event()
         task = asyncio.create_task(
-            join.keep_fresh(self.kubelet, self.client, lambda: self.names, renewed, moved)
+            tls_bootstrap.keep_fresh(self.kubelet, self.client, lambda: self.names, renewed, moved)
         )
         try:
             async with asyncio.timeout(90):
@@ -94,7 +94,9 @@ async def joined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIte
         token = capsys.readouterr().out.strip()
         authority = (tmp_path / "pki/ca.crt").read_bytes()
         server = f"https://127.0.0.1:{master.port}"
-        join.write(tmp_path / "boot.conf", pki.kubeconfig(server, authority, user="join", token=token))
+        tls_bootstrap.write(
+            tmp_path / "boot.conf", pki.kubeconfig(server, authority, user="join", token=token)
+        )
         kubelet = config.parse(
             {
                 "nodeName": "n1",
@@ -104,7 +106,7 @@ async def joined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIte
                 "clientCAFile": str(tmp_path / "pki/ca.crt"),
             }
         )
-        await join.ensure_client(kubelet)
+        await tls_bootstrap.ensure_client(kubelet)
         (tmp_path / "boot.conf").unlink()
         # A serving certificate is signed for the addresses that the node has.
         node = await asyncio.to_thread(master.call, "POST", "/api/v1/nodes", {"metadata": {"name": "n1"}})
@@ -117,14 +119,14 @@ async def joined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIte
 
 async def test_certificates_are_renewed_when_a_third_of_their_time_is_left(joined: Joined) -> None:
     kubelet, client = joined.kubelet, joined.client
-    await join.ensure_serving(kubelet, client, joined.names)
-    serving, key = join.serving_files(kubelet)
+    await tls_bootstrap.ensure_serving(kubelet, client, joined.names)
+    serving, key = tls_bootstrap.serving_files(kubelet)
     assert not _is_due(kubelet), "fresh ones are left alone"
     # Ones of the same authorities whose end is near take their place.
     short = timedelta(seconds=60)
     ca = joined.ca("ca")
     one = pki.issue(ca, "system:node:n1", organizations=["system:nodes"], lifetime=short)
-    join.write(
+    tls_bootstrap.write(
         Path(kubelet.kubeconfig),
         pki.kubeconfig(joined.server, ca.certificate, user="system:node:n1", client=one),
     )
@@ -148,30 +150,30 @@ async def test_a_serving_certificate_of_the_authority_that_everybody_trusts_is_r
 ) -> None:
     """As a kubelet finds it whose cluster comes from before kubelets' serving certificates had their own."""
     kubelet = joined.kubelet
-    await join.ensure_serving(kubelet, joined.client, joined.names)
+    await tls_bootstrap.ensure_serving(kubelet, joined.client, joined.names)
     joined.serving("ca")
-    serving, _ = join.serving_files(kubelet)
-    assert join.signed_by_everybodys(kubelet)
-    assert join.serves(kubelet), "it serves with that meanwhile"
+    serving, _ = tls_bootstrap.serving_files(kubelet)
+    assert tls_bootstrap.signed_by_everybodys(kubelet)
+    assert tls_bootstrap.serves(kubelet), "it serves with that meanwhile"
     async with joined.keeping_fresh() as (loaded, moved):
         while not loaded:
             await asyncio.sleep(0.05)
         moved.set()
         await asyncio.sleep(0.3)
     assert len(loaded) == 1
-    assert not join.signed_by_everybodys(kubelet)
+    assert not tls_bootstrap.signed_by_everybodys(kubelet)
     assert pki.issued_by(serving.read_bytes(), joined.ca("kubelet-ca").certificate)
     assert not pki.issued_by(serving.read_bytes(), joined.ca("ca").certificate)
 
 
 async def test_a_key_without_its_certificate_is_no_reason_to_serve_nobody(joined: Joined) -> None:
     """A crash came between the two writes."""
-    await join.ensure_serving(joined.kubelet, joined.client, joined.names)
-    certificate, key = join.serving_files(joined.kubelet)
-    join.write(key, pki.new_key())
-    assert not join.serves(joined.kubelet)
-    await join.ensure_serving(joined.kubelet, joined.client, joined.names)
-    assert join.serves(joined.kubelet)
+    await tls_bootstrap.ensure_serving(joined.kubelet, joined.client, joined.names)
+    certificate, key = tls_bootstrap.serving_files(joined.kubelet)
+    tls_bootstrap.write(key, pki.new_key())
+    assert not tls_bootstrap.serves(joined.kubelet)
+    await tls_bootstrap.ensure_serving(joined.kubelet, joined.client, joined.names)
+    assert tls_bootstrap.serves(joined.kubelet)
     assert pki.belongs(certificate.read_bytes(), key.read_bytes())
 
 
@@ -201,14 +203,14 @@ async def test_the_authority_of_kubelets_is_known_to_the_master_alone(joined: Jo
 def _is_due(kubelet: config.KubeletConfig) -> bool:
     certificates = [
         kubeconfig.load(kubelet.kubeconfig).certificate,
-        join.serving_files(kubelet)[0].read_bytes(),
+        tls_bootstrap.serving_files(kubelet)[0].read_bytes(),
     ]
-    return any(join.seconds_to_renewal(certificate) == 0 for certificate in certificates)
+    return any(tls_bootstrap.seconds_to_renewal(certificate) == 0 for certificate in certificates)
 
 
 def test_renewal_follows_the_certificates_own_lifetime() -> None:
     ca = pki.make_ca()
     for days in (1, 30, 365):
         made = pki.issue(ca, "x", lifetime=timedelta(days=days)).certificate
-        assert join.seconds_to_renewal(made) == pytest.approx(days * 86400 * 2 / 3, rel=0.01)
-    assert join.seconds_to_renewal(b"nothing") == 0
+        assert tls_bootstrap.seconds_to_renewal(made) == pytest.approx(days * 86400 * 2 / 3, rel=0.01)
+    assert tls_bootstrap.seconds_to_renewal(b"nothing") == 0

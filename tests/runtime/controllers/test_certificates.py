@@ -26,7 +26,7 @@ from navarch.client.events import EventRecorder
 from navarch.client.informer import Informers
 from navarch.client.local import LocalClient
 from navarch.controllers.base import Context, Options
-from navarch.controllers.expiry import Expiry
+from navarch.controllers.ttl import TimeToLive
 from navarch.registry.context import User
 
 SERVING = "kubernetes.io/kubelet-serving"
@@ -194,7 +194,7 @@ async def test_an_answered_request_is_kept_for_an_hour_and_another_for_a_day(clu
     context = Context(
         cluster.client, Informers(cluster.client), EventRecorder(cluster.client, "test"), Options()
     )
-    expiry = Expiry(context)
+    expiry = TimeToLive(context)
 
     # A revocation stays as long as a certificate that it refuses may be good.
     await cluster.client.create(NodeRevocation(metadata=ObjectMeta(name="n")))

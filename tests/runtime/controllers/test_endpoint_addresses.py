@@ -14,7 +14,7 @@ from navarch.api.meta import ObjectMeta
 from navarch.api.pod import Pod
 from navarch.api.podspec import PodSpec
 from navarch.api.service import Service, ServicePort, ServiceSpec
-from navarch.controllers.backends import reachable
+from navarch.controllers.service_backends import reachable
 
 
 @pytest.mark.parametrize(

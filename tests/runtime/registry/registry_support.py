@@ -14,7 +14,7 @@ from navarch.api.errors import FieldError, StatusError, invalid
 from navarch.api.fields import Struct, field, wire
 from navarch.api.meta import DeleteOptions, Object, ObjectMeta
 from navarch.api.namespace import NAMESPACE
-from navarch.api.scheme import Kind, Scheme, Strategy
+from navarch.api.scheme import Kind, Rules, Scheme
 from navarch.registry.context import Context, Stored, User
 from navarch.registry.registry import Registry
 
@@ -46,7 +46,7 @@ class Widget(Object):
     status: Annotated[WidgetStatus | None, wire(3, "Seen.")] = field("status", None)
 
 
-class WidgetStrategy(Strategy[Widget]):
+class WidgetRules(Rules[Widget]):
     """Widgets have 30 s to end, as pods have; one without a node ends at once."""
 
     def default(self, obj: Widget) -> Widget:
@@ -82,7 +82,7 @@ WIDGET = Kind(
         "spec.node": lambda w: (w.spec and w.spec.node) or "",
         "status.phase": lambda w: (w.status and w.status.phase) or "",
     },
-    strategy=WidgetStrategy(),
+    rules=WidgetRules(),
 )
 
 
@@ -92,7 +92,7 @@ class Note(Object):
     data: Annotated[dict[str, str] | None, wire(2, "Text.")] = field("data", None)
 
 
-class NoteStrategy(Strategy[Note]):
+class NoteRules(Rules[Note]):
     create_on_update = True
 
 
@@ -101,7 +101,7 @@ NOTE = Kind(
     resource="notes",
     group="test.navarch.io",
     namespaced=False,
-    strategy=NoteStrategy(),
+    rules=NoteRules(),
     volatile=lambda n: bool(n.data and "beat" in n.data),
 )
 

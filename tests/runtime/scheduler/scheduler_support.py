@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from navarch.scheduler.equivalence_class import EquivalenceClass, EquivalenceClasses
 from navarch.scheduler.evaluator import Evaluator
-from navarch.scheduler.shape import Shape, Shapes
 from navarch.scheduler.snapshot import Snapshot
 from navarch.scheduler.views import NodeRow, PodRow
 
@@ -25,7 +25,7 @@ def node(name: str, **kw: Any) -> NodeRow:
     )
 
 
-def pod(node_name: str = "", **spec: Any) -> Shape:
+def pod(node_name: str = "", **spec: Any) -> EquivalenceClass:
     """labels, namespace and owner (uid of the controller) are the pod's; the rest is its spec."""
     requests = {key: spec.pop(key) for key in ("cpu", "memory", "gpu") if key in spec}
     ports = [{"containerPort": 80, **port} for port in spec.pop("ports", [])]
@@ -41,7 +41,9 @@ def pod(node_name: str = "", **spec: Any) -> Shape:
         "metadata": meta,
         "spec": {"containers": [{"name": "c", "resources": {"requests": requests}, "ports": ports}], **spec},
     }
-    return Shapes().of(msgspec.json.decode(msgspec.json.encode(body), type=PodRow), node_name=node_name)
+    return EquivalenceClasses().of(
+        msgspec.json.decode(msgspec.json.encode(body), type=PodRow), node_name=node_name
+    )
 
 
 def cluster(*nodes: NodeRow) -> tuple[Snapshot, Evaluator]:

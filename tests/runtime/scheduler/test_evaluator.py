@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scheduler_support import cluster, node, pod
 
+from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.evaluator import Evaluator
-from navarch.scheduler.shape import Shape
 
 
 def test_a_pod_goes_where_its_requests_fit() -> None:
@@ -23,11 +23,11 @@ def test_a_pod_goes_where_its_requests_fit() -> None:
 
 def test_requests_of_placed_pods_count_until_they_are_gone() -> None:
     snapshot, evaluator = cluster(node("a", cpu="1"))
-    shape = pod(cpu="600m")
-    row = snapshot.take("a", shape)
-    assert evaluator.pick(shape) is None
-    snapshot.give_back(row, shape)
-    assert evaluator.pick(shape) == row
+    eclass = pod(cpu="600m")
+    row = snapshot.take("a", eclass)
+    assert evaluator.pick(eclass) is None
+    snapshot.give_back(row, eclass)
+    assert evaluator.pick(eclass) == row
 
 
 @pytest.mark.parametrize("asked", [{"cpu": "1E"}, {"memory": "9E"}, {"overhead": {"cpu": "8E"}}])
@@ -124,10 +124,10 @@ def test_preferred_affinity_only_prefers() -> None:
     snapshot, evaluator = cluster(node("a", labels={"disk": "hdd"}), node("b", labels={"disk": "ssd"}))
     ssd = {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}
     wishes = [{"weight": 10, "preference": ssd}]
-    shape = pod(affinity={"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": wishes}})
-    assert snapshot.names[evaluator.pick(shape)] == "b"
+    eclass = pod(affinity={"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": wishes}})
+    assert snapshot.names[evaluator.pick(eclass)] == "b"
     snapshot.remove_node("b")
-    assert snapshot.names[evaluator.pick(shape)] == "a"
+    assert snapshot.names[evaluator.pick(eclass)] == "a"
 
 
 def test_host_ports_conflict_by_protocol_and_address() -> None:
@@ -198,13 +198,15 @@ _CPU = st.sampled_from(["0", "100m", "250m", "1", "3"])
 def test_remembered_ratings_equal_fresh_ones(steps: list[tuple[str, int, bool]], nodes: int) -> None:
     """Whatever was placed and taken back, rating row by row gives what rating everything anew gives."""
     snapshot, evaluator = cluster(*(node(f"n{number}", cpu=str(number + 2)) for number in range(nodes)))
-    shapes = {cpu: pod(cpu=cpu) for cpu in ("0", "100m", "250m", "1", "3")}
-    placed: list[tuple[int, Shape]] = []
+    eclasses = {cpu: pod(cpu=cpu) for cpu in ("0", "100m", "250m", "1", "3")}
+    placed: list[tuple[int, EquivalenceClass]] = []
     for cpu, pick, take in steps:
         if take:
-            placed += [(row, shapes[cpu]) for row in evaluator.place(shapes[cpu], pick)]
+            placed += [(row, eclasses[cpu]) for row in evaluator.place(eclasses[cpu], pick)]
         elif placed:
             snapshot.give_back(*placed.pop(pick % len(placed)))
-        for shape in shapes.values():
-            assert evaluator.rates(shape).tolist() == pytest.approx(Evaluator(snapshot).rates(shape).tolist())
+        for eclass in eclasses.values():
+            assert evaluator.rates(eclass).tolist() == pytest.approx(
+                Evaluator(snapshot).rates(eclass).tolist()
+            )
     assert (snapshot.used[: snapshot.rows, 0] <= snapshot.allocatable[: snapshot.rows, 0]).all()

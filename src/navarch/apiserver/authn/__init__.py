@@ -15,7 +15,7 @@ import msgspec
 from navarch.api import errors
 from navarch.apiserver.authn import certificate
 from navarch.apiserver.authn.revocations import Revocations
-from navarch.apiserver.exchange import Exchange
+from navarch.apiserver.request import Request
 from navarch.registry.context import User
 
 #: The group of everyone who is known.
@@ -61,13 +61,13 @@ class Authenticator:
                 return Known(with_authenticated(known.user), known.lasting, both) if both else None
         return None
 
-    def remembered(self, exchange: Exchange) -> User | None:
+    def remembered(self, request: Request) -> User | None:
         """The user as far as the connection knows it already: what every request but the first takes.
 
         Raises StatusError 401 for a node that was thrown out.
         """
-        connection = exchange.protocol
-        authorization = exchange.headers.get("Authorization")
+        connection = request.protocol
+        authorization = request.headers.get("Authorization")
         if authorization is None or authorization == connection.bearer:
             if not connection.identified:
                 connection.identified = True
@@ -80,15 +80,15 @@ class Authenticator:
             return connection.bearer_user if authorization is not None else None
         return None
 
-    async def identify(self, exchange: Exchange) -> User:
+    async def identify(self, request: Request) -> User:
         """Raises StatusError 401."""
-        user = self.remembered(exchange)
+        user = self.remembered(request)
         if user is not None:
             return user
-        connection = exchange.protocol
+        connection = request.protocol
         if connection.certificate is not None:
             return self._accepted(connection.certificate)
-        authorization = exchange.header("Authorization")
+        authorization = request.header("Authorization")
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise errors.unauthorized()

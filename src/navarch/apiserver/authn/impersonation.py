@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from navarch.api import errors
 from navarch.apiserver.authn import AUTHENTICATED
 from navarch.apiserver.authz import Attributes, Authorizer, refusal
-from navarch.apiserver.exchange import Exchange
+from navarch.apiserver.request import Request
 from navarch.registry.context import User
 
 _USER, _GROUP, _UID, _EXTRA = (
@@ -23,7 +23,7 @@ _ACCOUNTS = "system:serviceaccounts"
 _AUTHENTICATION = "authentication.k8s.io"
 
 
-async def acting(x: Exchange, user: User, authorizer: Authorizer) -> User:
+async def acting(x: Request, user: User, authorizer: Authorizer) -> User:
     """Who is meant to act; the user itself when nobody else is asked for. Raises StatusError 400, 403."""
     name, groups, uid = "", list[str](), ""
     extra: dict[str, list[str]] = {}

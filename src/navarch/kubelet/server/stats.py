@@ -11,7 +11,7 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from navarch.kubelet import machine
+from navarch.kubelet import node_info
 from navarch.kubelet.agent import Kubelet
 from navarch.kubelet.runtime.base import Usage
 
@@ -65,7 +65,7 @@ def _usage(usage: Usage) -> dict[str, Any]:
 
 
 def _node(name: str) -> dict[str, Any]:
-    total, available = machine.memory(), machine.memory_available()
+    total, available = node_info.memory(), node_info.memory_available()
     with open("/proc/stat", encoding="ascii") as file:
         ticks = [int(word) for word in file.readline().split()[1:]]
     idle = ticks[3] + ticks[4]

@@ -73,16 +73,16 @@ class Store:
                     return sock, False
                 sock.close()  # the settings are others now
             os.close(self._kept.pop(_NAMES[type]))
-            self._tell(f"FDSTOREREMOVE=1\nFDNAME={_NAMES[type]}")
+            self._notify(f"FDSTOREREMOVE=1\nFDNAME={_NAMES[type]}")
         return _bound(type, address, port), True
 
     def _give(self, name: str, sock: socket.socket) -> None:
         if self._address:
             self._kept[name] = os.dup(sock.fileno())
         # Not polled: an error that waits in a socket's queue is no reason to throw it away.
-        self._tell(f"FDSTORE=1\nFDPOLL=0\nFDNAME={name}", [sock.fileno()])
+        self._notify(f"FDSTORE=1\nFDPOLL=0\nFDNAME={name}", [sock.fileno()])
 
-    def _tell(self, text: str, fds: list[int] | None = None) -> None:
+    def _notify(self, text: str, fds: list[int] | None = None) -> None:
         if not self._address:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address

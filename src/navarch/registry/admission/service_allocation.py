@@ -23,7 +23,7 @@ from navarch.api.errors import (
 )
 from navarch.api.scheme import Kind
 from navarch.api.service import Service, ServicePort, ServiceSpec
-from navarch.api.servicestrategy import ports_kept
+from navarch.api.service_rules import ports_kept
 from navarch.registry.admission import Admission, Operation, Request
 from navarch.registry.core import Core
 from navarch.store.base import Event, Subscription

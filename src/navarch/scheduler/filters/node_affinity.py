@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.framework import Scope
-from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Bools, Rows, Snapshot
 
 
@@ -37,12 +37,12 @@ def _holds(expression: dict[str, Any], labels: dict[str, str]) -> bool:
     return False
 
 
-def _matches(shape: Shape, name: str, labels: dict[str, str]) -> bool:
-    if any(labels.get(key) != value for key, value in shape.selector.items()):
+def _matches(eclass: EquivalenceClass, name: str, labels: dict[str, str]) -> bool:
+    if any(labels.get(key) != value for key, value in eclass.selector.items()):
         return False
-    if shape.affinity is None:
+    if eclass.affinity is None:
         return True
-    terms = shape.affinity.get("nodeSelectorTerms") or []
+    terms = eclass.affinity.get("nodeSelectorTerms") or []
     return any(term_matches(term, name, labels) for term in terms)
 
 
@@ -61,16 +61,16 @@ class NodeAffinity:
     name: ClassVar[str] = "NodeAffinity"
     scope: ClassVar[Scope] = Scope.NODE
 
-    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
-        return bool(shape.selector) or shape.affinity is not None
+    def applies(self, eclass: EquivalenceClass, snapshot: Snapshot) -> bool:
+        return bool(eclass.selector) or eclass.affinity is not None
 
-    def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:
+    def mask(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Bools:
         selected = np.arange(snapshot.rows)[rows]
         return np.fromiter(
-            (_matches(shape, snapshot.names[row], snapshot.labels[row]) for row in selected),
+            (_matches(eclass, snapshot.names[row], snapshot.labels[row]) for row in selected),
             np.bool_,
             len(selected),
         )
 
-    def reasons(self, shape: Shape, snapshot: Snapshot, row: int) -> list[str]:
+    def reasons(self, eclass: EquivalenceClass, snapshot: Snapshot, row: int) -> list[str]:
         return ["node(s) didn't match Pod's node affinity/selector"]

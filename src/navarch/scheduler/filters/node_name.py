@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.framework import Scope
-from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Bools, Rows, Snapshot
 
 
@@ -16,16 +16,16 @@ class NodeName:
     name: ClassVar[str] = "NodeName"
     scope: ClassVar[Scope] = Scope.NODE
 
-    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
-        return bool(shape.node_name)
+    def applies(self, eclass: EquivalenceClass, snapshot: Snapshot) -> bool:
+        return bool(eclass.node_name)
 
-    def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:
+    def mask(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Bools:
         mask = np.zeros(len(snapshot.exists), np.bool_)
-        row = snapshot.index.get(shape.node_name)
+        row = snapshot.index.get(eclass.node_name)
         if row is not None:
             mask[row] = True
         selected: Bools = mask[rows]
         return selected
 
-    def reasons(self, shape: Shape, snapshot: Snapshot, row: int) -> list[str]:
+    def reasons(self, eclass: EquivalenceClass, snapshot: Snapshot, row: int) -> list[str]:
         return ["node(s) didn't match the requested node name"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.framework import Scope
-from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import PODS, Bools, Rows, Snapshot
 
 
@@ -14,13 +14,13 @@ class NodeResources:
     name: ClassVar[str] = "NodeResourcesFit"
     scope: ClassVar[Scope] = Scope.USE
 
-    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
+    def applies(self, eclass: EquivalenceClass, snapshot: Snapshot) -> bool:
         return True
 
-    def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:
+    def mask(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Bools:
         # Only what is asked for is compared: a node that is over its memory still takes a pod that asks for
         # none.
-        takes, asked = snapshot.vector(shape)
+        takes, asked = snapshot.vector(eclass)
         mask: Bools | None = None
         for column in asked:
             fits = snapshot.used[rows, column] + takes[column] <= snapshot.allocatable[rows, column]
@@ -28,8 +28,8 @@ class NodeResources:
         assert mask is not None  # the pod slot is always asked for
         return mask
 
-    def reasons(self, shape: Shape, snapshot: Snapshot, row: int) -> list[str]:
-        takes, asked = snapshot.vector(shape)
+    def reasons(self, eclass: EquivalenceClass, snapshot: Snapshot, row: int) -> list[str]:
+        takes, asked = snapshot.vector(eclass)
         names = {column: name for name, column in snapshot.columns.items()}
         return [
             "Too many pods" if column == PODS else f"Insufficient {names[column]}"

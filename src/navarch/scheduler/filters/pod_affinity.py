@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.framework import Scope
-from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Bools, Rows, Snapshot
 
 
@@ -20,24 +20,24 @@ class PodAffinity:
     name: ClassVar[str] = "InterPodAffinity"
     scope: ClassVar[Scope] = Scope.CLUSTER
 
-    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
-        return bool(shape.near)
+    def applies(self, eclass: EquivalenceClass, snapshot: Snapshot) -> bool:
+        return bool(eclass.near)
 
-    def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:
-        groups = tuple(term.group for term in shape.near)
-        pods = snapshot.census.pods(groups, snapshot.rows)
+    def mask(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Bools:
+        groups = tuple(term.group for term in eclass.near)
+        pods = snapshot.pod_counts.pods(groups, snapshot.rows)
         placed: Bools = np.ones(snapshot.rows, np.bool_)
         near = placed.copy()
         anywhere = False
-        for term in shape.near:
+        for term in eclass.near:
             found = snapshot.by_domain(term.key, pods)
             placed &= snapshot.domains(term.key) >= 0
             near &= found > 0
             anywhere = anywhere or bool(found.any())
-        if not anywhere and snapshot.census.belongs(shape, groups):
+        if not anywhere and snapshot.pod_counts.belongs(eclass, groups):
             return placed[rows]
         selected: Bools = (placed & near)[rows]
         return selected
 
-    def reasons(self, shape: Shape, snapshot: Snapshot, row: int) -> list[str]:
+    def reasons(self, eclass: EquivalenceClass, snapshot: Snapshot, row: int) -> list[str]:
         return ["node(s) didn't match pod affinity rules"]

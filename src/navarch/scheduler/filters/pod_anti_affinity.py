@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.framework import Scope
-from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Bools, Rows, Snapshot
 
 
@@ -16,14 +16,14 @@ class PodAntiAffinity:
     name: ClassVar[str] = "InterPodAffinity"
     scope: ClassVar[Scope] = Scope.CLUSTER
 
-    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
-        return bool(shape.apart)
+    def applies(self, eclass: EquivalenceClass, snapshot: Snapshot) -> bool:
+        return bool(eclass.apart)
 
-    def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:
+    def mask(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Bools:
         free: Bools = np.ones(snapshot.rows, np.bool_)
-        for term in shape.apart:
-            free &= snapshot.by_domain(term.key, snapshot.census.pods((term.group,), snapshot.rows)) == 0
+        for term in eclass.apart:
+            free &= snapshot.by_domain(term.key, snapshot.pod_counts.pods((term.group,), snapshot.rows)) == 0
         return free[rows]
 
-    def reasons(self, shape: Shape, snapshot: Snapshot, row: int) -> list[str]:
+    def reasons(self, eclass: EquivalenceClass, snapshot: Snapshot, row: int) -> list[str]:
         return ["node(s) didn't match pod anti-affinity rules"]

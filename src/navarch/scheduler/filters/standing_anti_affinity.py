@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.framework import Scope
-from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Bools, Rows, Snapshot
 
 
@@ -16,14 +16,14 @@ class StandingAntiAffinity:
     name: ClassVar[str] = "InterPodAffinity"
     scope: ClassVar[Scope] = Scope.CLUSTER
 
-    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
-        return bool(snapshot.census.forbidding(shape, snapshot.rows))
+    def applies(self, eclass: EquivalenceClass, snapshot: Snapshot) -> bool:
+        return bool(snapshot.pod_counts.forbidding(eclass, snapshot.rows))
 
-    def mask(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Bools:
+    def mask(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Bools:
         free: Bools = np.ones(snapshot.rows, np.bool_)
-        for bond in snapshot.census.forbidding(shape, snapshot.rows):
+        for bond in snapshot.pod_counts.forbidding(eclass, snapshot.rows):
             free &= snapshot.by_domain(bond.key, bond.holders) == 0
         return free[rows]
 
-    def reasons(self, shape: Shape, snapshot: Snapshot, row: int) -> list[str]:
+    def reasons(self, eclass: EquivalenceClass, snapshot: Snapshot, row: int) -> list[str]:
         return ["node(s) didn't satisfy existing pods anti-affinity rules"]

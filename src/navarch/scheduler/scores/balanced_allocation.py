@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.framework import Scope
 from navarch.scheduler.scores.least_allocated import share
-from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import CPU, MEMORY, Floats, Rows, Snapshot
 
 
@@ -18,11 +18,11 @@ class BalancedAllocation:
     scope: ClassVar[Scope] = Scope.USE
     weight: ClassVar[float] = 1.0
 
-    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
+    def applies(self, eclass: EquivalenceClass, snapshot: Snapshot) -> bool:
         return True
 
-    def rate(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Floats:
+    def rate(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Floats:
         # The standard deviation of two numbers is half their distance.
-        apart = np.abs(share(shape, snapshot, rows, CPU) - share(shape, snapshot, rows, MEMORY))
+        apart = np.abs(share(eclass, snapshot, rows, CPU) - share(eclass, snapshot, rows, MEMORY))
         rates: Floats = 100.0 - 50.0 * apart
         return rates

@@ -7,15 +7,17 @@ from typing import ClassVar
 
 import numpy as np
 
+from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.framework import Scope
-from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import CPU, MEMORY, Floats, Rows, Snapshot
 
 
-def share(shape: Shape, snapshot: Snapshot, rows: Rows, column: int) -> Floats:
+def share(eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows, column: int) -> Floats:
     """Used share of a column (CPU, MEMORY) with the pod placed, 0 to 1, one value a row. What offers none is
     full."""
-    shares: Floats = (snapshot.counted[rows, column] + shape.nonzero[column]) * snapshot.inverse[rows, column]
+    shares: Floats = (snapshot.counted[rows, column] + eclass.nonzero[column]) * snapshot.inverse[
+        rows, column
+    ]
     return np.minimum(shares, 1.0, out=shares)
 
 
@@ -24,10 +26,10 @@ class LeastAllocated:
     scope: ClassVar[Scope] = Scope.USE
     weight: ClassVar[float] = 1.0
 
-    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
+    def applies(self, eclass: EquivalenceClass, snapshot: Snapshot) -> bool:
         return True
 
-    def rate(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Floats:
-        both = share(shape, snapshot, rows, CPU) + share(shape, snapshot, rows, MEMORY)
+    def rate(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Floats:
+        both = share(eclass, snapshot, rows, CPU) + share(eclass, snapshot, rows, MEMORY)
         rates: Floats = 100.0 - 50.0 * both
         return rates

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.framework import Scope
-from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Floats, Rows, Snapshot
 
 
@@ -18,15 +18,15 @@ class PreferredPodAffinity:
     scope: ClassVar[Scope] = Scope.CLUSTER
     weight: ClassVar[float] = 2.0
 
-    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
-        return bool(shape.wishes) or bool(snapshot.census.drawing(shape, snapshot.rows))
+    def applies(self, eclass: EquivalenceClass, snapshot: Snapshot) -> bool:
+        return bool(eclass.wishes) or bool(snapshot.pod_counts.drawing(eclass, snapshot.rows))
 
-    def rate(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Floats:
+    def rate(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Floats:
         total = np.zeros(snapshot.rows)
-        for term, weight in shape.wishes:
-            pods = snapshot.census.pods((term.group,), snapshot.rows)
+        for term, weight in eclass.wishes:
+            pods = snapshot.pod_counts.pods((term.group,), snapshot.rows)
             total += weight * snapshot.by_domain(term.key, pods)
-        for bond in snapshot.census.drawing(shape, snapshot.rows):
+        for bond in snapshot.pod_counts.drawing(eclass, snapshot.rows):
             total += bond.weight * snapshot.by_domain(bond.key, bond.holders)
         wanted = total[rows]
         if not len(wanted) or wanted.max() == wanted.min():

@@ -8,13 +8,13 @@ from typing import ClassVar
 import numpy as np
 
 from navarch.client.views import Taint
+from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.framework import Scope
-from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Floats, Rows, Snapshot
 
 
-def _disliked(shape: Shape, taints: tuple[Taint, ...]) -> int:
-    return sum(1 for taint in taints if taint.effect == "PreferNoSchedule" and not shape.tolerates(taint))
+def _disliked(eclass: EquivalenceClass, taints: tuple[Taint, ...]) -> int:
+    return sum(1 for taint in taints if taint.effect == "PreferNoSchedule" and not eclass.tolerates(taint))
 
 
 class PreferUntainted:
@@ -22,10 +22,10 @@ class PreferUntainted:
     scope: ClassVar[Scope] = Scope.NODE
     weight: ClassVar[float] = 3.0
 
-    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
-        return any(_disliked(shape, taints) for taints in snapshot.taint_sets)
+    def applies(self, eclass: EquivalenceClass, snapshot: Snapshot) -> bool:
+        return any(_disliked(eclass, taints) for taints in snapshot.taint_sets)
 
-    def rate(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Floats:
-        counts = np.fromiter((_disliked(shape, taints) for taints in snapshot.taint_sets), np.float64)
+    def rate(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Floats:
+        counts = np.fromiter((_disliked(eclass, taints) for taints in snapshot.taint_sets), np.float64)
         rates: Floats = (100.0 - 100.0 * counts / max(counts.max(), 1.0))[snapshot.taint_set[rows]]
         return rates

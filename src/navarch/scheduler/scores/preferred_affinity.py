@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.filters.node_affinity import term_matches
 from navarch.scheduler.framework import Scope
-from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Floats, Rows, Snapshot
 
 
@@ -18,16 +18,16 @@ class PreferredAffinity:
     scope: ClassVar[Scope] = Scope.NODE
     weight: ClassVar[float] = 2.0
 
-    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
-        return bool(shape.preferred)
+    def applies(self, eclass: EquivalenceClass, snapshot: Snapshot) -> bool:
+        return bool(eclass.preferred)
 
-    def rate(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Floats:
+    def rate(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Floats:
         selected = np.arange(snapshot.rows)[rows]
-        most = sum(term.get("weight", 0) for term in shape.preferred)
+        most = sum(term.get("weight", 0) for term in eclass.preferred)
         met = (
             sum(
                 term.get("weight", 0)
-                for term in shape.preferred
+                for term in eclass.preferred
                 if term_matches(term.get("preference") or {}, snapshot.names[row], snapshot.labels[row])
             )
             for row in selected

@@ -12,9 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from navarch.scheduler.equivalence_class import EquivalenceClass, Group, Spread, Term
 from navarch.scheduler.filters.topology_spread import counting, staying
 from navarch.scheduler.framework import Scope
-from navarch.scheduler.shape import Group, Shape, Spread, Term
 from navarch.scheduler.snapshot import Bools, Floats, Rows, Snapshot, places
 
 _HOST = "kubernetes.io/hostname"
@@ -31,21 +31,21 @@ class SoftTopologySpread:
     scope: ClassVar[Scope] = Scope.CLUSTER
     weight: ClassVar[float] = 2.0
 
-    def applies(self, shape: Shape, snapshot: Snapshot) -> bool:
-        return any(not spread.hard for spread in shape.spread) or bool(shape.owner and not shape.spread)
+    def applies(self, eclass: EquivalenceClass, snapshot: Snapshot) -> bool:
+        return any(not spread.hard for spread in eclass.spread) or bool(eclass.owner and not eclass.spread)
 
-    def rate(self, shape: Shape, snapshot: Snapshot, rows: Rows) -> Floats:
-        given = [spread for spread in shape.spread if not spread.hard]
+    def rate(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Floats:
+        given = [spread for spread in eclass.spread if not spread.hard]
         # Nodes that lack a label of the pod's own constraints are the last choice. A default that a node has
         # no label for counts for none: else that node would look emptier than all others.
         keys = tuple(spread.term.key for spread in given)
         cost = np.zeros(snapshot.rows)
-        for spread in given or _by_default(shape.owner):
+        for spread in given or _by_default(eclass.owner):
             key = spread.term.key
             domains = snapshot.domains(key)
             if not given and (domains[rows] < 0).any():
                 continue
-            eligible = counting(shape, spread, keys, snapshot)
+            eligible = counting(eclass, spread, keys, snapshot)
             pods = staying(spread, snapshot)
             held = pods if key == _HOST else snapshot.by_domain(key, pods, eligible)
             weight = math.log(places(domains[rows]) + 2)

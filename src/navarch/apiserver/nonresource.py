@@ -13,8 +13,8 @@ from navarch.api import errors
 from navarch.apiserver import negotiate, streams
 from navarch.apiserver.backup import Backup
 from navarch.apiserver.discovery import Discovery
-from navarch.apiserver.exchange import Exchange, Reply
 from navarch.apiserver.metrics import Collector, exposition
+from navarch.apiserver.request import Reply, Request
 from navarch.apiserver.route import unknown_path
 from navarch.registry.registry import Registry
 
@@ -33,7 +33,7 @@ class Documents:
         #: Whether /readyz says so. The server is alive as long as it answers.
         self.ready = False
 
-    async def answer(self, x: Exchange) -> Reply:
+    async def answer(self, x: Request) -> Reply:
         """Raises StatusError 404, 405, 406."""
         if x.method != "GET":
             raise errors.method_not_allowed("the server does not allow this method on the requested resource")
@@ -66,12 +66,12 @@ class Documents:
                 return await self._document(x, "/".join(rest))
         raise unknown_path()
 
-    def _found(self, x: Exchange, body: bytes | None) -> Reply:
+    def _found(self, x: Request, body: bytes | None) -> Reply:
         if body is None:
             raise unknown_path()
         return x.reply(200, body)
 
-    def _groups(self, x: Exchange, which: str) -> Reply:
+    def _groups(self, x: Request, which: str) -> Reply:
         form = negotiate.accept(x.header("Accept"))
         found = self._discovery
         if form.as_ == "APIGroupDiscoveryList":
@@ -97,7 +97,7 @@ class Documents:
                 paths += [f"/apis/{group}", f"/apis/{group}/{version}"]
         return msgspec.json.encode({"paths": sorted(set(paths))})
 
-    def _health(self, x: Exchange, parts: list[str]) -> Reply:
+    def _health(self, x: Request, parts: list[str]) -> Reply:
         well = self.ready if parts[0] == "readyz" else True
         if "verbose" in x.query:
             mark = "[+]ping ok\n" + ("[+]caches ok\n" if self.ready else "[-]caches not ready\n")
@@ -121,7 +121,7 @@ class Documents:
             paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={digest}"}
         return msgspec.json.encode({"paths": paths})
 
-    async def _document(self, x: Exchange, path: str) -> Reply:
+    async def _document(self, x: Request, path: str) -> Reply:
         gzip = negotiate.wants_gzip(x.header("Accept-Encoding"))
         if path == "v2" and "openapi.spec.v2@v1.0+protobuf" in x.header("Accept"):
             # kubectl knows no other form of v2, and asks for it to check kinds that have no PATCH.

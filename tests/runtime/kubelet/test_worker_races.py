@@ -28,7 +28,7 @@ from navarch.api.pod import Pod
 from navarch.api.podstatus import PodStatus
 from navarch.api.probe import HTTPGetAction, HTTPHeader
 from navarch.client.base import WatchEvent
-from navarch.kubelet import ending, hooks, resources
+from navarch.kubelet import hooks, resources, termination
 from navarch.kubelet.agent import Kubelet
 from navarch.kubelet.config import KubeletConfig
 from navarch.kubelet.runtime import docker_streams
@@ -251,7 +251,7 @@ class Ground:
         kubelet.services.services.synced.set()
         self.engine.changed = kubelet.containers.refresh
         (folder / "pods").mkdir()
-        self._posts = asyncio.create_task(kubelet.poster.run())
+        self._posts = asyncio.create_task(kubelet.status_manager.run())
 
     def pod(self, *containers: dict[str, Any], **spec: Any) -> None:
         """Bind it to the node."""
@@ -341,7 +341,7 @@ async def test_a_restart_that_looks_for_its_image_first_is_one_restart(ground: G
 async def test_what_is_to_end_ends_though_the_engine_was_away(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ending, "_KILL_PATIENCE", 0.05)
+    monkeypatch.setattr(termination, "_KILL_PATIENCE", 0.05)
     ground.pod({"name": "a"})
     await eventually(lambda: ground.running("a"))
 
@@ -483,7 +483,7 @@ async def test_a_status_that_is_on_its_way_does_not_come_after_the_last_one(grou
 
     ground.master.before.update(patch=hold, delete=after_it)
     ground.worker.facts.unready.add("a")
-    ground.kubelet.poster.post(UID, 0.0)
+    ground.kubelet.status_manager.post(UID, 0.0)
     await on_its_way.wait()
     ground.delete(grace=1)
     await asyncio.sleep(0.3)

@@ -11,8 +11,8 @@ import asyncio
 import ssl
 
 from navarch.apiserver import kubelettls
-from navarch.apiserver.exchange import WRITTEN_LAST, Exchange, Reply
 from navarch.apiserver.kubelettls import Kubelet
+from navarch.apiserver.request import WRITTEN_LAST, Reply, Request
 
 #: Headers that belong to the hop from the client to us, or that the kubelet must not see.
 _DROPPED = frozenset({"authorization", "host", "content-length", "transfer-encoding", "cookie"})
@@ -24,7 +24,7 @@ _HIGH = 256 * 1024
 class _ToKubelet:
     """Where aiohttp's connection hands the client's bytes after an upgrade (its parser interface)."""
 
-    def __init__(self, x: Exchange, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, x: Request, writer: asyncio.StreamWriter) -> None:
         self._x = x
         self._writer = writer
         self._waiting: asyncio.Task[None] | None = None
@@ -37,7 +37,7 @@ class _ToKubelet:
             client = self._x.protocol.transport
             if client is not None:
                 client.pause_reading()
-                self._waiting = asyncio.create_task(self._wait(client), name="splice to kubelet")
+                self._waiting = asyncio.create_task(self._wait(client), name="upgrade to kubelet")
         return False, b""
 
     async def _wait(self, client: asyncio.Transport) -> None:
@@ -59,7 +59,7 @@ class _ToKubelet:
             await asyncio.gather(self._waiting, return_exceptions=True)
 
 
-async def through(x: Exchange, kubelet: Kubelet, tls: ssl.SSLContext, target: str) -> Reply:
+async def through(x: Request, kubelet: Kubelet, tls: ssl.SSLContext, target: str) -> Reply:
     """Pass an upgrade request on as a GET of `target`. Raises OSError while nothing was answered yet."""
     node, host, port = kubelet
     async with asyncio.timeout(10):

@@ -40,7 +40,7 @@ class Backend(msgspec.Struct, frozen=True, gc=False):
         return ObjectReference(kind="Pod", namespace=self.namespace, name=self.name, uid=self.uid)
 
 
-class Backends:
+class ServiceBackends:
     """Made with a Context before the informers start; `changed` is called with the key of each service whose
     backends may have changed."""
 
@@ -58,7 +58,7 @@ class Backends:
         self._changed((service.metadata.namespace or "", service.metadata.name or ""))
 
     def _on_pod(self, old: PodView | None, new: PodView | None) -> None:
-        if old is not None and new is not None and _matter(old) == _matter(new):
+        if old is not None and new is not None and _relevant(old) == _relevant(new):
             return
         pod = new or old
         assert pod is not None
@@ -131,7 +131,7 @@ def labels(service: Service) -> dict[str, str]:
     return found
 
 
-def _matter(pod: PodView) -> tuple[object, ...]:
+def _relevant(pod: PodView) -> tuple[object, ...]:
     """What endpoints are made of."""
     meta = pod.metadata
     return (

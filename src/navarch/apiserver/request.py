@@ -119,10 +119,10 @@ class Reply:
         self.data = data
         self.keep_alive = keep_alive
 
-    async def prepare(self, exchange: Exchange) -> None:
+    async def prepare(self, request: Request) -> None:
         if self.data:
-            exchange.write(b"" if exchange.silent else self.data)
-            await exchange.drained()
+            request.write(b"" if request.silent else self.data)
+            await request.drained()
 
     async def write_eof(self) -> None:
         return None
@@ -134,7 +134,7 @@ WRITTEN = Reply(b"", True)
 WRITTEN_LAST = Reply(b"", False)
 
 
-class Exchange:
+class Request:
     """A request as it came, and the connection to answer on. aiohttp's connection calls `_finish`, `_cancel`
     and sets `_task`.
     """
@@ -189,7 +189,7 @@ class Exchange:
         #: The user's requests, while this one has a seat among them.
         self.flow: Flow | None = None
         #: Requests under the limit of time; set by the server.
-        self.releaser: dict[Exchange, Any] | None = None
+        self.releaser: dict[Request, Any] | None = None
 
     def _finish(self) -> None:
         return None

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from navarch.api import names, servicevalidation
 from navarch.api.errors import FieldError
-from navarch.api.scheme import Strategy
+from navarch.api.scheme import Rules
 
 if TYPE_CHECKING:
     from navarch.api.service import Service, ServicePort, ServiceSpec
@@ -21,7 +21,7 @@ _AFFINITY_SECONDS = 10800
 _WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
 
 
-class ServiceStrategy(Strategy["Service"]):
+class ServiceRules(Rules["Service"]):
     name_rule = staticmethod(names.label)
     create_on_update = True
 

@@ -100,7 +100,7 @@ def apply_to(
         before = fieldset.union(before, fieldset.difference(theirs, _ANNOTATION))
     wanted = apply.merged(shape, document, wants)
     # As they will be stored: 1000m is no change of 1.
-    typed = kind.strategy.default(decode.from_document(kind, wanted))
+    typed = kind.rules.default(decode.from_document(kind, wanted))
     changed, _ = fieldset.compare(shape, _ownable(document), _ownable(msgspec.to_builtins(typed)))
     found = ((who, fieldset.intersection(theirs, changed)) for who, theirs in others.items())
     clashes = {who: both for who, both in found if both}
@@ -199,7 +199,7 @@ def _before(kind: Kind[Any], shape: shapes.Shape, document: dict[str, Any]) -> d
     before = Manager(_BEFORE, UPDATE, kind.api_version)
     applied = _last_applied(document)
     try:
-        typed = kind.strategy.default(decode.from_document(kind, applied))
+        typed = kind.rules.default(decode.from_document(kind, applied))
     except StatusError:
         # None, or none that could have been applied: the annotation is anybody's to write.
         return {before: made}

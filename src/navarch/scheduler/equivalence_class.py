@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What matters of a pod for where it goes, shared by all pods that ask for the same.
+"""What the scheduler reads of a pod, shared by all pods that ask for the same (an equivalence class).
 
 Requests follow the reference: the larger of the sum of containers (plus restartable init containers) and
 each plain init
@@ -52,13 +52,13 @@ class Group(NamedTuple):
     #: uid of the controller whose pods are meant; nothing else is asked then.
     owner: str = ""
 
-    def has(self, shape: Shape, namespace_labels: dict[str, str] | None) -> bool:
-        """Whether pods of this shape are meant; namespace_labels: those of their namespace."""
+    def has(self, eclass: EquivalenceClass, namespace_labels: dict[str, str] | None) -> bool:
+        """Whether pods of this equivalence class are meant; namespace_labels: those of their namespace."""
         if self.owner:
-            return shape.owner == self.owner
+            return eclass.owner == self.owner
         return (
-            shape.namespace in self.namespaces or self.namespace_selector.matches(namespace_labels)
-        ) and self.selector.matches(shape.labels)
+            eclass.namespace in self.namespaces or self.namespace_selector.matches(namespace_labels)
+        ) and self.selector.matches(eclass.labels)
 
 
 class Term(NamedTuple):
@@ -80,7 +80,7 @@ class Spread(NamedTuple):
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
-class Shape:
+class EquivalenceClass:
     """Not changed once made; compared by identity."""
 
     #: Amounts by resource name: cpu in millicores, the rest in units.
@@ -176,30 +176,29 @@ def _total(
     return running
 
 
-class Shapes:
-    """Pod rows to shapes, remembering the most recent few thousand."""
+class EquivalenceClasses:
+    """Pod rows to equivalence classes, remembering the most recent few thousand."""
 
     def __init__(self, capacity: int = 4096) -> None:
-        self._known: OrderedDict[tuple[bytes | str, ...], Shape] = OrderedDict()
+        self._known: OrderedDict[tuple[bytes | str, ...], EquivalenceClass] = OrderedDict()
         self._capacity = capacity
 
-    def of(self, pod: PodRow, *, node_name: str = "") -> Shape:
-        """node_name: the node the pod insists on; a pod that merely sits on its node has the shape of one
-        that sits nowhere."""
+    def of(self, pod: PodRow, *, node_name: str = "") -> EquivalenceClass:
+        """node_name: the node that the spec asks for. A bound pod has the same class as an unbound one."""
         source = self.source(pod, node_name)
-        shape = self._known.get(source)
-        if shape is None:
-            shape = self._known[source] = make_shape(pod, node_name)
-            shape.source = source
+        eclass = self._known.get(source)
+        if eclass is None:
+            eclass = self._known[source] = make_class(pod, node_name)
+            eclass.source = source
             if len(self._known) > self._capacity:
                 self._known.popitem(last=False)
         else:
             self._known.move_to_end(source)
-        return shape
+        return eclass
 
     @staticmethod
     def source(pod: PodRow, node_name: str = "") -> tuple[bytes | str, ...]:
-        """What a shape is made of: pods for which this is equal share one."""
+        """What an equivalence class is made of: pods for which this is equal share one."""
         meta, spec = pod.metadata, pod.spec
         return (
             meta.namespace,
@@ -221,7 +220,7 @@ def _decode(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw) -> T | None:
     return decoder.decode(raw) if bytes(raw) else None
 
 
-def make_shape(pod: PodRow, node_name: str = "") -> Shape:
+def make_class(pod: PodRow, node_name: str = "") -> EquivalenceClass:
     meta, spec = pod.metadata, pod.spec
     labels = _decode(_labels, meta.labels) or {}
     owners = _decode(_owners, meta.owner_references) or ()
@@ -248,7 +247,7 @@ def make_shape(pod: PodRow, node_name: str = "") -> Shape:
     preferred = (affinity.node_affinity or {}).get("preferredDuringSchedulingIgnoredDuringExecution") or ()
     tolerations: list[Toleration] = _decode(_tolerations, spec.tolerations) or []
     near, apart = affinity.pod_affinity, affinity.pod_anti_affinity
-    return Shape(
+    return EquivalenceClass(
         requests={name: number for name, number in requests.items() if number},
         nonzero=(counted.get("cpu", 0), counted.get("memory", 0)),
         selector=_decode(_labels, spec.node_selector) or {},

@@ -39,7 +39,7 @@ _SHARED: dict[str, Callable[[Informers], Informer[Any]]] = {
 _AGAIN = 0.1
 
 Key = tuple[int, str, str]  # (number of the kind, namespace, name)
-Any_ = ObjectView | PodView | NodeView | LeaseView
+AnyView = ObjectView | PodView | NodeView | LeaseView
 
 
 class _State(Enum):
@@ -73,11 +73,11 @@ class GarbageCollector:
         await self._queue.run(self._reconcile, workers=8)
 
     def _listener(self, number: int) -> Any:
-        def listen(old: Any_ | None, new: Any_ | None) -> None:
+        def listen(old: AnyView | None, new: AnyView | None) -> None:
             if old is not None and new is not None and old.metadata.uid != new.metadata.uid:
                 listen(old, None)
                 old = None
-            elif old is not None and new is not None and _matter(old) == _matter(new):
+            elif old is not None and new is not None and _relevant(old) == _relevant(new):
                 return
             obj = new or old
             assert obj is not None
@@ -92,7 +92,7 @@ class GarbageCollector:
 
         return listen
 
-    def _wake_owners(self, old: Any_, new: Any_ | None) -> None:
+    def _wake_owners(self, old: AnyView, new: AnyView | None) -> None:
         """A foreground deletion of an owner may have waited for this one, and need not any more."""
         left = {
             o.uid for o in (new.metadata.owner_references if new else None) or () if o.block_owner_deletion
@@ -122,7 +122,7 @@ class GarbageCollector:
         if not kind.namespaced and (astray := [owner for owner in owners if self._namespaced(owner)]):
             # Nobody can tell which namespace is meant, so nobody can tell that the owner is gone (Kubernetes
             # 1.20: such an object is never collected).
-            self._tell(kind, obj, astray[0])
+            self._record_event(kind, obj, astray[0])
             return
         states = [await self._state(owner, meta.namespace) for owner in owners]
         if _State.LIVES in states:
@@ -150,7 +150,7 @@ class GarbageCollector:
         at = self._numbers[owner.api_version, owner.kind]
         kind = self._kinds[at]
         space = namespace if kind.namespaced else None
-        found: Any_ | None = self._informers[at].get(owner.name, space)
+        found: AnyView | None = self._informers[at].get(owner.name, space)
         if found is None or found.metadata.uid != owner.uid:
             try:
                 found = await self._client.get(kind.type, owner.name, space, view=ObjectView)
@@ -166,7 +166,7 @@ class GarbageCollector:
         at = self._numbers.get((owner.api_version, owner.kind))
         return at is not None and self._kinds[at].namespaced
 
-    def _tell(self, kind: Kind[Any], obj: Any_, owner: Owner) -> None:
+    def _record_event(self, kind: Kind[Any], obj: AnyView, owner: Owner) -> None:
         meta = obj.metadata
         about = Reference(kind=kind.kind, name=meta.name, uid=meta.uid, api_version=kind.api_version)
         self._events.record(
@@ -185,7 +185,7 @@ class GarbageCollector:
             for obj in informer.by_index("owners", uid)
         ]
 
-    async def _finish_foreground(self, key: Key, obj: Any_) -> None:
+    async def _finish_foreground(self, key: Key, obj: AnyView) -> None:
         waiting = False
         for number, dependent in self._dependents(obj.metadata.uid):
             if self._kinds[key[0]].namespaced and not self._kinds[number].namespaced:
@@ -199,7 +199,7 @@ class GarbageCollector:
         if not waiting:
             await self._drop_finalizer(key, obj, _FOREGROUND)
 
-    async def _finish_orphan(self, key: Key, obj: Any_) -> None:
+    async def _finish_orphan(self, key: Key, obj: AnyView) -> None:
         uid = obj.metadata.uid
         for number, dependent in await self._dependents_now(key, uid):
             meta = dependent.metadata
@@ -220,7 +220,7 @@ class GarbageCollector:
             found += [(number, one) for one in listing.items if uid in _owner_uids(one)]
         return found
 
-    async def _set_owners(self, key: Key, obj: Any_, owners: list[Owner]) -> bool:
+    async def _set_owners(self, key: Key, obj: AnyView, owners: list[Owner]) -> bool:
         """Whether it was done (or need not be); if not, the object is looked at again."""
         plain = [
             {name: value for name, value in msgspec.to_builtins(o).items() if value is not None}
@@ -228,17 +228,17 @@ class GarbageCollector:
         ]
         return await self._patch(key, obj, {"ownerReferences": plain or None})
 
-    async def _drop_finalizer(self, key: Key, obj: Any_, finalizer: str) -> None:
+    async def _drop_finalizer(self, key: Key, obj: AnyView, finalizer: str) -> None:
         left = [f for f in obj.metadata.finalizers or () if f != finalizer]
         await self._patch(key, obj, {"finalizers": left or None})
 
-    async def _patch(self, key: Key, obj: Any_, change: dict[str, Any]) -> bool:
+    async def _patch(self, key: Key, obj: AnyView, change: dict[str, Any]) -> bool:
         meta = obj.metadata
         body = {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, **change}}
         kind = self._kinds[key[0]]
         return await self._done(key, self._client.patch(kind.type, meta.name, meta.namespace, body))
 
-    async def _delete(self, key: Key, obj: Any_, propagation: str) -> None:
+    async def _delete(self, key: Key, obj: AnyView, propagation: str) -> None:
         meta = obj.metadata
         kind = self._kinds[key[0]]
         log.info("collecting %s %s: its owner is gone or going", kind.kind, meta.key)
@@ -263,16 +263,16 @@ class GarbageCollector:
         return True
 
 
-def _owner_uids(obj: Any_) -> list[str]:
+def _owner_uids(obj: AnyView) -> list[str]:
     return [owner.uid for owner in obj.metadata.owner_references or ()]
 
 
-def _matter(obj: Any_) -> tuple[Any, ...]:
+def _relevant(obj: AnyView) -> tuple[Any, ...]:
     meta = obj.metadata
     return meta.owner_references, meta.deletion_timestamp, meta.finalizers
 
 
-def _waits(obj: Any_) -> bool:
+def _waits(obj: AnyView) -> bool:
     """Whether it is being deleted, after what it owns."""
     meta = obj.metadata
     return bool(meta.deletion_timestamp) and _FOREGROUND in (meta.finalizers or ())

@@ -32,7 +32,7 @@ from navarch.api.nodeidentity import GROUP, user_name
 from navarch.client import kubeconfig
 from navarch.client.base import Client
 from navarch.client.http import HttpClient
-from navarch.kubelet import keys
+from navarch.kubelet import csr
 from navarch.kubelet.config import KubeletConfig
 
 log = logging.getLogger(__name__)
@@ -47,15 +47,15 @@ _PATIENCE = 60.0
 _LOOK_EVERY, _HASTE, _AGAIN = 3600.0, 5.0, 30.0
 
 
-class JoinError(Exception):
+class BootstrapError(Exception):
     """The node cannot join; one line that says what to do."""
 
 
 def seconds_left(certificate: bytes, at: datetime | None = None) -> float:
     """Until a certificate ends; 0 for one that cannot be read."""
     try:
-        _, ends = keys.validity(certificate)
-    except keys.KeyFailure:
+        _, ends = csr.validity(certificate)
+    except csr.CsrError:
         return 0.0
     return max(0.0, (ends - (at or datetime.now(UTC))).total_seconds())
 
@@ -63,14 +63,14 @@ def seconds_left(certificate: bytes, at: datetime | None = None) -> float:
 def seconds_to_renewal(certificate: bytes, at: datetime | None = None) -> float:
     """Until a certificate is to be renewed, however long it was made for; 0 when it is time."""
     try:
-        begins, ends = keys.validity(certificate)
-    except keys.KeyFailure:
+        begins, ends = csr.validity(certificate)
+    except csr.CsrError:
         return 0.0
     return max(0.0, seconds_left(certificate, at) - (ends - begins).total_seconds() * _RENEW_AT)
 
 
 async def sign(client: Client, signer: str, usage: str, request: bytes) -> bytes:
-    """The certificate for a signing request. Raises StatusError, JoinError."""
+    """The certificate for a signing request. Raises StatusError, BootstrapError."""
     name = f"{'csr' if signer == SERVING_SIGNER else 'node-csr'}-{hashlib.sha256(request).hexdigest()[:32]}"
     asked = CertificateSigningRequest(
         metadata=ObjectMeta(name=name),
@@ -95,17 +95,17 @@ async def sign(client: Client, signer: str, usage: str, request: bytes) -> bytes
                         return bytes(status.certificate)
                     for condition in status.conditions or ():
                         if condition.type in ("Denied", "Failed"):
-                            raise JoinError(
+                            raise BootstrapError(
                                 f"certificate request {name}: {condition.type}: {condition.message}"
                             )
         finally:
             await watch.close()
-    raise JoinError(f"certificate request {name} was not answered")
+    raise BootstrapError(f"certificate request {name} was not answered")
 
 
 async def ensure_client(config: KubeletConfig) -> None:
     """See to it that the kubeconfig holds credentials that last, by way of the bootstrap token when it does
-    not. Raises JoinError.
+    not. Raises BootstrapError.
 
     Tries on while the master does not answer.
     """
@@ -116,11 +116,11 @@ async def ensure_client(config: KubeletConfig) -> None:
         log.warning("the client certificate in %s has ended: joining anew", config.kubeconfig)
     except kubeconfig.KubeconfigError as error:
         if Path(config.kubeconfig).exists():
-            raise JoinError(str(error)) from None
+            raise BootstrapError(str(error)) from None
     try:
         bootstrap = kubeconfig.load(config.bootstrap_kubeconfig)
     except kubeconfig.KubeconfigError as error:
-        raise JoinError(f"there is no {config.kubeconfig} yet, and to join: {error}") from None
+        raise BootstrapError(f"there is no {config.kubeconfig} yet, and to join: {error}") from None
     delay = 0.5
     while True:
         async with HttpClient(bootstrap) as client:
@@ -128,9 +128,9 @@ async def ensure_client(config: KubeletConfig) -> None:
                 await renew_client(config, client, bootstrap)
                 log.info("joined the cluster as %s", user_name(config.node_name))
                 return
-            except (StatusError, JoinError, TimeoutError, keys.KeyFailure) as error:
+            except (StatusError, BootstrapError, TimeoutError, csr.CsrError) as error:
                 if isinstance(error, StatusError) and error.code in (401, 403):
-                    raise JoinError(
+                    raise BootstrapError(
                         f"the master refuses {config.bootstrap_kubeconfig}: {error.message}"
                     ) from None
                 log.warning("joining: %s", str(error) or "no answer")
@@ -139,9 +139,9 @@ async def ensure_client(config: KubeletConfig) -> None:
 
 
 async def renew_client(config: KubeletConfig, client: Client, connection: kubeconfig.Connection) -> None:
-    """Get a client certificate and write the kubeconfig. Raises StatusError, JoinError, KeyFailure."""
+    """Get a client certificate and write the kubeconfig. Raises StatusError, BootstrapError, CsrError."""
     user = user_name(config.node_name)
-    key, request = await keys.request(user, [GROUP], [])
+    key, request = await csr.request(user, [GROUP], [])
     certificate = await sign(client, CLIENT_SIGNER, "client auth", request)
     document = {
         "apiVersion": "v1",
@@ -180,7 +180,7 @@ async def ensure_serving(
 ) -> None:
     """See to it that there is a serving certificate that lasts.
 
-    Raises StatusError, JoinError, KeyFailure, TimeoutError.
+    Raises StatusError, BootstrapError, CsrError, TimeoutError.
     """
     certificate_file, key_file = serving_files(config)
     names_file = config.pki_dir / "kubelet.names"
@@ -189,7 +189,7 @@ async def ensure_serving(
         same = names_file.exists() and names_file.read_text() == wanted
         if same and seconds_to_renewal(certificate_file.read_bytes()) > 0:
             return
-    key, request = await keys.request(user_name(config.node_name), [GROUP], names)
+    key, request = await csr.request(user_name(config.node_name), [GROUP], names)
     certificate = await sign(client, SERVING_SIGNER, "server auth", request)
     config.pki_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     write(key_file, key)
@@ -218,8 +218,8 @@ def signed_by_everybodys(config: KubeletConfig) -> bool:
     """
     try:
         authority = Path(config.client_ca_file).read_bytes()
-        return keys.issued_by(serving_files(config)[0].read_bytes(), authority)
-    except (OSError, keys.KeyFailure):
+        return csr.issued_by(serving_files(config)[0].read_bytes(), authority)
+    except (OSError, csr.CsrError):
         return False
 
 
@@ -257,8 +257,8 @@ async def keep_fresh(
                     renewed()
         except (
             StatusError,
-            JoinError,
-            keys.KeyFailure,
+            BootstrapError,
+            csr.CsrError,
             kubeconfig.KubeconfigError,
             TimeoutError,
             OSError,

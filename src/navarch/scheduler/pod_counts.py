@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which pods sit where, counted by what they are: what rules ask that look at other pods.
+"""Counts of placed pods by node and group, for rules that look at other pods (affinity, spread).
 
 Counts are kept by node (a value a row) and only for what some rule has asked; pods that nobody asks about
-cost one number a shape and node.
+cost one number an equivalence class and node.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from navarch.scheduler.shape import Group, Shape, Term
+from navarch.scheduler.equivalence_class import EquivalenceClass, Group, Term
 
 Ints = NDArray[np.int64]
 
@@ -42,7 +42,7 @@ class _Count:
 
 
 class _Concern(NamedTuple):
-    """What one shape adds to, as far as the lists of counts were looked through."""
+    """What one equivalence class adds to, as far as the lists of counts were looked through."""
 
     groups: list[tuple[bool, _Count]]  # (only pods that stay, the count)
     held: list[_Count]
@@ -57,12 +57,12 @@ class Bond(NamedTuple):
     holders: Ints
 
 
-class Census:
+class PodCounts:
     def __init__(self) -> None:
         #: Counts kinds of wishes seen on pods that sit: a rule may then apply that did not before.
         self.version = 0
-        self._seats: dict[Shape, dict[int, int]] = {}
-        self._leaving: dict[Shape, dict[int, int]] = {}
+        self._seats: dict[EquivalenceClass, dict[int, int]] = {}
+        self._leaving: dict[EquivalenceClass, dict[int, int]] = {}
         self._namespaces: dict[str, dict[str, str]] = {}
         self._forget()
 
@@ -70,11 +70,11 @@ class Census:
         self._asked: dict[tuple[tuple[Group, ...], bool], _Count] = {}
         self._asked_list: list[tuple[tuple[Group, ...], bool, _Count]] = []
         self._held: dict[tuple[Term, int], _Count] = {}  # weight 0: the term forbids
-        self._concerns: dict[Shape, _Concern] = {}
-        self._bonds: dict[Shape, tuple[int, list[tuple[Term, int, _Count]]]] = {}
+        self._concerns: dict[EquivalenceClass, _Concern] = {}
+        self._bonds: dict[EquivalenceClass, tuple[int, list[tuple[Term, int, _Count]]]] = {}
         self.version += 1
-        for shape, seats in self._seats.items():
-            for term, weight in shape.held:
+        for eclass, seats in self._seats.items():
+            for term, weight in eclass.held:
                 count = self._holders(term, weight)
                 for row, number in seats.items():
                     count.add(row, number)
@@ -82,22 +82,22 @@ class Census:
 
     # What sits.
 
-    def take(self, row: int, shape: Shape) -> None:
+    def take(self, row: int, eclass: EquivalenceClass) -> None:
         if len(self._held) > self._limit:
             self._forget()
-        self._add(self._seats, row, shape, 1)
-        self._count(row, shape, 1, everyone=True, staying=True)
+        self._add(self._seats, row, eclass, 1)
+        self._count(row, eclass, 1, everyone=True, staying=True)
 
-    def leave(self, row: int, shape: Shape) -> None:
+    def leave(self, row: int, eclass: EquivalenceClass) -> None:
         """The pod is being deleted: it still sits, but does not stay."""
-        self._add(self._leaving, row, shape, 1)
-        self._count(row, shape, -1, everyone=False, staying=True)
+        self._add(self._leaving, row, eclass, 1)
+        self._count(row, eclass, -1, everyone=False, staying=True)
 
-    def give_back(self, row: int, shape: Shape, *, leaving: bool = False) -> None:
-        self._add(self._seats, row, shape, -1)
+    def give_back(self, row: int, eclass: EquivalenceClass, *, leaving: bool = False) -> None:
+        self._add(self._seats, row, eclass, -1)
         if leaving:
-            self._add(self._leaving, row, shape, -1)
-        self._count(row, shape, -1, everyone=True, staying=not leaving)
+            self._add(self._leaving, row, eclass, -1)
+        self._count(row, eclass, -1, everyone=True, staying=not leaving)
 
     def clear(self) -> None:
         self._seats.clear()
@@ -117,11 +117,11 @@ class Census:
         self._forget()
         return True
 
-    def copy(self) -> Census:
-        other = Census()
+    def copy(self) -> PodCounts:
+        other = PodCounts()
         other._namespaces = self._namespaces
-        other._seats = {shape: rows.copy() for shape, rows in self._seats.items()}
-        other._leaving = {shape: rows.copy() for shape, rows in self._leaving.items()}
+        other._seats = {eclass: rows.copy() for eclass, rows in self._seats.items()}
+        other._leaving = {eclass: rows.copy() for eclass, rows in self._leaving.items()}
         other._forget()
         return other
 
@@ -136,62 +136,66 @@ class Census:
                 self._forget()
             count = self._asked[groups, staying] = _Count(rows)
             self._asked_list.append((groups, staying, count))
-            for shape, seats in self._seats.items():
-                if self.belongs(shape, groups):
+            for eclass, seats in self._seats.items():
+                if self.belongs(eclass, groups):
                     for row, number in seats.items():
                         count.add(row, number)
-                    for row, number in self._leaving.get(shape, {}).items() if staying else ():
+                    for row, number in self._leaving.get(eclass, {}).items() if staying else ():
                         count.add(row, -number)
         return count.upto(rows)
 
-    def belongs(self, shape: Shape, groups: tuple[Group, ...]) -> bool:
-        """Whether pods of this shape are in all these groups."""
-        return all(group.has(shape, self._namespaces.get(shape.namespace)) for group in groups)
+    def belongs(self, eclass: EquivalenceClass, groups: tuple[Group, ...]) -> bool:
+        """Whether pods of this equivalence class are in all these groups."""
+        return all(group.has(eclass, self._namespaces.get(eclass.namespace)) for group in groups)
 
-    def forbidding(self, shape: Shape, rows: int) -> list[Bond]:
-        """What pods that sit forbid pods of this shape."""
+    def forbidding(self, eclass: EquivalenceClass, rows: int) -> list[Bond]:
+        """What pods that sit forbid pods of this equivalence class."""
         return [
-            Bond(term.key, 0, count.upto(rows)) for term, weight, count in self._about(shape) if not weight
+            Bond(term.key, 0, count.upto(rows)) for term, weight, count in self._about(eclass) if not weight
         ]
 
-    def drawing(self, shape: Shape, rows: int) -> list[Bond]:
-        """How pods that sit would like pods of this shape near them (weight above 0) or far (below)."""
+    def drawing(self, eclass: EquivalenceClass, rows: int) -> list[Bond]:
+        """How strongly placed pods want pods of this class near them (weight above 0) or far (below)."""
         return [
-            Bond(term.key, weight, count.upto(rows)) for term, weight, count in self._about(shape) if weight
+            Bond(term.key, weight, count.upto(rows)) for term, weight, count in self._about(eclass) if weight
         ]
 
     # Inside.
 
-    def _about(self, shape: Shape) -> list[tuple[Term, int, _Count]]:
-        """The wishes of pods that sit which are about pods of this shape."""
-        known = self._bonds.get(shape)
+    def _about(self, eclass: EquivalenceClass) -> list[tuple[Term, int, _Count]]:
+        """The wishes of pods that sit which are about pods of this equivalence class."""
+        known = self._bonds.get(eclass)
         if known is None or known[0] != self.version:
             found = [
                 (term, weight, count)
                 for (term, weight), count in self._held.items()
-                if self.belongs(shape, (term.group,))
+                if self.belongs(eclass, (term.group,))
             ]
             if len(self._bonds) >= _MANY:
                 self._bonds.clear()
-            known = self._bonds[shape] = (self.version, found)
+            known = self._bonds[eclass] = (self.version, found)
         return known[1]
 
     @staticmethod
-    def _add(seats: dict[Shape, dict[int, int]], row: int, shape: Shape, number: int) -> None:
-        rows = seats.setdefault(shape, {})
+    def _add(
+        seats: dict[EquivalenceClass, dict[int, int]], row: int, eclass: EquivalenceClass, number: int
+    ) -> None:
+        rows = seats.setdefault(eclass, {})
         left = rows.get(row, 0) + number
         if left:
             rows[row] = left
         else:
             del rows[row]
             if not rows:
-                del seats[shape]
+                del seats[eclass]
 
-    def _count(self, row: int, shape: Shape, number: int, *, everyone: bool, staying: bool) -> None:
+    def _count(
+        self, row: int, eclass: EquivalenceClass, number: int, *, everyone: bool, staying: bool
+    ) -> None:
         """everyone: in the counts of all pods that sit; staying: in the counts of those that stay."""
-        if not self._asked_list and not shape.held:
+        if not self._asked_list and not eclass.held:
             return
-        concern = self._concern(shape)
+        concern = self._concern(eclass)
         for only_staying, count in concern.groups:
             if staying if only_staying else everyone:
                 count.add(row, number)
@@ -199,18 +203,18 @@ class Census:
             for count in concern.held:
                 count.add(row, number)
 
-    def _concern(self, shape: Shape) -> _Concern:
-        known = self._concerns.get(shape)
+    def _concern(self, eclass: EquivalenceClass) -> _Concern:
+        known = self._concerns.get(eclass)
         if known is None:
-            known = _Concern([], [self._holders(term, weight) for term, weight in shape.held], 0)
+            known = _Concern([], [self._holders(term, weight) for term, weight in eclass.held], 0)
         elif known.seen == len(self._asked_list):
             return known
         for groups, staying, count in self._asked_list[known.seen :]:
-            if self.belongs(shape, groups):
+            if self.belongs(eclass, groups):
                 known.groups.append((staying, count))
         if len(self._concerns) >= _MANY:
             self._concerns.clear()
-        known = self._concerns[shape] = known._replace(seen=len(self._asked_list))
+        known = self._concerns[eclass] = known._replace(seen=len(self._asked_list))
         return known
 
     def _holders(self, term: Term, weight: int) -> _Count:

@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from growth_support import Place, growth, most, places, rules, sized
+from request_cost_support import Place, growth, most, places, rules, sized
 
 from navarch.api import decode, patch, strict
 from navarch.api.certificatesigningrequest import CERTIFICATE_SIGNING_REQUEST
 from navarch.api.errors import StatusError, gather, invalid_object
 from navarch.api.pod import POD
-from navarch.registry import managers, metadata
+from navarch.registry import managed_fields, metadata
 from navarch.registry.writing import encode
 
 ELEMENTS = 50_000
@@ -44,13 +44,13 @@ def _created(place: Place, body: bytes) -> None:
     obj = _tried(lambda: decode.decode(kind, body))
     if not isinstance(obj, kind.type):
         return
-    obj = kind.strategy.prepare_create(kind.strategy.default(obj))
+    obj = kind.rules.prepare_create(kind.rules.default(obj))
     found = gather(
-        lambda: metadata.validate(obj.metadata, lambda name: None), lambda: kind.strategy.validate(obj)
+        lambda: metadata.validate(obj.metadata, lambda name: None), lambda: kind.rules.validate(obj)
     )
     if found:
         assert len(encode(invalid_object(kind.kind, "a", found).body())) < 1_000_000
-    kind.strategy.warnings(obj)
+    kind.rules.warnings(obj)
     if kind.cells is not None:
         kind.cells(obj, 0.0)
     encode(obj)
@@ -58,21 +58,21 @@ def _created(place: Place, body: bytes) -> None:
 
 def _objects(place: Place, *bodies: bytes) -> list[Any]:
     kind = place.kind
-    return [kind.strategy.default(kind.decoder.decode(body)) for body in bodies]
+    return [kind.rules.default(kind.decoder.decode(body)) for body in bodies]
 
 
 def _updated(place: Place, old: bytes, new: bytes) -> None:
-    kind, strategy = place.kind, place.kind.strategy
+    kind, rules = place.kind, place.kind.rules
     before, after = _objects(place, old, new)
-    made = strategy.prepare_update(after, before)
+    made = rules.prepare_update(after, before)
     gather(
         lambda: metadata.validate_update(made.metadata, before.metadata),
-        lambda: strategy.validate_update(made, before),
+        lambda: rules.validate_update(made, before),
     )
-    managers.after_update(kind, before, after, "somebody")
+    managed_fields.after_update(kind, before, after, "somebody")
     if "status" in kind.subresources:
-        made = strategy.prepare_status(after, before)
-        gather(lambda: strategy.validate_status(made, before))
+        made = rules.prepare_status(after, before)
+        gather(lambda: rules.validate_status(made, before))
 
 
 def _patched(place: Place, old: bytes, new: bytes) -> None:
@@ -122,10 +122,10 @@ def _with(document: Any, path: tuple[str, ...], extra: dict[str, Any]) -> Any:
 def _applied(place: Place, old: bytes, new: bytes) -> None:
     kind = place.kind
     first, second = msgspec.json.decode(old), msgspec.json.decode(new)
-    live = _tried(lambda: managers.apply_to(kind, None, first, "one"))
+    live = _tried(lambda: managed_fields.apply_to(kind, None, first, "one"))
     if isinstance(live, kind.type):
-        _tried(lambda: managers.apply_to(kind, live, second, "two"))
-        _tried(lambda: managers.apply_to(kind, live, second, "two", force=True))
+        _tried(lambda: managed_fields.apply_to(kind, live, second, "two"))
+        _tried(lambda: managed_fields.apply_to(kind, live, second, "two", force=True))
 
 
 def _bodies(place: Place, n: int, same: bool = False) -> tuple[bytes, bytes]:
@@ -180,8 +180,8 @@ def test_every_kind_is_walked():
 def test_errors_end_at_a_hundred(element):
     """900,000 empty containers took 41 seconds and gigabytes of errors."""
     body = b'{"metadata":{"name":"a"},"spec":{"containers":[%b]}}' % b",".join([element] * 200_000)
-    pod = POD.strategy.default(decode.decode(POD, body))
-    found = gather(lambda: POD.strategy.validate(pod))
+    pod = POD.rules.default(decode.decode(POD, body))
+    found = gather(lambda: POD.rules.validate(pod))
     status = invalid_object("Pod", "a", found).body()
     assert len(status["details"]["causes"]) == 100
     assert "too many errors: only the first 100 are shown" in status["message"]

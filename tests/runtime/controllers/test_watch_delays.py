@@ -19,7 +19,7 @@ from navarch.api.replicationcontroller import ReplicationController
 from navarch.client.events import EventRecorder
 from navarch.client.informer import Informers
 from navarch.controllers.base import Context, Options
-from navarch.controllers.garbage import GarbageCollector
+from navarch.controllers.garbage_collector import GarbageCollector
 from navarch.kubelet.simulated import SimulatedNodes
 from navarch.scheduler import Scheduler
 

@@ -18,7 +18,7 @@ from navarch import pki
 from navarch.api.container import Container
 from navarch.api.errors import StatusError
 from navarch.api.pod import Pod
-from navarch.kubelet import config, downward, keys, status
+from navarch.kubelet import config, csr, downward, status
 from navarch.kubelet.backoff import Backoff
 from navarch.kubelet.env import expand
 from navarch.kubelet.images import credentials
@@ -95,16 +95,16 @@ def test_kubelets_of_one_engine_own_different_containers() -> None:
 def test_the_time_of_a_certificate_is_read_as_the_library_reads_it() -> None:
     ca = pki.make_ca()
     made = pki.issue(ca, "x", usages=["client auth"])
-    begins, ends = keys.validity(made.certificate)
+    begins, ends = csr.validity(made.certificate)
     assert ends == pki.inspect(made.certificate).not_after.replace(microsecond=0)
     assert timedelta(0) < datetime.now(UTC) - begins < timedelta(minutes=10)
-    assert keys.validity(ca.certificate)[1] - datetime.now(UTC) > timedelta(days=3000)
-    with pytest.raises(keys.KeyFailure):
-        keys.validity(b"nothing")
+    assert csr.validity(ca.certificate)[1] - datetime.now(UTC) > timedelta(days=3000)
+    with pytest.raises(csr.CsrError):
+        csr.validity(b"nothing")
 
 
 async def test_a_key_and_its_request_belong_together() -> None:
-    key, request = await keys.request("system:node:x", ["system:nodes"], ["x", "127.0.0.1"])
+    key, request = await csr.request("system:node:x", ["system:nodes"], ["x", "127.0.0.1"])
     asked = pki.read_request(request)
     assert (asked.common_name, asked.organizations) == ("system:node:x", ("system:nodes",))
     assert set(asked.names) == {"x", "127.0.0.1"}

@@ -17,7 +17,7 @@ from navarch.api.meta import now
 from navarch.api.podqos import qos_class
 from navarch.api.podspec import PodSpec
 from navarch.api.podstatus import PodCondition, PodStatus
-from navarch.api.scheme import Strategy
+from navarch.api.scheme import Rules
 
 if TYPE_CHECKING:
     from navarch.api.pod import Pod
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _TERMINAL = ("Succeeded", "Failed")
 
 
-class PodStrategy(Strategy["Pod"]):
+class PodRules(Rules["Pod"]):
     def default(self, obj: Pod) -> Pod:
         spec = poddefaults.pod_spec(obj.spec or PodSpec())
         return obj if spec is obj.spec else replace(obj, spec=spec)

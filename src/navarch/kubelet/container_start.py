@@ -16,7 +16,7 @@ from pathlib import Path
 from navarch.api.container import Container
 from navarch.api.pod import Pod
 from navarch.kubelet import env, resources, serviceenv, subpath
-from navarch.kubelet.context import Shared, tell
+from navarch.kubelet.context import Shared, record_event
 from navarch.kubelet.images import credentials
 from navarch.kubelet.objects import ObjectUnavailable, PodObjects
 from navarch.kubelet.runtime.base import Mount, NoSuchImage, RuntimeFault
@@ -33,7 +33,7 @@ _RETRY = 10.0
 _PATIENCE = 10.0
 
 
-class Starter:
+class ContainerStart:
     def __init__(self, shared: Shared, uid: str, facts: Facts, sandbox: Sandbox) -> None:
         self._shared = shared
         self._uid = uid
@@ -72,7 +72,7 @@ class Starter:
                 failure = VolumeError(f"MountVolume.SetUp failed for volume {volume.name!r} : {error}")
                 if live_only or not type.live or not was_set_up(context.folder):
                     raise failure from None
-                tell(self._shared, pod, "Warning", "FailedMount", str(failure))
+                record_event(self._shared, pod, "Warning", "FailedMount", str(failure))
                 result[volume.name] = context.folder
                 self.stale = True
         return result
@@ -85,7 +85,7 @@ class Starter:
             self._uid, reference, policy, lambda: self._credentials(pod, reference)
         )
         if verdict.state != "present" or verdict.image is None:
-            self._tell_image(pod, container, verdict.reason, verdict.message, fresh=verdict.fresh)
+            self._record_pull(pod, container, verdict.reason, verdict.message, fresh=verdict.fresh)
             facts.waiting[container.name] = (verdict.reason, verdict.message)
             shared.post(self._uid, 0.0 if verdict.state == "failed" else 0.3)
             return verdict.retry or (_RETRY if verdict.state == "failed" else 0.0)
@@ -95,7 +95,7 @@ class Starter:
                 if verdict.pulled
                 else f'Container image "{reference}" already present on machine'
             )
-            tell(shared, pod, "Normal", "Pulled", text, container.name)
+            record_event(shared, pod, "Normal", "Pulled", text, container.name)
         id, ready = await self._sandbox.begin(pod)
         if env.needs_pod_ip(container):
             await asyncio.shield(ready)
@@ -139,19 +139,19 @@ class Starter:
         for old in shared.containers.of(self._uid):
             if old.name == container.name and old.attempt == attempt and old.id != made:
                 shared.containers.drop(old.id)  # its name went to the new one
-        tell(shared, pod, "Normal", "Created", f"Container created: {container.name}", container.name)
+        record_event(shared, pod, "Normal", "Created", f"Container created: {container.name}", container.name)
         await asyncio.shield(ready)
         try:
             state = await shared.runtime.start_container(made)
         except RuntimeFault as error:
-            tell(shared, pod, "Warning", "Failed", f"Error: {error}", container.name)
+            record_event(shared, pod, "Warning", "Failed", f"Error: {error}", container.name)
             await shared.containers.refresh(made)
             return 0.0
         facts.waiting.pop(container.name, None)
         facts.backing_off.pop(container.name, None)
         facts.image_ids[container.name] = verdict.image.reference
         shared.containers.put(state)
-        tell(shared, pod, "Normal", "Started", f"Container started: {container.name}", container.name)
+        record_event(shared, pod, "Normal", "Started", f"Container started: {container.name}", container.name)
         shared.post(self._uid, 0.01)
         return 0.0
 
@@ -165,18 +165,18 @@ class Starter:
 
     def _refused(self, pod: Pod, container: Container, reason: str, message: str) -> float:
         if self._facts.waiting.get(container.name) != (reason, message):
-            tell(self._shared, pod, "Warning", "Failed", f"Error: {message}", container.name)
+            record_event(self._shared, pod, "Warning", "Failed", f"Error: {message}", container.name)
         self._facts.waiting[container.name] = (reason, message)
         self._shared.post(self._uid, 0.0)
         return _RETRY
 
-    def _tell_image(self, pod: Pod, container: Container, reason: str, message: str, *, fresh: bool) -> None:
+    def _record_pull(self, pod: Pod, container: Container, reason: str, message: str, *, fresh: bool) -> None:
         shared, reference = self._shared, container.image or ""
         if reason == "ContainerCreating":
             if fresh:
-                tell(shared, pod, "Normal", "Pulling", f'Pulling image "{reference}"', container.name)
+                record_event(shared, pod, "Normal", "Pulling", f'Pulling image "{reference}"', container.name)
         elif reason == "ErrImagePull":
-            tell(
+            record_event(
                 shared,
                 pod,
                 "Warning",
@@ -184,18 +184,18 @@ class Starter:
                 f'Failed to pull image "{reference}": {message}',
                 container.name,
             )
-            tell(shared, pod, "Warning", "Failed", "Error: ErrImagePull", container.name)
+            record_event(shared, pod, "Warning", "Failed", "Error: ErrImagePull", container.name)
         elif self._facts.waiting.get(container.name, ("", ""))[0] != reason:
             if reason == "ImagePullBackOff":
-                tell(
+                record_event(
                     shared, pod, "Normal", "BackOff", f'Back-off pulling image "{reference}"', container.name
                 )
-                tell(shared, pod, "Warning", "Failed", "Error: ImagePullBackOff", container.name)
+                record_event(shared, pod, "Warning", "Failed", "Error: ImagePullBackOff", container.name)
             elif reason == "InvalidImageName":
-                tell(shared, pod, "Warning", "InspectFailed", message, container.name)
-                tell(shared, pod, "Warning", "Failed", "Error: InvalidImageName", container.name)
+                record_event(shared, pod, "Warning", "InspectFailed", message, container.name)
+                record_event(shared, pod, "Warning", "Failed", "Error: InvalidImageName", container.name)
             else:
-                tell(shared, pod, "Warning", reason, message, container.name)
+                record_event(shared, pod, "Warning", reason, message, container.name)
 
     async def _credentials(self, pod: Pod, reference: str) -> dict[str, str] | None:
         namespace = pod.metadata.namespace or ""

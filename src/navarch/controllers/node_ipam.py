@@ -17,7 +17,7 @@ from navarch.controllers.views import NodeView
 log = logging.getLogger(__name__)
 
 
-class PodCIDRs:
+class NodeIpam:
     def __init__(self, context: Context) -> None:
         self._client = context.client
         self._events = context.events

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A host whose address changes while it runs, as a lease may: its peers reach its pods at the new one within
-seconds, and forget the old one. A reboot with another address is `test_losses`."""
+seconds, and forget the old one. A reboot with another address is `test_outages`."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class _RequestView(View):
     status: _StatusView = _StatusView()
 
 
-class Expiry:
+class TimeToLive:
     def __init__(self, context: Context) -> None:
         self._client = context.client
 

@@ -2,7 +2,7 @@
 """A new key and a signing request for it, made in a process of its own, and how long a certificate is good.
 
 The cryptography library takes 10 MB that a kubelet needs for some milliseconds a year; hence `python -m
-navarch.kubelet.keys` (JSON in, JSON out), and reading dates and names by hand.
+navarch.kubelet.csr` (JSON in, JSON out), and reading dates and names by hand.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ _UTC_TIME = 0x17
 _VERSION = 0xA0
 
 
-class KeyFailure(Exception):
+class CsrError(Exception):
     """No key could be made, or a certificate could not be read."""
 
 
 async def request(
     common_name: str, organizations: Sequence[str], names: Iterable[str]
 ) -> tuple[bytes, bytes]:
-    """(private key, signing request), PEM. Raises KeyFailure."""
+    """(private key, signing request), PEM. Raises CsrError."""
     asked = {"commonName": common_name, "organizations": list(organizations), "names": list(names)}
     code, out, err = await process.run(
-        sys.executable, "-m", "navarch.kubelet.keys", stdin=json.dumps(asked).encode()
+        sys.executable, "-m", "navarch.kubelet.csr", stdin=json.dumps(asked).encode()
     )
     if code != 0:
-        raise KeyFailure(f"making a key failed: {err.decode(errors='replace').strip()[-300:]}")
+        raise CsrError(f"making a key failed: {err.decode(errors='replace').strip()[-300:]}")
     made = json.loads(out)
     return made["key"].encode(), made["request"].encode()
 
@@ -41,7 +41,7 @@ async def request(
 def validity(pem: bytes) -> tuple[datetime, datetime]:
     """From when until when a certificate (the first of a PEM text) is good.
 
-    RFC 5280, TBSCertificate.validity. Raises KeyFailure.
+    RFC 5280, TBSCertificate.validity. Raises CsrError.
     """
     try:
         span = _fields(pem)[1]
@@ -50,17 +50,17 @@ def validity(pem: bytes) -> tuple[datetime, datetime]:
         tag, value, _ = _element(span, second)
         return begins, _time(tag, value)
     except (ValueError, IndexError) as error:
-        raise KeyFailure(f"not a certificate: {error}") from None
+        raise CsrError(f"not a certificate: {error}") from None
 
 
 def issued_by(pem: bytes, authority: bytes) -> bool:
     """Whether the certificate names the authority as its issuer (RFC 5280, TBSCertificate.issuer). No
-    signature is checked. Raises KeyFailure.
+    signature is checked. Raises CsrError.
     """
     try:
         return _fields(pem)[0] == _fields(authority)[2]
     except (ValueError, IndexError) as error:
-        raise KeyFailure(f"not a certificate: {error}") from None
+        raise CsrError(f"not a certificate: {error}") from None
 
 
 def _fields(pem: bytes) -> tuple[bytes, bytes, bytes]:

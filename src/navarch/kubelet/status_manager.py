@@ -38,7 +38,7 @@ class Reporting(Protocol):
         """The master has it: the pod as it is there now."""
 
 
-class Poster:
+class StatusManager:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._queue: WorkQueue[str] = WorkQueue("pod status")

@@ -19,13 +19,13 @@ from navarch.api.errors import (
 )
 from navarch.api.placementvalidation import EFFECTS
 from navarch.api.poddefaults import quantities
-from navarch.api.scheme import Strategy
+from navarch.api.scheme import Rules
 
 if TYPE_CHECKING:
     from navarch.api.node import Node, NodeSpec, NodeStatus, Taint
 
 
-class NodeStrategy(Strategy["Node"]):
+class NodeRules(Rules["Node"]):
     def default(self, obj: Node) -> Node:
         """podCIDR and podCIDRs agree, the one that is changed alone by older clients first; what can be
         allocated is the capacity unless said otherwise.

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scheduler_support import cluster, node, pod
 
+from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.evaluator import Evaluator
-from navarch.scheduler.shape import Shape
 from navarch.scheduler.snapshot import Snapshot
 
 HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
@@ -46,22 +46,22 @@ def spread(app: str, key: str = ZONE, when: str = "DoNotSchedule", **kw: Any) ->
     return {"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": when, **selector, **kw}
 
 
-def allowed(snapshot: Snapshot, shape: Shape) -> set[str]:
-    rates = Evaluator(snapshot).rates(shape)
+def allowed(snapshot: Snapshot, eclass: EquivalenceClass) -> set[str]:
+    rates = Evaluator(snapshot).rates(eclass)
     return {snapshot.names[row] for row in range(snapshot.rows) if rates[row] >= 0}
 
 
-def best(snapshot: Snapshot, shape: Shape) -> str:
-    row = Evaluator(snapshot).pick(shape)
+def best(snapshot: Snapshot, eclass: EquivalenceClass) -> str:
+    row = Evaluator(snapshot).pick(eclass)
     assert row is not None
     return snapshot.names[row]
 
 
 def test_pods_that_want_a_node_each_get_one_and_the_next_is_told_why_not() -> None:
     _, evaluator = cluster(host("a"), host("b"), host("c"))
-    shape = pod(labels={"app": "db"}, affinity=apart(term("db")))
-    assert sorted(evaluator.place(shape, 5)) == [0, 1, 2]
-    assert evaluator.explain(shape) == (
+    eclass = pod(labels={"app": "db"}, affinity=apart(term("db")))
+    assert sorted(evaluator.place(eclass, 5)) == [0, 1, 2]
+    assert evaluator.explain(eclass) == (
         "0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules."
     )
 
@@ -88,20 +88,20 @@ def test_anti_affinity_reaches_over_the_whole_place() -> None:
 
 def test_affinity_follows_and_waits() -> None:
     snapshot, evaluator = cluster(host("a", "x"), host("b", "x"), host("c", "y"), host("d"))
-    shape = pod(labels={"app": "web"}, affinity=near(term("db", ZONE)))
-    assert evaluator.pick(shape) is None
-    assert evaluator.explain(shape) == "0/4 nodes are available: 4 node(s) didn't match pod affinity rules."
-    assert shape.awaits_pods
+    eclass = pod(labels={"app": "web"}, affinity=near(term("db", ZONE)))
+    assert evaluator.pick(eclass) is None
+    assert evaluator.explain(eclass) == "0/4 nodes are available: 4 node(s) didn't match pod affinity rules."
+    assert eclass.awaits_pods
     snapshot.take("a", pod(labels={"app": "db"}))
-    assert allowed(snapshot, shape) == {"a", "b"}
-    assert evaluator.pick(shape) in (0, 1)
+    assert allowed(snapshot, eclass) == {"a", "b"}
+    assert evaluator.pick(eclass) in (0, 1)
 
 
 def test_the_first_of_a_group_may_go_anywhere_that_is_a_place() -> None:
     snapshot, evaluator = cluster(host("a", "x"), host("b", "y"), host("c"))
-    shape = pod(labels={"app": "db"}, affinity=near(term("db", ZONE)))
-    assert allowed(snapshot, shape) == {"a", "b"}
-    rows = evaluator.place(shape, 3)
+    eclass = pod(labels={"app": "db"}, affinity=near(term("db", ZONE)))
+    assert allowed(snapshot, eclass) == {"a", "b"}
+    rows = evaluator.place(eclass, 3)
     assert len(rows) == 3
     assert len(set(rows)) == 1
 
@@ -128,19 +128,19 @@ def test_namespaces_of_a_term() -> None:
     assert where(namespaceSelector={}) == {"a"}
     by_label = {"namespaceSelector": {"matchLabels": {"team": "red"}}}
     assert where(**by_label) == set()
-    assert snapshot.census.set_namespaces({"data": {"team": "red"}})
+    assert snapshot.pod_counts.set_namespaces({"data": {"team": "red"}})
     assert where(**by_label) == {"a"}
-    assert not snapshot.census.set_namespaces({"data": {"team": "red"}, "plain": None})
+    assert not snapshot.pod_counts.set_namespaces({"data": {"team": "red"}, "plain": None})
 
 
 def test_a_namespace_that_gets_a_label_changes_what_was_remembered() -> None:
     snapshot, evaluator = cluster(host("a"), host("b"))
     snapshot.take("a", pod(labels={"app": "db"}, namespace="data"))
-    shape = pod(affinity=apart(term("db", namespaceSelector={"matchLabels": {"team": "red"}})))
-    assert evaluator.rates(shape).min() >= 0
-    snapshot.census.set_namespaces({"data": {"team": "red"}})
-    assert evaluator.refusals(shape).keys() == {0}
-    assert evaluator.rates(shape)[0] < 0
+    eclass = pod(affinity=apart(term("db", namespaceSelector={"matchLabels": {"team": "red"}})))
+    assert evaluator.rates(eclass).min() >= 0
+    snapshot.pod_counts.set_namespaces({"data": {"team": "red"}})
+    assert evaluator.refusals(eclass).keys() == {0}
+    assert evaluator.rates(eclass)[0] < 0
 
 
 def test_labels_of_the_pod_itself_narrow_a_term() -> None:
@@ -193,13 +193,13 @@ def test_required_affinity_of_a_pod_that_sits_draws_others_a_little() -> None:
 
 def test_spread_holds_the_skew_between_places() -> None:
     snapshot, evaluator = cluster(host("a", "x"), host("b", "x"), host("c", "y"), host("d"))
-    shape = pod(labels={"app": "web"}, topologySpreadConstraints=[spread("web")])
+    eclass = pod(labels={"app": "web"}, topologySpreadConstraints=[spread("web")])
     snapshot.take("c", pod(cpu="3"))
-    rows = evaluator.place(shape, 6)
+    rows = evaluator.place(eclass, 6)
     zones = Counter("y" if snapshot.names[row] == "c" else "x" for row in rows)
     assert zones == {"x": 3, "y": 3}
-    snapshot.take("a", shape)
-    assert evaluator.refusals(shape) == {
+    snapshot.take("a", eclass)
+    assert evaluator.refusals(eclass) == {
         0: ["node(s) didn't match pod topology spread constraints"],
         1: ["node(s) didn't match pod topology spread constraints"],
         3: ["node(s) didn't match pod topology spread constraints (missing required label)"],
@@ -208,25 +208,25 @@ def test_spread_holds_the_skew_between_places() -> None:
 
 def test_spread_counts_no_pods_that_are_being_deleted() -> None:
     snapshot, evaluator = cluster(host("a", "x"), host("b", "y"))
-    shape = pod(labels={"app": "web"}, topologySpreadConstraints=[spread("web")])
-    row = snapshot.take("a", shape)
-    assert evaluator.refusals(shape).keys() == {0}
-    snapshot.leave(row, shape)
-    assert evaluator.refusals(shape) == {}
-    assert evaluator.rates(shape).min() >= 0
-    snapshot.give_back(row, shape, leaving=True)
-    assert evaluator.refusals(shape) == {}
+    eclass = pod(labels={"app": "web"}, topologySpreadConstraints=[spread("web")])
+    row = snapshot.take("a", eclass)
+    assert evaluator.refusals(eclass).keys() == {0}
+    snapshot.leave(row, eclass)
+    assert evaluator.refusals(eclass) == {}
+    assert evaluator.rates(eclass).min() >= 0
+    snapshot.give_back(row, eclass, leaving=True)
+    assert evaluator.refusals(eclass) == {}
 
 
 def test_spread_over_at_least_so_many_places() -> None:
     snapshot, _ = cluster(host("a", "x"), host("b", "y"))
-    shape = pod(labels={"app": "web"}, topologySpreadConstraints=[spread("web", minDomains=3)])
-    snapshot.take("a", shape)
-    assert allowed(snapshot, shape) == {"b"}
-    snapshot.take("b", shape)
-    assert allowed(snapshot, shape) == set()
+    eclass = pod(labels={"app": "web"}, topologySpreadConstraints=[spread("web", minDomains=3)])
+    snapshot.take("a", eclass)
+    assert allowed(snapshot, eclass) == {"b"}
+    snapshot.take("b", eclass)
+    assert allowed(snapshot, eclass) == set()
     snapshot.set_node(host("c", "z"))
-    assert allowed(snapshot, shape) == {"c"}
+    assert allowed(snapshot, eclass) == {"c"}
 
 
 def test_spread_looks_at_nodes_that_the_pod_may_use() -> None:
@@ -250,10 +250,10 @@ def test_spread_looks_at_nodes_that_the_pod_may_use() -> None:
 def test_soft_spread_prefers_the_emptier_place_and_refuses_none() -> None:
     snapshot, _ = cluster(host("a", "x", cpu="64", memory="64Gi"), host("b", "y"), host("c"))
     wanted = [spread("web", when="ScheduleAnyway")]
-    shape = pod(labels={"app": "web"}, topologySpreadConstraints=wanted)
-    snapshot.take("a", shape)
-    assert allowed(snapshot, shape) == {"a", "b", "c"}
-    assert best(snapshot, shape) == "b"
+    eclass = pod(labels={"app": "web"}, topologySpreadConstraints=wanted)
+    snapshot.take("a", eclass)
+    assert allowed(snapshot, eclass) == {"a", "b", "c"}
+    assert best(snapshot, eclass) == "b"
 
 
 def test_pods_of_a_controller_are_spread_over_nodes_without_being_asked() -> None:
@@ -280,12 +280,12 @@ def test_unlabelled_nodes_are_used_where_nobody_asked_for_zones() -> None:
 
 def test_a_copy_counts_for_itself() -> None:
     snapshot, _ = cluster(host("a"), host("b"))
-    shape = pod(labels={"app": "db"}, affinity=apart(term("db")))
-    snapshot.take("a", shape)
+    eclass = pod(labels={"app": "db"}, affinity=apart(term("db")))
+    snapshot.take("a", eclass)
     what_if = snapshot.copy()
-    what_if.take("b", shape)
-    assert allowed(what_if, shape) == set()
-    assert allowed(snapshot, shape) == {"b"}
+    what_if.take("b", eclass)
+    assert allowed(what_if, eclass) == set()
+    assert allowed(snapshot, eclass) == {"b"}
 
 
 # Against the rules written down plainly, pod by pod.
@@ -304,7 +304,7 @@ APPS = ("web", "db")
 KINDS = ("plain", "near-host", "near-zone", "apart-host", "apart-zone", "spread-host", "spread-zone", "wish")
 
 
-def shaped(app: str, kind: str) -> Shape:
+def shaped(app: str, kind: str) -> EquivalenceClass:
     about = APPS[1 - APPS.index(app)] if kind == "near-host" else app
     key = HOST if kind.endswith("host") else ZONE
     more: dict[str, Any] = {}
@@ -368,25 +368,25 @@ _STEPS = st.lists(
 @given(_STEPS)
 def test_remembered_fresh_and_plain_answers_are_the_same(steps: list[tuple[str, str, str, str, int]]) -> None:
     snapshot, evaluator = cluster(*(host(name, zone) for name, zone in NODES.items()))
-    shapes = {(app, kind): shaped(app, kind) for app in APPS for kind in KINDS}
+    eclasses = {(app, kind): shaped(app, kind) for app in APPS for kind in KINDS}
     sitting: list[Sitting] = []
     for step, name, app, kind, which in steps:
         if step == "take":
             sitting.append(Sitting(name, app, kind))
-            snapshot.take(name, shapes[app, kind])
+            snapshot.take(name, eclasses[app, kind])
         elif sitting:
             one = sitting.pop(which % len(sitting))
-            row, shape = snapshot.index[one.node], shapes[one.app, one.kind]
+            row, eclass = snapshot.index[one.node], eclasses[one.app, one.kind]
             if step == "leave":
                 sitting.append(one._replace(leaving=True))
                 if not one.leaving:
-                    snapshot.leave(row, shape)
+                    snapshot.leave(row, eclass)
             else:
-                snapshot.give_back(row, shape, leaving=one.leaving)
-        for (app, kind), shape in shapes.items():
-            rates = evaluator.rates(shape)
-            assert rates.tolist() == pytest.approx(Evaluator(snapshot.copy()).rates(shape).tolist())
+                snapshot.give_back(row, eclass, leaving=one.leaving)
+        for (app, kind), eclass in eclasses.items():
+            rates = evaluator.rates(eclass)
+            assert rates.tolist() == pytest.approx(Evaluator(snapshot.copy()).rates(eclass).tolist())
             fine = {snapshot.names[row] for row in range(snapshot.rows) if rates[row] >= 0}
             assert fine == plainly(app, kind, sitting), (app, kind, sitting)
-            refused = {snapshot.names[row] for row in evaluator.refusals(shape)}
+            refused = {snapshot.names[row] for row in evaluator.refusals(eclass)}
             assert refused == set(NODES) - fine
