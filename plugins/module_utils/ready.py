@@ -9,16 +9,18 @@ here: what a pod says (``podstate``), and waiting for one object (``wait``).
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 import typing as t
 from dataclasses import dataclass, field
 
-from .client import POD, Client, Kind
+from .client import POD, WATCH_SECONDS, Client, Kind
 from .errors import ClusterError, WaitError
 from .podstate import Steady, Verdict, judge
 from .wait import Follower, PodsOf, controller_ready, last_words, lasts, what_holds
+from .workloads import NewestPods
 
 Object = t.Dict[str, t.Any]
 Judge = t.Callable[[Object], Verdict]
@@ -41,6 +43,8 @@ class Waited:
     last: Verdict = field(default_factory=Verdict)
     patient: bool = True
     steady: Steady = field(default_factory=lambda: Steady(0))
+    #: A workload as the task left it, where its pods can be told from those of older templates.
+    workload: Object | None = None
     error: str | None = None
 
     def look(self, objects: t.Mapping[str, Object]) -> Verdict:
@@ -83,6 +87,7 @@ def until_ready(
         return None
     made = waited(found)
     made.patient, made.steady = patient, steady
+    made.workload = live if (group, kind.kind) in _OF_PODS else None
     return made
 
 
@@ -110,7 +115,16 @@ def wait_for_all(client: Client, things: t.Sequence[Waited], timeout: float) -> 
         else:
             groups.setdefault((thing.kind, thing.namespace), []).append(thing)
     jobs += [_group(client, key, members, deadline) for key, members in groups.items()]
-    _together(jobs, lambda: any(thing.error for thing in things))
+    workloads: dict[str | None, list[Waited]] = {}
+    for thing in things:
+        if thing.workload:
+            workloads.setdefault(thing.namespace, []).append(thing)
+    over = threading.Event()
+    beside = [_pods_of(client, key, members, deadline, over) for key, members in workloads.items()]
+    try:
+        _together(jobs, beside, lambda: any(thing.error for thing in things))
+    finally:
+        over.set()
 
 
 def _group(
@@ -173,6 +187,41 @@ def _hold(client: Client, thing: Waited, deadline: float) -> None:
         thing.error = "wait_timeout: %s is not ready: %s" % (thing.title, last.reason)
 
 
+def _pods_of(
+    client: Client,
+    namespace: str | None,
+    members: t.Sequence[Waited],
+    deadline: float,
+    over: threading.Event,
+) -> t.Callable[[], None]:
+    """Looks for a pod of these workloads that will not be ready: their status only counts those that are.
+
+    One watch for all that are in a namespace. It ends when the wait is ``over``, or a watch later.
+    """
+    by_uid = {str(thing.workload["metadata"].get("uid")): thing for thing in members if thing.workload}
+    newest = NewestPods(client, namespace, (thing.workload for thing in members if thing.workload))
+
+    def follow() -> None:
+        def verdict(objects: t.Mapping[str, Object]) -> Verdict:
+            for name in () if over.is_set() else sorted(objects):
+                pod = objects[name]
+                if not lasts(pod):
+                    continue  # another is made in its place
+                found = judge(pod, "Ready")
+                thing = by_uid.get(newest.workload_of(pod) or "") if found.failed else None
+                if thing and not thing.last.done:
+                    said = "pod %s: %s%s" % (name, found.failed, last_words(client, pod))
+                    thing.error = "%s will not be ready: %s" % (thing.title, said)
+                    return Verdict(failed=said)
+            return Verdict(done=over.is_set(), again=WATCH_SECONDS)
+
+        labels = _selector(members[0].workload) if len(members) == 1 else ()
+        with contextlib.suppress(ClusterError):  # who may not read pods has the workloads' status alone
+            Follower(client, POD, namespace, labels=labels).until(verdict, deadline)
+
+    return follow
+
+
 def _controller(client: Client, thing: Waited, deadline: float) -> t.Callable[[], None]:
     def follow() -> None:
         found = client.get(thing.kind, thing.namespace, thing.name)
@@ -195,15 +244,28 @@ def _guarded(job: t.Callable[[], None], members: t.Sequence[Waited]) -> t.Callab
     return run
 
 
-def _together(jobs: t.Sequence[t.Callable[[], None]], enough: t.Callable[[], bool]) -> None:
-    """Runs the jobs side by side until all have ended, or what they have found is enough.
+def _together(
+    jobs: t.Sequence[t.Callable[[], None]],
+    beside: t.Sequence[t.Callable[[], None]],
+    enough: t.Callable[[], bool],
+) -> None:
+    """Runs the jobs side by side until all have ended, or what they have found is enough. What runs
+    ``beside`` them may find something, too, and is not waited for.
 
     Their threads do not keep the process: one that waits on a silent watch when another has failed is left.
     """
-    ended: queue.Queue[BaseException | None] = queue.Queue()
+    ended: queue.Queue[tuple[int, BaseException | None]] = queue.Queue()
     todo: queue.Queue[t.Callable[[], None]] = queue.Queue()
     for job in jobs:
         todo.put(job)
+
+    def run(job: t.Callable[[], None], counts: int) -> None:
+        try:
+            job()
+        except BaseException as problem:  # handed to whoever waits
+            ended.put((counts, problem))
+        else:
+            ended.put((counts, None))
 
     def work() -> None:
         while True:
@@ -211,21 +273,20 @@ def _together(jobs: t.Sequence[t.Callable[[], None]], enough: t.Callable[[], boo
                 job = todo.get_nowait()
             except queue.Empty:
                 return
-            try:
-                job()
-            except BaseException as problem:  # handed to whoever waits
-                ended.put(problem)
-            else:
-                ended.put(None)
+            run(job, 1)
 
     for _number in range(min(THREADS, len(jobs))):
         threading.Thread(target=work, daemon=True).start()
-    for _number in range(len(jobs)):
-        problem = ended.get()
+    for job in beside:
+        threading.Thread(target=run, args=(job, 0), daemon=True).start()
+    left = len(jobs)
+    while left:
+        counts, problem = ended.get()
         if problem is not None:
             raise problem
         if enough():
             return
+        left -= counts
 
 
 # -- what ready means
@@ -345,12 +406,18 @@ _JUDGES: dict[tuple[str, str], Judge] = {
 }
 
 
+#: Workloads of which `_pods_of` knows the newest pods.
+_OF_PODS = (("apps", "Deployment"), ("apps", "ReplicaSet"))
+
+
 def _labels(thing: Waited) -> tuple[str, ...]:
     """The labels by which a workload knows its pods, where it is waited for until they are ready."""
-    selector = ((thing.found or {}).get("spec") or {}).get("selector")
+    return () if thing.goal != "ready" or thing.kind.kind == "Job" else _selector(thing.found)
+
+
+def _selector(workload: Object | None) -> tuple[str, ...]:
+    selector = ((workload or {}).get("spec") or {}).get("selector")
     labels = selector.get("matchLabels") if isinstance(selector, dict) else None
-    if thing.goal != "ready" or thing.kind.kind == "Job":
-        return ()
     return tuple("%s=%s" % pair for pair in sorted((labels or {}).items()))
 
 
