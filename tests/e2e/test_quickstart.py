@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from ports_support import free_port
 
 from .conftest import BIN, ROOT, Cluster, containers, make, run, until
 
@@ -143,12 +144,6 @@ def test_no_package_index_is_found_out_at_once(tmp_path: Path) -> None:
         API_PORT=str(free_port()),
     )
     assert not (clone / "build" / "navarch-cluster-0.1.0.tar.gz").exists()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def test_navarch_says_its_version() -> None:

@@ -6,9 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -18,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ports_support import free_port
 
 from navarch.cli import main
 
@@ -83,15 +83,6 @@ class Master:
     def restore(self, archive: Path, *words: str) -> int:
         place = ["--data-dir", str(self.folder / "data"), *self.arguments]
         return main(["restore", "--archive", str(archive), *place, *words])
-
-
-def free_port() -> int:
-    """One that stays free until it is used: below those that the kernel gives to whoever asks for any."""
-    while True:
-        port = 20_000 + secrets.randbelow(10_000)
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind(("127.0.0.1", port))
-            return port
 
 
 def make_master(tmp_path: Path, **settings: object) -> Master:

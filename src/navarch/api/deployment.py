@@ -195,7 +195,7 @@ class DeploymentRules(Rules[Deployment]):
         errors = ErrorList()
         status = new.status or _STATUS
         replicas, ready = status.replicas or 0, status.ready_replicas or 0
-        for name, value, limit, bound in (
+        rows: list[tuple[str, int | None, int | None, str]] = [
             ("observedGeneration", status.observed_generation, None, ""),
             ("replicas", status.replicas, None, ""),
             ("updatedReplicas", status.updated_replicas, replicas, "status.replicas"),
@@ -205,10 +205,8 @@ class DeploymentRules(Rules[Deployment]):
             ("unavailableReplicas", status.unavailable_replicas, None, ""),
             ("terminatingReplicas", status.terminating_replicas, None, ""),
             ("collisionCount", status.collision_count, None, ""),
-        ):
-            checks.non_negative(f"status.{name}", value, errors)
-            if limit is not None and (value or 0) > limit:
-                errors.append(invalid(f"status.{name}", value, f"cannot be greater than {bound}"))
+        ]
+        workload.counts(rows, errors)
         before = (old.status or _STATUS).collision_count
         if before is not None and (status.collision_count or 0) < before:
             errors.append(invalid("status.collisionCount", status.collision_count, "cannot be decremented"))

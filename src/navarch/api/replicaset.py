@@ -8,11 +8,7 @@ from msgspec.structs import replace
 from navarch.api import checks, poddefaults, podwarnings, workload
 from navarch.api.columns import AGE, CONTAINERS, IMAGES, NAME, SELECTOR, containers, selector
 from navarch.api.durations import age
-from navarch.api.errors import (
-    ErrorList,
-    FieldError,
-    invalid,
-)
+from navarch.api.errors import ErrorList, FieldError
 from navarch.api.fields import Struct, field, needed, wire
 from navarch.api.meta import LabelSelector, Object, Time
 from navarch.api.podspec import PodTemplateSpec
@@ -124,23 +120,8 @@ class ReplicaSetRules(Rules[ReplicaSet]):
     def validate_status(self, new: ReplicaSet, old: ReplicaSet) -> list[FieldError]:
         errors = ErrorList()
         status = new.status or _STATUS
-        for name, value in (
-            ("replicas", status.replicas),
-            ("fullyLabeledReplicas", status.fully_labeled_replicas),
-            ("readyReplicas", status.ready_replicas),
-            ("availableReplicas", status.available_replicas),
-            ("terminatingReplicas", status.terminating_replicas),
-            ("observedGeneration", status.observed_generation),
-        ):
-            checks.non_negative(f"status.{name}", value, errors)
-        for name, value, limit, bound in (
-            ("fullyLabeledReplicas", status.fully_labeled_replicas, status.replicas, "status.replicas"),
-            ("readyReplicas", status.ready_replicas, status.replicas, "status.replicas"),
-            ("availableReplicas", status.available_replicas, status.replicas, "status.replicas"),
-            ("availableReplicas", status.available_replicas, status.ready_replicas or 0, "readyReplicas"),
-        ):
-            if (value or 0) > limit:
-                errors.append(invalid(f"status.{name}", value, f"cannot be greater than {bound}"))
+        workload.replica_counts(status, errors)
+        checks.non_negative("status.terminatingReplicas", status.terminating_replicas, errors)
         return errors
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from msgspec.structs import replace
 
-from navarch.api import checks, poddefaults, podvalidation, podwarnings
+from navarch.api import checks, poddefaults, podvalidation, podwarnings, workload
 from navarch.api.columns import AGE, CONTAINERS, IMAGES, NAME, SELECTOR, containers, labels
 from navarch.api.durations import age
 from navarch.api.errors import (
@@ -146,21 +146,7 @@ class ReplicationControllerRules(Rules[ReplicationController]):
 
     def validate_status(self, new: ReplicationController, old: ReplicationController) -> list[FieldError]:
         errors = ErrorList()
-        status = new.status or ReplicationControllerStatus()
-        for name, value in (
-            ("replicas", status.replicas),
-            ("fullyLabeledReplicas", status.fully_labeled_replicas),
-            ("readyReplicas", status.ready_replicas),
-            ("availableReplicas", status.available_replicas),
-            ("observedGeneration", status.observed_generation),
-        ):
-            checks.non_negative(f"status.{name}", value, errors)
-            if (
-                value is not None
-                and name not in ("replicas", "observedGeneration")
-                and value > status.replicas
-            ):
-                errors.append(invalid(f"status.{name}", value, "cannot be greater than status.replicas"))
+        workload.replica_counts(new.status or ReplicationControllerStatus(), errors)
         return errors
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
+from typing import Protocol
 
 from navarch.api import checks, podvalidation, selectors
 from navarch.api.checks import Errors
@@ -64,6 +66,47 @@ def template(given: PodTemplateSpec | None, selector: LabelSelector, kind: str, 
 def immutable(path: str, new: object, old: object, errors: Errors) -> None:
     if new != old:
         errors.append(invalid(path, new, "field is immutable"))
+
+
+class ReplicaCounts(Protocol):
+    """The counts in the status of a kind that keeps equal pods."""
+
+    @property
+    def replicas(self) -> int: ...
+    @property
+    def fully_labeled_replicas(self) -> int | None: ...
+    @property
+    def ready_replicas(self) -> int | None: ...
+    @property
+    def available_replicas(self) -> int | None: ...
+    @property
+    def observed_generation(self) -> int | None: ...
+
+
+def replica_counts(status: ReplicaCounts, errors: Errors) -> None:
+    replicas, ready = status.replicas, status.ready_replicas or 0
+    counts(
+        (
+            ("replicas", replicas, None, ""),
+            ("fullyLabeledReplicas", status.fully_labeled_replicas, replicas, "status.replicas"),
+            ("readyReplicas", status.ready_replicas, replicas, "status.replicas"),
+            ("availableReplicas", status.available_replicas, replicas, "status.replicas"),
+            ("availableReplicas", status.available_replicas, ready, "readyReplicas"),
+            ("observedGeneration", status.observed_generation, None, ""),
+        ),
+        errors,
+    )
+
+
+def counts(rows: Iterable[tuple[str, int | None, int | None, str]], errors: Errors) -> None:
+    """Counts of a status are not negative, and parts no more than the whole.
+
+    rows: wire name, value, the most it may be (None: any), and what that is called.
+    """
+    for name, value, limit, bound in rows:
+        checks.non_negative(f"status.{name}", value, errors)
+        if limit is not None and (value or 0) > limit:
+            errors.append(invalid(f"status.{name}", value, f"cannot be greater than {bound}"))
 
 
 def amount(path: str, value: IntOrString | None, errors: Errors) -> None:

@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from cli_support import free_port
+from ports_support import free_port
 
 SRC = Path(__file__).resolve().parents[3] / "src"
 

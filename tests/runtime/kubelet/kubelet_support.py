@@ -9,9 +9,7 @@ import io
 import ipaddress
 import json
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -23,6 +21,7 @@ from typing import Any
 
 import docker
 import msgspec
+from ports_support import free_port
 
 from navarch.api.errors import StatusError
 from navarch.api.meta import ObjectMeta
@@ -74,14 +73,6 @@ def build_image(engine: Any) -> None:
             tar.addfile(folder)
     repository, tag = IMAGE.split(":")
     engine.import_image_from_data(buffer.getvalue(), repository=repository, tag=tag)
-
-
-def free_port() -> int:
-    """Below those that the kernel gives away by itself, so that nobody gets it before it is used."""
-    while True:
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind(("127.0.0.1", 12_000 + secrets.randbelow(7_000)))
-            return int(sock.getsockname()[1])
 
 
 class Cluster:

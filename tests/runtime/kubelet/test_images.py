@@ -17,7 +17,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from kubelet_support import Cluster, Pods, free_port, ready, sleeper, state
+from kubelet_support import Cluster, Pods, ready, sleeper, state
+from ports_support import free_port
 
 from navarch.api.meta import ObjectMeta
 from navarch.api.secret import Secret

@@ -13,7 +13,7 @@ from etcd_support import Etcd
 from store_support import Log, until
 
 from navarch.store.base import Exists, Unavailable
-from navarch.store.etcd import messages, wire
+from navarch.store.etcd import wire
 from navarch.store.etcd.store import EtcdStore
 
 
@@ -174,4 +174,3 @@ def test_bytes_that_are_no_message_are_refused(data: bytes) -> None:
 def test_numbers_come_back_as_they_were(value: int) -> None:
     [(field, found)] = wire.fields(wire.chosen_number(6, value))
     assert (field, wire.signed(int(found))) == (6, value)
-    assert messages.parse_header(wire.blob(1, wire.number(3, abs(value)))) == abs(value)

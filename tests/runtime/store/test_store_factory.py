@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from cli_support import make_master
-from etcd_support import Etcd, free_ports
+from etcd_support import Etcd
+from ports_support import free_port
 
 from navarch.store import factory
 from navarch.store.etcd.store import EtcdStore
@@ -59,7 +60,7 @@ def test_a_master_on_etcd_outlives_its_own_end_and_a_member_s(etcd: Etcd, tmp_pa
 
 
 def test_a_master_says_in_one_line_that_etcd_is_away(tmp_path: Path) -> None:
-    [port] = free_ports(1)
+    port = free_port()
     process = make_master(tmp_path, store=f"etcd://127.0.0.1:{port}").start()
     assert process.wait(120) == 1
     last = (tmp_path / "log").read_text().splitlines()[-1]

@@ -7,7 +7,6 @@ What a node has already is not looked at again. Administrators and cloud control
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from navarch.api import nodeaddress
@@ -16,51 +15,26 @@ from navarch.api.node import Node
 from navarch.api.nodeaddress import Holder, Reserved
 from navarch.api.nodeidentity import node_of
 from navarch.api.scheme import Kind
-from navarch.registry.admission import Admission, Operation, Request
-from navarch.registry.core import Core
-from navarch.store.base import Event, Subscription
+from navarch.registry.admission import Operation, Request
+from navarch.registry.admission.followed import FollowsKind
 
 
-class NodeAddresses(Admission):
+class NodeAddresses(FollowsKind[Node]):
+    resource = "nodes"
+
     def __init__(self, reserved: Reserved) -> None:
+        super().__init__()
         self._reserved = reserved
         #: By what they have (as `nodeaddress.key` writes it), then by the key of the node.
         self._holders: dict[str, dict[str, Holder]] = {}
         self._held: dict[str, set[str]] = {}
         #: What writes under way ask for -> the node.
         self._claims: dict[str, str] = {}
-        self._kind: Kind[Any] | None = None
-        self._subscription: Subscription | None = None
 
-    async def start(self, core: Core) -> None:
-        nodes = core.named("", "v1", "nodes")
-        if nodes is None:
-            return
-        self._kind = nodes.kind
-        for entry in nodes.cache.scan(nodes.kind.root):
-            self._learn(entry.key, nodes.object(entry))
-        self._subscription = core.store.subscribe(nodes.kind.root, nodes.cache.revision, self._deliver)
-
-    def close(self) -> None:
-        if self._subscription is not None:
-            self._subscription.close()
-            self._subscription = None
-
-    def _deliver(self, events: Sequence[Event]) -> None:
-        assert self._kind is not None
-        for event in events:
-            if event.deleted:
-                self._learn(event.key, None)
-            else:
-                self._learn(
-                    event.key,
-                    event.hint if isinstance(event.hint, Node) else self._kind.decode(event.value),
-                )
-
-    def _learn(self, at: str, node: Node | None) -> None:
-        for value in self._held.pop(at, ()):
+    def learn(self, key: str, node: Node | None) -> None:
+        for value in self._held.pop(key, ()):
             holders = self._holders[value]
-            del holders[at]
+            del holders[key]
             if not holders:
                 del self._holders[value]
         if node is None:
@@ -70,8 +44,8 @@ class NodeAddresses(Admission):
         holder = Holder(name, meta.creation_timestamp or "", _living(node))
         held = {nodeaddress.key(value) for value in [name, *_addresses(node)]}
         for value in held:
-            self._holders.setdefault(value, {})[at] = holder
-        self._held[at] = held
+            self._holders.setdefault(value, {})[key] = holder
+        self._held[key] = held
 
     def handles(self, kind: Kind[Any], operation: Operation) -> bool:
         return kind.type is Node and operation in ("CREATE", "UPDATE")

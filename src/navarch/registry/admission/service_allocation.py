@@ -7,7 +7,7 @@ what is under way is reserved until its write has ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from ipaddress import IPv4Address, IPv4Network, ip_address
 from random import randrange
 from typing import Any, Generic, TypeVar
@@ -24,9 +24,8 @@ from navarch.api.errors import (
 from navarch.api.scheme import Kind
 from navarch.api.service import Service, ServicePort, ServiceSpec
 from navarch.api.service_rules import ports_kept
-from navarch.registry.admission import Admission, Operation, Request
-from navarch.registry.core import Core
-from navarch.store.base import Event, Subscription
+from navarch.registry.admission import Operation, Request
+from navarch.registry.admission.followed import FollowsKind
 
 T = TypeVar("T", bound=Hashable)
 
@@ -79,9 +78,12 @@ class Pool(Generic[T]):
                 del self._owners[value]
 
 
-class ServiceAllocation(Admission):
+class ServiceAllocation(FollowsKind[Service]):
+    resource = "services"
+
     def __init__(self, cidr: str = "10.96.0.0/16", node_ports: tuple[int, int] = (30000, 32767)) -> None:
         """Raises ValueError."""
+        super().__init__()
         self._network = IPv4Network(cidr)
         size = self._network.num_addresses - 2
         if size < 1:
@@ -94,33 +96,8 @@ class ServiceAllocation(Admission):
         ports = self._last_port - self._first_port + 1
         self._ports: Pool[int] = Pool(ports, lambda i: self._first_port + i, kept=min(128, ports // 16))
         self._held: dict[str, tuple[list[str], list[int]]] = {}
-        self._kind: Kind[Any] | None = None
-        self._subscription: Subscription | None = None
 
-    async def start(self, core: Core) -> None:
-        services = core.named("", "v1", "services")
-        if services is None:
-            return
-        self._kind = services.kind
-        for entry in services.cache.scan(services.kind.root):
-            self._learn(entry.key, services.object(entry))
-        self._subscription = core.store.subscribe(services.kind.root, services.cache.revision, self._deliver)
-
-    def close(self) -> None:
-        if self._subscription is not None:
-            self._subscription.close()
-            self._subscription = None
-
-    def _deliver(self, events: Sequence[Event]) -> None:
-        assert self._kind is not None
-        for event in events:
-            if event.deleted:
-                self._learn(event.key, None)
-            else:
-                obj = event.hint if isinstance(event.hint, Service) else self._kind.decode(event.value)
-                self._learn(event.key, obj)
-
-    def _learn(self, key: str, service: Service | None) -> None:
+    def learn(self, key: str, service: Service | None) -> None:
         addresses, ports = self._held.pop(key, ([], []))
         self._addresses.release(addresses, key)
         self._ports.release(ports, key)

@@ -129,14 +129,6 @@ def watch_request(key: bytes, end: bytes, start: int) -> bytes:
     return blob(1, blob(1, key) + blob(2, end) + number(3, start) + number(fragment, True))
 
 
-def parse_header(data: bytes) -> int:
-    """The revision of an answer's header, which is field 1 of every answer."""
-    for field, value in fields(data):
-        if field == 1:
-            return _header(_bytes(value))
-    return 0
-
-
 def parse_range(data: bytes) -> Ranged:
     revision = count = 0
     pairs = []
