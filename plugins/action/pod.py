@@ -18,8 +18,8 @@ from ansible import constants as C
 from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import failure
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import ClusterError
+from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import failure
 from ansible_collections.navarch.cluster.plugins.plugin_utils.in_process import (
     environment_names,
     in_environment,

@@ -97,13 +97,17 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
-
-from ansible_collections.navarch.cluster.plugins.module_utils.args import auth_spec
-from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError
-from ansible_collections.navarch.cluster.plugins.module_utils.podcopy import checksum_of, pieces
-from ansible_collections.navarch.cluster.plugins.module_utils.podfiles import PodFiles
-from ansible_collections.navarch.cluster.plugins.module_utils.streaming import STDOUT, Stdin, Target, execute
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import ClusterError
+from ansible_collections.navarch.cluster.plugins.module_utils._module.args import auth_spec
+from ansible_collections.navarch.cluster.plugins.module_utils._pods.copy import checksum_of, pieces
+from ansible_collections.navarch.cluster.plugins.module_utils._pods.files import PodFiles
+from ansible_collections.navarch.cluster.plugins.module_utils._pods.streaming import (
+    STDOUT,
+    Stdin,
+    Target,
+    execute,
+)
 from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import hold_variables
 
 display = Display()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Documentation of the options that say which cluster and who we are (``module_utils.args.auth_spec``)."""
+"""Documentation of the options that say which cluster and who we are (``_module.args.auth_spec``)."""
 
 from __future__ import annotations
 

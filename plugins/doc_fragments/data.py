@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Documentation of what config maps and secrets have in common (``module_utils.objects.data_spec``)."""
+"""Documentation of what config maps and secrets have in common (``_resources.simple_kinds.data_spec``)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Documentation of labels and annotations (``module_utils.podspec.METADATA``)."""
+"""Documentation of labels and annotations (``_pods.spec.METADATA``)."""
 
 from __future__ import annotations
 

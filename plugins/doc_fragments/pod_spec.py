@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Documentation of the options that describe a pod (``module_utils.podspec.SPEC``), once for all modules.
+"""Documentation of the options that describe a pod (``_pods.spec.SPEC``), once for all modules.
 
 ``DOCUMENTATION`` is for module ``pod``, where they are options; ``TEMPLATE`` for modules where they are below
 ``template``, and ``PLACED_TEMPLATE`` for the one that documents affinity. What several options have in common

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Documentation of waiting (``module_utils.args.wait_spec``)."""
+"""Documentation of waiting (``_module.args.wait_spec``)."""
 
 from __future__ import annotations
 

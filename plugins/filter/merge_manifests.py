@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Filter navarch.cluster.merge_manifests. How objects merge is ``module_utils.merge``."""
+"""Filter navarch.cluster.merge_manifests. How objects merge is ``_resources.strategic_merge``."""
 
 from __future__ import annotations
 
@@ -76,9 +76,11 @@ _value:
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.navarch.cluster.plugins.module_utils.documents import from_definition
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError
-from ansible_collections.navarch.cluster.plugins.module_utils.merge import merge_objects
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import ClusterError
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.manifest_loading import (
+    from_definition,
+)
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.strategic_merge import merge_objects
 from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import refusing_unknown
 
 

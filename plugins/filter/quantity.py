@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Filter navarch.cluster.quantity. Parsing is ``module_utils.quantity``."""
+"""Filter navarch.cluster.quantity. Parsing is ``_api.quantity``."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _value:
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.navarch.cluster.plugins.module_utils.quantity import UNITS, parse_quantity
+from ansible_collections.navarch.cluster.plugins.module_utils._api.quantity import UNITS, parse_quantity
 from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import refusing_unknown
 
 

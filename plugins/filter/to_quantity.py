@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Filter navarch.cluster.to_quantity. Writing is ``module_utils.quantity``."""
+"""Filter navarch.cluster.to_quantity. Writing is ``_api.quantity``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ _value:
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.navarch.cluster.plugins.module_utils.quantity import parse_quantity, write_quantity
+from ansible_collections.navarch.cluster.plugins.module_utils._api.quantity import (
+    parse_quantity,
+    write_quantity,
+)
 from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import refusing_unknown
 
 

@@ -170,8 +170,7 @@ from itertools import count
 
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
-
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import ClusterError
 from ansible_collections.navarch.cluster.plugins.plugin_utils import sources
 from ansible_collections.navarch.cluster.plugins.plugin_utils.expressions import Evaluator
 from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import (
@@ -180,7 +179,6 @@ from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options impo
     is_for,
 )
 from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import Merge, NodeRecord
-
 
 ENDINGS = ("navarch.yml", "navarch.yaml")
 

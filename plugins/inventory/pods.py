@@ -117,8 +117,7 @@ import typing as t
 
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
-
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError, OptionError
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import ClusterError, OptionError
 from ansible_collections.navarch.cluster.plugins.plugin_utils import pod_records
 from ansible_collections.navarch.cluster.plugins.plugin_utils.expressions import Evaluator
 from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import (
@@ -126,7 +125,6 @@ from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options impo
     hold_options,
     is_for,
 )
-
 
 ENDINGS = ("navarch_pods.yml", "navarch_pods.yaml")
 

@@ -65,10 +65,10 @@ import typing as t
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.navarch.cluster.plugins.module_utils.args import auth_spec, hold_names
-from ansible_collections.navarch.cluster.plugins.module_utils.discovery import kind_of
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError, OptionError
-from ansible_collections.navarch.cluster.plugins.module_utils.finding import find
+from ansible_collections.navarch.cluster.plugins.module_utils._api.discovery import kind_of
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import ClusterError, OptionError
+from ansible_collections.navarch.cluster.plugins.module_utils._module.args import auth_spec, hold_names
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.info import find
 from ansible_collections.navarch.cluster.plugins.plugin_utils.in_process import connect, plain
 from ansible_collections.navarch.cluster.plugins.plugin_utils.known_options import hold_options
 

@@ -203,16 +203,16 @@ machine:
     details: {}
 """
 
-from ansible_collections.navarch.cluster.plugins.module_utils import cloud_node
-from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
+from ansible_collections.navarch.cluster.plugins.module_utils._cloud import node
+from ansible_collections.navarch.cluster.plugins.module_utils._module.args import Spec
 
 
 def spec() -> Spec:
-    return cloud_node.node_spec()
+    return node.node_spec()
 
 
 def main() -> None:
-    cloud_node.run_cloud_module(cloud_node.cloud_node, spec())
+    node.run_cloud_module(node.cloud_node, spec())
 
 
 if __name__ == "__main__":

@@ -69,16 +69,16 @@ machines:
       public_ip: 203.0.113.5
 """
 
-from ansible_collections.navarch.cluster.plugins.module_utils import cloud_node
-from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
+from ansible_collections.navarch.cluster.plugins.module_utils._cloud import node
+from ansible_collections.navarch.cluster.plugins.module_utils._module.args import Spec
 
 
 def spec() -> Spec:
-    return cloud_node.info_spec()
+    return node.info_spec()
 
 
 def main() -> None:
-    cloud_node.run_cloud_module(cloud_node.cloud_node_info, spec())
+    node.run_cloud_module(node.cloud_node_info, spec())
 
 
 if __name__ == "__main__":

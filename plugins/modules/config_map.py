@@ -83,19 +83,19 @@ config_map:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils import objects
-from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
-from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
-from ansible_collections.navarch.cluster.plugins.module_utils.definition import RULES
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils._module.args import Spec
+from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._resources import simple_kinds
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.definition import RULES
 
 
 def spec() -> Spec:
-    return objects.data_spec(data={"type": "dict"}, binary_data={"type": "dict"})
+    return simple_kinds.data_spec(data={"type": "dict"}, binary_data={"type": "dict"})
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
-    return objects.config_map(client, params)
+    return simple_kinds.config_map(client, params)
 
 
 def main() -> None:

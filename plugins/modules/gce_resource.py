@@ -88,17 +88,17 @@ resource:
     priority: 1000
 """
 
-from ansible_collections.navarch.cluster.plugins.module_utils import cloud_gce_resource
-from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
-from ansible_collections.navarch.cluster.plugins.module_utils.cloud_node import run_cloud_module
+from ansible_collections.navarch.cluster.plugins.module_utils._cloud import gce_resource
+from ansible_collections.navarch.cluster.plugins.module_utils._cloud.node import run_cloud_module
+from ansible_collections.navarch.cluster.plugins.module_utils._module.args import Spec
 
 
 def spec() -> Spec:
-    return cloud_gce_resource.spec()
+    return gce_resource.spec()
 
 
 def main() -> None:
-    run_cloud_module(cloud_gce_resource.run, spec())
+    run_cloud_module(gce_resource.run, spec())
 
 
 if __name__ == "__main__":

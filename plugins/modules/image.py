@@ -130,10 +130,10 @@ image:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils import args
-from ansible_collections.navarch.cluster.plugins.module_utils.engine import Engine
-from ansible_collections.navarch.cluster.plugins.module_utils.images import manage
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_asking
+from ansible_collections.navarch.cluster.plugins.module_utils._images.engine import Engine
+from ansible_collections.navarch.cluster.plugins.module_utils._images.image import manage
+from ansible_collections.navarch.cluster.plugins.module_utils._module import args
+from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_asking
 
 RULES: dict[str, t.Any] = {"required_if": [("state", "present", ["src"])]}
 

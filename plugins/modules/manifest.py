@@ -318,19 +318,19 @@ counts:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils import args
-from ansible_collections.navarch.cluster.plugins.module_utils.apply import Task
-from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
-from ansible_collections.navarch.cluster.plugins.module_utils.documents import gather
-from ansible_collections.navarch.cluster.plugins.module_utils.hiding import (
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils._module import args
+from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.apply import Task
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.manifest_loading import gather
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.redaction import (
     HIDDEN,
     of_secrets,
     patch_values,
     secret_values,
     shown_definition,
 )
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
-from ansible_collections.navarch.cluster.plugins.module_utils.serverwrites import OPERATIONS
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.server_writes import OPERATIONS
 
 RULES: args.Spec = {
     "required_one_of": [("definition", "src", "template", "set")],

@@ -73,19 +73,19 @@ namespace:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils import objects
-from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
-from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
-from ansible_collections.navarch.cluster.plugins.module_utils.definition import RULES
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils._module.args import Spec
+from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._resources import simple_kinds
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.definition import RULES
 
 
 def spec() -> Spec:
-    return objects.namespace_spec()
+    return simple_kinds.namespace_spec()
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
-    return objects.namespace(client, params)
+    return simple_kinds.namespace(client, params)
 
 
 def main() -> None:

@@ -153,10 +153,10 @@ evicted:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils import nodes
-from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
-from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils._module.args import Spec
+from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._resources import nodes
 
 
 def spec() -> Spec:

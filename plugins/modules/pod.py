@@ -163,18 +163,23 @@ pod:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils import args, podspec
-from ansible_collections.navarch.cluster.plugins.module_utils.client import POD, Client
-from ansible_collections.navarch.cluster.plugins.module_utils.definition import (
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import POD, Client
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import OptionError
+from ansible_collections.navarch.cluster.plugins.module_utils._module import args
+from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._pods import spec as pod_spec
+from ansible_collections.navarch.cluster.plugins.module_utils._pods.state import GOALS, immutable_options
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.definition import (
     definition_spec,
     identified,
     over,
 )
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
-from ansible_collections.navarch.cluster.plugins.module_utils.podstate import GOALS, immutable_options
-from ansible_collections.navarch.cluster.plugins.module_utils.resource import absent, definition, present
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
-from ansible_collections.navarch.cluster.plugins.module_utils.wait import pod_reaches
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.present import (
+    absent,
+    definition,
+    present,
+)
+from ansible_collections.navarch.cluster.plugins.module_utils._wait.waiting import pod_reaches
 
 RULES: args.Spec = {
     "required_one_of": [["name", "definition"]],
@@ -190,8 +195,8 @@ def spec() -> args.Spec:
     return args.merge(
         definition_spec(),
         args.state_spec(),
-        podspec.metadata_spec(),
-        podspec.pod_spec(),
+        pod_spec.metadata_spec(),
+        pod_spec.pod_spec(),
         args.wait_spec(),
         args.patience_spec(),
         own,
@@ -205,7 +210,7 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
         return absent(
             client, POD, namespace, name, params["delete_grace_period"], params["wait"], timeout
         ).result("pod")
-    typed = definition(POD, name, namespace, podspec.metadata_to_api(params), podspec.spec_to_api(params))
+    typed = definition(POD, name, namespace, pod_spec.metadata_to_api(params), pod_spec.spec_to_api(params))
     asked = over(params["definition"], typed)
     live = client.get(POD, namespace, name)
     _hold_containers(asked, live, params["recreate"])

@@ -165,12 +165,12 @@ files:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils import args
-from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
-from ansible_collections.navarch.cluster.plugins.module_utils.podcopy import copy_to
-from ansible_collections.navarch.cluster.plugins.module_utils.podfetch import copy_from
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import OptionError
+from ansible_collections.navarch.cluster.plugins.module_utils._module import args
+from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._pods.copy import copy_to
+from ansible_collections.navarch.cluster.plugins.module_utils._pods.fetch import copy_from
 
 RULES: dict[str, t.Any] = {
     "mutually_exclusive": [["src", "content"]],

@@ -77,10 +77,10 @@ log_lines:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils import args
-from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
-from ansible_collections.navarch.cluster.plugins.module_utils.info import read_log
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils._module import args
+from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._pods.logs import read_log
 
 
 def spec() -> args.Spec:

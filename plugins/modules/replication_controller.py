@@ -167,22 +167,30 @@ replaced:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils import args, podspec, rollout
-from ansible_collections.navarch.cluster.plugins.module_utils.client import REPLICATION_CONTROLLER, Client
-from ansible_collections.navarch.cluster.plugins.module_utils.definition import (
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import (
+    REPLICATION_CONTROLLER,
+    Client,
+)
+from ansible_collections.navarch.cluster.plugins.module_utils._module import args
+from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._pods import spec as pod_spec
+from ansible_collections.navarch.cluster.plugins.module_utils._resources import rollout
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.definition import (
     RULES,
     definition_spec,
     identified,
     over,
 )
-from ansible_collections.navarch.cluster.plugins.module_utils.resource import (
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.present import (
     absent,
     definition,
     everything_mutable,
     present,
 )
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
-from ansible_collections.navarch.cluster.plugins.module_utils.wait import controller_gone, controller_ready
+from ansible_collections.navarch.cluster.plugins.module_utils._wait.waiting import (
+    controller_gone,
+    controller_ready,
+)
 
 KEY = "replication_controller"
 
@@ -196,8 +204,8 @@ def spec() -> args.Spec:
     return args.merge(
         definition_spec(),
         args.state_spec(),
-        podspec.metadata_spec(),
-        podspec.template_spec(),
+        pod_spec.metadata_spec(),
+        pod_spec.template_spec(),
         args.wait_spec(),
         args.patience_spec(),
         own,
@@ -218,7 +226,7 @@ def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
             controller_gone(client, outcome.before, timeout)
         return outcome.result(KEY)
     typed = definition(
-        kind, name, namespace, podspec.metadata_to_api(params), podspec.controller_to_api(params)
+        kind, name, namespace, pod_spec.metadata_to_api(params), pod_spec.controller_to_api(params)
     )
     asked = over(params["definition"], typed)
     outcome = present(client, kind, asked, everything_mutable, timeout=timeout)

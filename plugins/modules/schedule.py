@@ -200,12 +200,13 @@ placements:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils import args, podspec
-from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
-from ansible_collections.navarch.cluster.plugins.module_utils.fields import argument_spec
-from ansible_collections.navarch.cluster.plugins.module_utils.nodes import TAINTS
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
-from ansible_collections.navarch.cluster.plugins.module_utils.scheduling import bind, plan
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils._module import args
+from ansible_collections.navarch.cluster.plugins.module_utils._module.fields import argument_spec
+from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._pods import spec as pod_spec
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.nodes import TAINTS
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.scheduling import bind, plan
 
 RULES: args.Spec = {
     "required_if": [
@@ -240,7 +241,7 @@ def spec() -> args.Spec:
         "cordon_nodes": {"type": "list", "elements": "str"},
         "uncordon_nodes": {"type": "list", "elements": "str"},
     }
-    return args.merge(podspec.template_spec(placed=True), own)
+    return args.merge(pod_spec.template_spec(placed=True), own)
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:

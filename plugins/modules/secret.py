@@ -84,15 +84,18 @@ secret:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils import objects
-from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
-from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
-from ansible_collections.navarch.cluster.plugins.module_utils.definition import RULES, secret_values
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils._module.args import Spec
+from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._resources import simple_kinds
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.definition import (
+    RULES,
+    secret_values,
+)
 
 
 def spec() -> Spec:
-    return objects.data_spec(
+    return simple_kinds.data_spec(
         data={"type": "dict", "no_log": True},
         string_data={"type": "dict", "no_log": True},
         type={"type": "str"},
@@ -100,7 +103,7 @@ def spec() -> Spec:
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
-    return objects.secret(client, params)
+    return simple_kinds.secret(client, params)
 
 
 hidden = secret_values

@@ -69,11 +69,11 @@ secrets:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils import args
-from ansible_collections.navarch.cluster.plugins.module_utils.client import SECRET, Client
-from ansible_collections.navarch.cluster.plugins.module_utils.hiding import without_secrets
-from ansible_collections.navarch.cluster.plugins.module_utils.finding import found
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import SECRET, Client
+from ansible_collections.navarch.cluster.plugins.module_utils._module import args
+from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.info import found
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.redaction import without_secrets
 
 
 def spec() -> args.Spec:

@@ -55,10 +55,10 @@ services:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils import args
-from ansible_collections.navarch.cluster.plugins.module_utils.client import SERVICE, Client
-from ansible_collections.navarch.cluster.plugins.module_utils.finding import found
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import SERVICE, Client
+from ansible_collections.navarch.cluster.plugins.module_utils._module import args
+from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.info import found
 
 
 def spec() -> args.Spec:

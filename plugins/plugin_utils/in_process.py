@@ -5,7 +5,7 @@
 the process around it.
 
 Belongs here: arguments in, censored result out, and connections that outlive a task. Not here: when a task
-may run so (the action plugin), and how code becomes a result (``module_utils.runner``).
+may run so (the action plugin), and how code becomes a result (``module_utils._module.runner``).
 """
 
 from __future__ import annotations
@@ -20,18 +20,22 @@ import typing as t
 from contextlib import contextmanager
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.common.validation import check_type_dict
 from ansible.module_utils.common.parameters import remove_values
-from ansible_collections.navarch.cluster.plugins.module_utils.args import auth_spec, merge
-from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
-from ansible_collections.navarch.cluster.plugins.module_utils.given import unknown, whole, with_lists
-from ansible_collections.navarch.cluster.plugins.module_utils.kubeconfig import (
+from ansible.module_utils.common.validation import check_type_dict
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils._api.kubeconfig import (
     Connection,
     connect_params,
     secrets,
     shown,
 )
-from ansible_collections.navarch.cluster.plugins.module_utils.runner import execute
+from ansible_collections.navarch.cluster.plugins.module_utils._module.args import auth_spec, merge
+from ansible_collections.navarch.cluster.plugins.module_utils._module.options import (
+    unknown,
+    whole,
+    with_lists,
+)
+from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import execute
 
 Result = t.Dict[str, t.Any]
 MODULES = "ansible_collections.navarch.cluster.plugins.modules."

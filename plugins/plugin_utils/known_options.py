@@ -4,7 +4,7 @@
 """Options of plugins that Ansible itself would pass over in silence when nothing reads them.
 
 Belongs here: which options a plugin's documentation has, and the names of inventory files. Not here: how
-names are compared (``module_utils.unknown``).
+names are compared (``module_utils._module.unknown_options``).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import re
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
-from ansible_collections.navarch.cluster.plugins.module_utils.unknown import hold_known, meant
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import OptionError
+from ansible_collections.navarch.cluster.plugins.module_utils._module.unknown_options import hold_known, meant
 
 _HEAD = 65536  # bytes of a file in which its ``plugin`` is looked for
 Function = t.TypeVar("Function", bound=t.Callable[..., t.Any])

@@ -5,7 +5,7 @@
 of their vault, and its templates, rendered with the task's variables.
 
 Belongs here: from those options to the option ``definition``. Not here: what a manifest may hold
-(``module_utils.documents``).
+(``module_utils._resources.manifest_loading``).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import typing as t
 
 from ansible.errors import AnsibleError
 from ansible.template import trust_as_template
-from ansible_collections.navarch.cluster.plugins.module_utils.documents import (
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import OptionError
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.manifest_loading import (
     from_definition,
     from_source,
     from_text,
 )
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
-from ansible_collections.navarch.cluster.plugins.module_utils.hiding import shown_definition
+from ansible_collections.navarch.cluster.plugins.module_utils._resources.redaction import shown_definition
 from ansible_collections.navarch.cluster.plugins.plugin_utils.in_process import plain
 
 Options = t.Dict[str, t.Any]

@@ -12,10 +12,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import astuple
 
-from ansible_collections.navarch.cluster.plugins.module_utils.args import auth_spec
-from ansible_collections.navarch.cluster.plugins.module_utils.client import POD, Client
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
-from ansible_collections.navarch.cluster.plugins.module_utils.kubeconfig import connect_params
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import POD, Client
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import OptionError
+from ansible_collections.navarch.cluster.plugins.module_utils._api.kubeconfig import connect_params
+from ansible_collections.navarch.cluster.plugins.module_utils._module.args import auth_spec
 from ansible_collections.navarch.cluster.plugins.plugin_utils.cache_key import digest
 
 Record = t.Dict[str, t.Any]

@@ -8,10 +8,12 @@ from __future__ import annotations
 import typing as t
 from dataclasses import astuple
 
-from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec, auth_spec
-from ansible_collections.navarch.cluster.plugins.module_utils.client import NODE, POD, Client
-from ansible_collections.navarch.cluster.plugins.module_utils.kubeconfig import connect_params
-from ansible_collections.navarch.cluster.plugins.module_utils.kubeconfig import secrets as kubeconfig_secrets
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import NODE, POD, Client
+from ansible_collections.navarch.cluster.plugins.module_utils._api.kubeconfig import connect_params
+from ansible_collections.navarch.cluster.plugins.module_utils._api.kubeconfig import (
+    secrets as kubeconfig_secrets,
+)
+from ansible_collections.navarch.cluster.plugins.module_utils._module.args import Spec, auth_spec
 from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import NodeRecord
 from ansible_collections.navarch.cluster.plugins.plugin_utils.provider_ids import of_node
 

@@ -9,22 +9,22 @@ import os
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.navarch.cluster.plugins.module_utils import cloud_gce_auth
-from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
-from ansible_collections.navarch.cluster.plugins.module_utils.cloud_args import (
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import OptionError
+from ansible_collections.navarch.cluster.plugins.module_utils._cloud import gce_auth
+from ansible_collections.navarch.cluster.plugins.module_utils._cloud.args import (
     RESOURCE_MANAGER,
     gce_auth_spec,
 )
-from ansible_collections.navarch.cluster.plugins.module_utils.cloud_gce import API_OFF, Gce, checked_url
-from ansible_collections.navarch.cluster.plugins.module_utils.cloud_gce_machine import provider_id
-from ansible_collections.navarch.cluster.plugins.module_utils.cloud_gce_nodes import listed
-from ansible_collections.navarch.cluster.plugins.module_utils.cloud_machine import CloudError, Machine
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
+from ansible_collections.navarch.cluster.plugins.module_utils._cloud.gce import API_OFF, Gce, checked_url
+from ansible_collections.navarch.cluster.plugins.module_utils._cloud.gce_machine import provider_id
+from ansible_collections.navarch.cluster.plugins.module_utils._cloud.gce_nodes import listed
+from ansible_collections.navarch.cluster.plugins.module_utils._cloud.machine import CloudError, Machine
+from ansible_collections.navarch.cluster.plugins.module_utils._module.args import Spec
 from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import NodeRecord
 
 _AT_ONCE = 8
 Options = t.Mapping[str, t.Any]
-secrets = cloud_gce_auth.secrets
+secrets = gce_auth.secrets
 #: The project, as for modules, where neither projects nor folders are named.
 _PROJECT = "GCP_PROJECT"
 
@@ -42,7 +42,7 @@ def spec() -> Spec:
 
 def identity(options: Options) -> t.Any:
     """Whose credentials these are, and which project they are for."""
-    return cloud_gce_auth.identity(options), os.environ.get(_PROJECT)
+    return gce_auth.identity(options), os.environ.get(_PROJECT)
 
 
 def records(options: Options, problem: t.Callable[[str], None]) -> list[NodeRecord]:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils import cloud_libcloud
-from ansible_collections.navarch.cluster.plugins.module_utils.args import Spec
-from ansible_collections.navarch.cluster.plugins.module_utils.cloud_args import libcloud_auth_spec
+from ansible_collections.navarch.cluster.plugins.module_utils._cloud import libcloud_drivers
+from ansible_collections.navarch.cluster.plugins.module_utils._cloud.args import libcloud_auth_spec
+from ansible_collections.navarch.cluster.plugins.module_utils._module.args import Spec
 from ansible_collections.navarch.cluster.plugins.plugin_utils.node_records import NodeRecord
 from ansible_collections.navarch.cluster.plugins.plugin_utils.provider_ids import cloud, of_machine
 
-secrets = cloud_libcloud.secrets
+secrets = libcloud_drivers.secrets
 
 
 def spec() -> Spec:
@@ -26,7 +26,7 @@ def spec() -> Spec:
 
 def records(options: t.Mapping[str, t.Any], problem: t.Callable[[str], None]) -> list[NodeRecord]:
     """All machines that are not gone for good, by name."""
-    driver = cloud_libcloud.Libcloud(options["provider"], options)
+    driver = libcloud_drivers.Libcloud(options["provider"], options)
     found = [
         NodeRecord(
             name=one.instance_name,

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError, OptionError
-from ansible_collections.navarch.cluster.plugins.module_utils.unknown import hold_known
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import ClusterError, OptionError
+from ansible_collections.navarch.cluster.plugins.module_utils._module.unknown_options import hold_known
 from ansible_collections.navarch.cluster.plugins.plugin_utils import (
     source_cluster,
     source_gce,

@@ -72,7 +72,7 @@ def nowhere() -> Iterator[str]:
 def test_no_options_break_a_module(plugins: str, nowhere: str, name: str) -> None:
     in_process = importlib.import_module(f"{plugins}.plugin_utils.in_process")
     module = importlib.import_module(f"{plugins}.modules.{name}")
-    auth = importlib.import_module(f"{plugins}.module_utils.args").auth_spec()
+    auth = importlib.import_module(f"{plugins}.module_utils._module.args").auth_spec()
     if "navarch.cluster.auth\n" not in module.DOCUMENTATION:
         pytest.skip("asks no cluster, and does not run in Ansible's own process")
 

@@ -279,10 +279,10 @@ def test_check_mode_copies_to_a_pod_that_an_earlier_task_would_make(play: Play, 
 
 CUT_SHORT = """
 import hashlib, sys
-from ansible_collections.navarch.cluster.plugins.module_utils.client import Client
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError
-from ansible_collections.navarch.cluster.plugins.module_utils.podfiles import PodFiles
-from ansible_collections.navarch.cluster.plugins.module_utils.streaming import Stdin, Target
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import Client
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import ClusterError
+from ansible_collections.navarch.cluster.plugins.module_utils._pods.files import PodFiles
+from ansible_collections.navarch.cluster.plugins.module_utils._pods.streaming import Stdin, Target
 
 files = PodFiles(Client.from_params({"kubeconfig": sys.argv[1]}), Target("default", "copy-box"))
 

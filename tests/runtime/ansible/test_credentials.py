@@ -77,7 +77,7 @@ def login(tmp_path: Path, kubeconfig: str) -> Login:
 @pytest.fixture
 def forget(plugins: str) -> Callable[[], None]:
     """forget(): as if all credentials that this process has got had ended."""
-    held: dict[Any, Any] = importlib.import_module(f"{plugins}.module_utils.credentials")._held
+    held: dict[Any, Any] = importlib.import_module(f"{plugins}.module_utils._api.credentials")._held
     return held.clear
 
 

@@ -27,7 +27,7 @@ def test_the_lookup_and_the_filters(play: Play, kubeconfig: str) -> None:
         said(find.format("kind='Secret', label_selector='a=b'")),
         said(find.format("kind='Secret', zebra='x'")),
         said("'1Gi' | navarch.cluster.quantity(units='Mi')"),
-        said("{} | navarch.cluster.told(strip=true)"),
+        said("{} | navarch.cluster.raw_output(strip=true)"),
         said(find.format("kind='Namespace', resource_name='default'") + " | map(attribute='metadata.name')"),
         said(find.format("'default', kind='ns', name='kube-system'") + " | length"),
         said(find.format("kind='ns', name=''")),
@@ -41,7 +41,7 @@ def test_the_lookup_and_the_filters(play: Play, kubeconfig: str) -> None:
             "navarch.cluster.object: label_selector: there is no such option (did you mean label_selectors?)",
             "navarch.cluster.object: zebra: there is no such option; there are api_key, api_version, ",
             "navarch.cluster.quantity: units: there is no such option (did you mean unit?)",
-            "navarch.cluster.told: strip: there is no such option; it has none",
+            "navarch.cluster.raw_output: strip: there is no such option; it has none",
         ],
         strict=False,
     ):

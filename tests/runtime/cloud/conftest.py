@@ -142,10 +142,10 @@ def task(collection: None) -> Task:
     from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
     base = "ansible_collections.navarch.cluster.plugins."
-    errors = importlib.import_module(base + "module_utils.errors")
-    nodes = importlib.import_module(base + "module_utils.cloud_node")
-    resources = importlib.import_module(base + "module_utils.cloud_gce_resource")
-    failure = importlib.import_module(base + "module_utils.runner").failure
+    errors = importlib.import_module(base + "module_utils._api.errors")
+    nodes = importlib.import_module(base + "module_utils._cloud.node")
+    resources = importlib.import_module(base + "module_utils._cloud.gce_resource")
+    failure = importlib.import_module(base + "module_utils._module.runner").failure
     runs = {
         "cloud_node": nodes.cloud_node,
         "cloud_node_info": nodes.cloud_node_info,

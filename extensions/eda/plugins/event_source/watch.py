@@ -161,9 +161,9 @@ class Watch:
         self, queue: asyncio.Queue[Any], args: dict[str, Any], session: aiohttp.ClientSession
     ) -> None:
         self.queue = queue
-        self.args = _shared("eda_args").checked(args)
+        self.args = _shared("_module.eda_args").checked(args)
         self.session = session
-        self.connection = _shared("kubeconfig").connect_params(self.args)
+        self.connection = _shared("_api.kubeconfig").connect_params(self.args)
         self.tls: Any = None
         self.token: str | None = None
         self.credential: Any = None
@@ -270,7 +270,7 @@ class Watch:
                 await self._tell(event["type"], item)
 
     async def _tell(self, happened: str, item: dict[str, Any]) -> None:
-        shown = item if self.args.get("reveal") else _shared("hiding").without_secrets(item)
+        shown = item if self.args.get("reveal") else _shared("_resources.redaction").without_secrets(item)
         await self.queue.put({"type": happened, "resource": shown})
 
     async def _ask(self, path: str, query: dict[str, str]) -> dict[str, Any]:
@@ -283,7 +283,7 @@ class Watch:
 
     def _log_in(self) -> None:
         """Whom to trust and who we are, which a kubeconfig may have from a program or an OpenID provider."""
-        transport, held = _shared("transport"), _shared("credentials").current(self.connection)
+        transport, held = _shared("_api.transport"), _shared("_api.credentials").current(self.connection)
         if self.tls is None or held is not self.credential:
             self.tls, self.credential = transport.ssl_context(self.connection, held), held
         self.token = transport.bearer(self.connection, held)
@@ -292,7 +292,9 @@ class Watch:
         await asyncio.to_thread(self._log_in)
         answer = await self._send(path, query, seconds)
         if answer.status == 401:
-            renewed = await asyncio.to_thread(_shared("credentials").renew, self.connection, self.credential)
+            renewed = await asyncio.to_thread(
+                _shared("_api.credentials").renew, self.connection, self.credential
+            )
             if renewed:
                 answer.release()
                 await asyncio.to_thread(self._log_in)
@@ -359,5 +361,5 @@ async def main(queue: asyncio.Queue[Any], args: dict[str, Any]) -> None:
     async with aiohttp.ClientSession() as session:
         try:
             await Watch(queue, args, session).run()
-        except (Refused, _shared("errors").ClusterError) as problem:
+        except (Refused, _shared("_api.errors").ClusterError) as problem:
             raise RuntimeError(f"navarch.cluster.watch: {problem}") from None

@@ -13,8 +13,8 @@ from ansible_collections.navarch.cluster.plugins.filter.merge_manifests import m
 from ansible_collections.navarch.cluster.plugins.filter.quantity import quantity
 from ansible_collections.navarch.cluster.plugins.filter.to_quantity import to_quantity
 from ansible_collections.navarch.cluster.plugins.filter.to_selector import to_selector
-from ansible_collections.navarch.cluster.plugins.filter.told import told
-from ansible_collections.navarch.cluster.plugins.module_utils.quantity import UNITS
+from ansible_collections.navarch.cluster.plugins.filter.raw_output import raw_output
+from ansible_collections.navarch.cluster.plugins.module_utils._api.quantity import UNITS
 
 
 def refused(called, *given):
@@ -33,7 +33,7 @@ def refused(called, *given):
         (lambda: to_quantity(1, zebra=True), "to_quantity: zebra: there is no such option; there are binary"),
         (lambda: to_selector({}, zebra=1), "to_selector: zebra: there is no such option; it has none"),
         (lambda: merge_manifests([], overlays=[]), "merge_manifests: overlays: there is no such option; it"),
-        (lambda: told({}, strip=True), "told: strip: there is no such option; it has none"),
+        (lambda: raw_output({}, strip=True), "raw_output: strip: there is no such option; it has none"),
     ],
 )
 def test_keywords_that_nothing_reads(called, line):
@@ -119,12 +119,12 @@ def test_sums_can_be_written():
     ],
 )
 def test_what_a_host_told_is_between_the_marks(stdout, answer):
-    assert told({"stdout": stdout}) == answer
+    assert raw_output({"stdout": stdout}) == answer
 
 
 def test_a_task_that_was_skipped_told_nothing():
-    assert told({"skipped": True}) == ""
+    assert raw_output({"skipped": True}) == ""
 
 
 def test_what_is_no_result_tells_nothing():
-    assert "'web1' is no result of a task" in refused(told, "web1")
+    assert "'web1' is no result of a task" in refused(raw_output, "web1")

@@ -12,10 +12,10 @@ import re
 import pytest
 import yaml
 from ansible_collections.navarch.cluster.plugins import module_utils
-from ansible_collections.navarch.cluster.plugins.module_utils import args
-from ansible_collections.navarch.cluster.plugins.module_utils.given import whole
+from ansible_collections.navarch.cluster.plugins.module_utils._module import args
+from ansible_collections.navarch.cluster.plugins.module_utils._module.options import whole
 
-PLUGINS = pathlib.Path(args.__file__).parent.parent
+PLUGINS = pathlib.Path(args.__file__).parents[2]
 ROOT = module_utils.__name__.rpartition(".")[0]
 MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py") if path.stem != "__init__")
 

@@ -11,9 +11,9 @@ import pathlib
 import pytest
 import yaml
 from ansible_collections.navarch.cluster.plugins import module_utils
-from ansible_collections.navarch.cluster.plugins.module_utils import args
+from ansible_collections.navarch.cluster.plugins.module_utils._module import args
 
-PLUGINS = pathlib.Path(args.__file__).parent.parent
+PLUGINS = pathlib.Path(args.__file__).parents[2]
 MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py") if path.stem != "__init__")
 
 CLUSTER = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.navarch.cluster.plugins.inventory.pods import InventoryModule
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import OptionError
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import OptionError
 from ansible_collections.navarch.cluster.plugins.plugin_utils import pod_records
 
 ASKED = {

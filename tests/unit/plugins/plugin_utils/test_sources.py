@@ -11,11 +11,11 @@ import json
 import pytest
 import yaml
 from ansible_collections.navarch.cluster.plugins.doc_fragments.nodes_sources import ModuleDocFragment
-from ansible_collections.navarch.cluster.plugins.module_utils.cloud_machine import (
+from ansible_collections.navarch.cluster.plugins.module_utils._api.errors import ClusterError
+from ansible_collections.navarch.cluster.plugins.module_utils._cloud.machine import (
     secret_values,
     without_secrets,
 )
-from ansible_collections.navarch.cluster.plugins.module_utils.errors import ClusterError
 from ansible_collections.navarch.cluster.plugins.plugin_utils import sources
 
 WRONG = {"int": "soon", "bool": "perhaps", "dict": 3, "list": {"a": 1}}

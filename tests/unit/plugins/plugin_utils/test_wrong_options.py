@@ -10,11 +10,11 @@ import pathlib
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.navarch.cluster.plugins.module_utils import args
-from ansible_collections.navarch.cluster.plugins.module_utils.given import whole
+from ansible_collections.navarch.cluster.plugins.module_utils._module import args
+from ansible_collections.navarch.cluster.plugins.module_utils._module.options import whole
 from ansible_collections.navarch.cluster.plugins.plugin_utils import in_process
 
-PLUGINS = pathlib.Path(args.__file__).parent.parent
+PLUGINS = pathlib.Path(args.__file__).parents[2]
 MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py") if path.stem != "__init__")
 WRONG = {"int": "soon", "bool": "perhaps", "dict": 3, "list": {"a": 1}, "float": "much"}
 RIGHT = {"int": 1, "bool": True, "list": []}
