@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible: what a task of this collection costs beside `ansible.builtin.ping`, in Ansible's own process and
-as a module, and what one `manifest` task of 500 objects takes.
+"""Ansible: what a task of this collection costs beside `ansible.builtin.ping`, in Ansible's own process, as
+an item of a loop and as a module, and what one `manifest` task of 500 objects takes.
 
 A play of many tasks less a play of few, divided by the difference: what starting ansible-playbook costs does
 not count. Ratios are of one run, so that a slow machine slows both.
@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from benchmarks.cluster import ROOT, master, report
 
 FEW, MANY = 2, 22
+ITEMS = 10  # of a loop, where a play of tasks has one task
 OBJECTS = 500
 ROUNDS = 3
 
@@ -74,13 +75,20 @@ class Plays:
             raise RuntimeError(done.stdout + done.stderr)
         return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
+    @staticmethod
+    def _times(task: dict[str, Any], count: int) -> list[dict[str, Any]]:
+        """So many of the task; of one with a loop, so many rounds of ITEMS in one task."""
+        return [task | {"loop": list(range(count * ITEMS))}] if "loop" in task else [task] * count
+
     def per_task(self, **tasks: dict[str, Any]) -> dict[str, Cost]:
-        """Milliseconds for each of these, taken in turn: the best of some rounds, as others only add."""
+        """Milliseconds for each of these, taken in turn: the best of some rounds, as others only add. For a
+        task with a loop: for ITEMS of its items.
+        """
         runs: dict[tuple[str, int], list[Cost]] = {}
         for _round in range(ROUNDS):
             for name, task in tasks.items():
                 for count in (FEW, MANY):
-                    runs.setdefault((name, count), []).append(self.cost(*[task] * count))
+                    runs.setdefault((name, count), []).append(self.cost(*self._times(task, count)))
         best = {key: Cost(*map(min, zip(*costs, strict=True))) for key, costs in runs.items()}
         return {
             name: Cost(
@@ -108,10 +116,14 @@ def main() -> None:
         nothing = {"ansible.builtin.meta": "noop"}
         look = {"navarch.cluster.pod_info": {"kubeconfig": kubeconfig, "namespace": "default"}}
         costs = plays.per_task(
-            ping={"ansible.builtin.ping": {}}, here=look, module=look | {"environment": {"BENCH": "1"}}
+            ping={"ansible.builtin.ping": {}},
+            here=look,
+            item=look | {"loop": []},
+            module=look | {"environment": {"BENCH": "1"}},
         )
-        ping = costs["ping"]
-        for figure, cost in (("", costs["here"]), ("_as_module", costs["module"])):
+        ping, items = costs["ping"], costs["item"]
+        item = Cost(items.wall / ITEMS, items.cpu / ITEMS)
+        for figure, cost in (("", costs["here"]), ("_item", item), ("_as_module", costs["module"])):
             report(
                 f"ansible_pod_info{figure}", cost.wall, "ms/task",
                 ping_ms=ping.wall, ratio=cost.wall / ping.wall, cpu_ratio=cost.cpu / ping.cpu,
