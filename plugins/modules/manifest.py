@@ -78,10 +78,10 @@ options:
     description:
       - Name of the set that these objects make up. Sets of one name in different O(namespace) are different
         sets.
-      - The objects get the label C(navarch.io/set) with C(NAMESPACE_NAME), shortened where that is longer
-        than 63 characters, and the config map C(navarch-set-NAME) in O(namespace) keeps in which kinds and
-        namespaces the set has members.
-      - An object that belongs to another set is refused.
+      - The set is an ApplySet, as C(kubectl apply --applyset) has them. The objects get the label
+        C(applyset.kubernetes.io/part-of). Its parent is the config map C(navarch-set-NAME) in O(namespace).
+      - An object that belongs to another set is refused, and so is a set that another tool manages.
+      - Sets of earlier versions, with the label C(navarch.io/set), become ApplySets by their next task.
     type: str
   prune:
     description:

@@ -20,7 +20,7 @@ from .._api.errors import ClusterError, OptionError, StatusError
 from .._pods.state import Steady
 from .._wait.readiness import Waited, until_gone, until_ready, wait_for_all
 from . import last_applied
-from .applysets import KEPT, ObjectSet, Place, identity
+from .applysets import KEPT, ApplySet, Place, identity
 from .manifest_loading import in_order, rank
 from .manifest_validation import called
 from .present import Outcome, absent, clean, definition, everything_mutable, present
@@ -126,7 +126,7 @@ class Task:
         self.condition: t.Mapping[str, t.Any] | None = params["wait_condition"]
         self.timeout: float = params["wait_timeout"]
         self.deadline = time.monotonic() + self.timeout
-        self.set = ObjectSet(client, params["set"], self.namespace) if params["set"] is not None else None
+        self.set = ApplySet(client, params["set"], self.namespace) if params["set"] is not None else None
         self.places_before = set(self.set.before) if self.set else set()
         self.prune: bool = params["prune"]
         self.patches = patches_of(params["patches"]) if params["patches"] is not None else None
@@ -152,7 +152,7 @@ class Task:
             try:
                 self._run(pool)
                 if self.recorded and self._failed():
-                    self._take_back(t.cast(ObjectSet, self.set))
+                    self._take_back(t.cast(ApplySet, self.set))
             except ClusterError as problem:
                 self.trouble = problem
         return self._result()
@@ -201,21 +201,21 @@ class Task:
     def _places_of(self, items: t.Sequence[Item]) -> set[Place]:
         return {(i.kind.api_version, i.kind.kind, i.namespace) for i in items if i.kind and not i.surplus}
 
-    def _record(self, members: ObjectSet, keep: bool) -> None:
+    def _record(self, members: ApplySet, keep: bool) -> None:
         """Writes down where members are, before they are there: what is not known is never found again."""
         before = set(members.before) if keep else set()
-        if self.client.dry_run or (keep and self._places() <= before):
+        if self.client.dry_run or (keep and members.current and self._places() <= before):
             return
         self.recorded = members.write(self._places() | before) or self.recorded
 
-    def _take_back(self, members: ObjectSet) -> None:
+    def _take_back(self, members: ApplySet) -> None:
         """The record as it was before, if all that is new in it was refused."""
         tried = [item for item in self.items if not item.refused and item.action != "not tried"]
         if self._places_of(tried) <= self.places_before:
             members.write(self.places_before)
             self.recorded = False
 
-    def _settle(self, members: ObjectSet, pool: ThreadPoolExecutor) -> None:
+    def _settle(self, members: ApplySet, pool: ThreadPoolExecutor) -> None:
         """The set without what it shall no longer have."""
         if not self.prune:
             if self.state == "present":
@@ -230,7 +230,7 @@ class Task:
             gone = self.state == "absent"
             self.recorded = members.write(self.kept if gone else self._places()) or self.recorded
 
-    def _surplus(self, members: ObjectSet) -> list[Item]:
+    def _surplus(self, members: ApplySet) -> list[Item]:
         known = {
             (item.kind.api_version.rpartition("/")[0], item.kind.kind, item.namespace, item.name)
             for item in self.items
@@ -378,10 +378,12 @@ class Task:
 
     def _wanted(self, item: Item, asked: Object, live: Object) -> Object:
         self._hold_own(item, live)
+        if self.set:
+            asked = self.set.without_old(asked, live)
         return last_applied.wanted(asked, live)
 
     def _hold_own(self, item: Item, live: Object) -> None:
-        other = self.set.stranger(live) if self.set else None
+        other = self.set.other(live) if self.set else None
         if other:
             raise OptionError("set", "%s belongs to the set %s" % (item.title(), other))
 

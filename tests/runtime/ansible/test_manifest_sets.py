@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sets of one name in several namespaces, and those that an earlier version has left."""
+"""Sets of one name in several namespaces, sets of earlier versions, and kubectl's ApplySets (KEP-3659)."""
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +17,8 @@ Result = dict[str, Any]
 Direct = Callable[..., Result]
 Call = Callable[..., Any]
 LABEL = "navarch.io/set"
+PART_OF = "applyset.kubernetes.io/part-of"
+APPLYSET = "applyset.kubernetes.io/"
 MAPS = "/api/v1/namespaces/shared/configmaps"
 
 
@@ -26,11 +32,8 @@ def homes(direct: Direct) -> Iterator[None]:
 
 
 def config_map(name: str, **more: Any) -> Result:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": name, "namespace": "shared", **more},
-    }
+    metadata = {"name": name, "namespace": "shared", **more}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
 
 
 def names(call: Call) -> list[str]:
@@ -125,3 +128,85 @@ def test_a_set_has_a_name(direct: Direct) -> None:
     for prune in (True, False):
         refused = direct("manifest", set="", prune=prune, definition=config_map("shop"))
         assert refused["msg"].startswith("set: '' is no name of a set")
+
+
+def parent(call: Call, namespace: str) -> Result:
+    found = call("GET", f"/api/v1/namespaces/{namespace}/configmaps/navarch-set-shop")
+    return dict(found["metadata"])
+
+
+def test_a_set_is_an_applyset(homes: None, direct: Direct, call: Call) -> None:
+    options = {"namespace": "prod", "set": "shop", "prune": True}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shop", "namespace": "prod"}}
+    direct("manifest", definition=[config_map("shop-prod"), secret], **options)
+    made = parent(call, "prod")
+    member = call("GET", f"{MAPS}/shop-prod")["metadata"]["labels"]
+    assert made["labels"] == {f"{APPLYSET}id": member[PART_OF]}
+    assert {name.removeprefix(APPLYSET): value for name, value in made["annotations"].items()} == {
+        "tooling": "navarch.cluster/v1",
+        "contains-group-kinds": "ConfigMap,Secret",
+        "additional-namespaces": "shared",
+    }
+    direct("manifest", definition=[secret], **options)
+    assert parent(call, "prod")["annotations"] == {
+        f"{APPLYSET}tooling": "navarch.cluster/v1",
+        f"{APPLYSET}contains-group-kinds": "Secret",
+    }
+
+
+def test_a_set_with_the_label_of_an_earlier_version_becomes_an_applyset(
+    homes: None, direct: Direct, call: Call
+) -> None:
+    for name in ("shop-kept", "shop-left"):
+        call("POST", MAPS, config_map(name, labels={LABEL: "prod_shop", "a": "b"}))
+    places = json.dumps([["v1", "ConfigMap", "shared"]])
+    record: Result = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "navarch-set-shop"}}
+    record["data"] = {"set": "shop", "places": places, "earlier": "[]"}
+    call("POST", "/api/v1/namespaces/prod/configmaps", record)
+    options = {"namespace": "prod", "set": "shop"}
+    other = direct("manifest", namespace="dev", set="shop", definition=[config_map("shop-kept")])
+    moved = direct("manifest", definition=[config_map("shop-kept")], **options)
+    assert other["objects"][0]["error"] == (
+        "set: ConfigMap shared/shop-kept belongs to the set shop of namespace prod"
+    )
+    assert moved["counts"] == {"changed": 1}
+    labels = call("GET", f"{MAPS}/shop-kept")["metadata"]["labels"]
+    assert labels == {PART_OF: parent(call, "prod")["labels"][f"{APPLYSET}id"], "a": "b"}
+    pruned = direct("manifest", prune=True, definition=[config_map("shop-kept")], **options)
+    again = direct("manifest", prune=True, definition=[config_map("shop-kept")], **options)
+    assert pruned["counts"] == {"unchanged": 1, "deleted": 1}
+    assert names(call) == ["shop-kept"]
+    assert not again["changed"]
+
+
+def test_kubectl_and_a_task_leave_each_others_sets_alone(
+    homes: None, direct: Direct, call: Call, kubeconfig: str, plugins: str, tmp_path: Path
+) -> None:
+    def kubectl(namespace: str, name: str) -> subprocess.CompletedProcess[str]:
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps(config_map(name, namespace=namespace)))
+        return subprocess.run(
+            ["kubectl", "--kubeconfig", kubeconfig, "apply", "-n", namespace, "-f", str(file), "--prune",
+             "--applyset=configmap/navarch-set-shop"],
+            env={**os.environ, "KUBECTL_APPLYSET": "true"}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    theirs = kubectl("dev", "shop-dev")
+    assert theirs.returncode == 0, theirs.stderr
+    refused = direct("manifest", namespace="dev", set="shop", definition=config_map("shop-x"))
+    assert "config map dev/navarch-set-shop is the parent of a set that kubectl/v1" in refused["msg"]
+    member = direct(
+        "manifest", namespace="prod", set="shop", definition=config_map("shop-dev", namespace="dev")
+    )
+    assert member["objects"][0]["error"] == (
+        "set: ConfigMap dev/shop-dev belongs to the set shop of namespace dev"
+    )
+    applysets = importlib.import_module(f"{plugins}.module_utils._resources.applysets")
+    made = applysets.applyset_id("navarch-set-shop", "dev", "ConfigMap", "")
+    labels = call("GET", "/api/v1/namespaces/dev/configmaps/shop-dev")["metadata"]["labels"]
+    assert labels == {PART_OF: made}
+    assert parent(call, "dev")["labels"] == {f"{APPLYSET}id": made}
+    direct("manifest", namespace="prod", set="shop", definition=config_map("shop-prod"))
+    ours = kubectl("prod", "shop-more")
+    assert ours.returncode != 0
+    assert "navarch.cluster" in ours.stderr
