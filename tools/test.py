@@ -96,7 +96,8 @@ STEPS = [
     Step(
         "runtime",
         "the runtime, against real parts",
-        pytest("tests/runtime", "-q", "-n", "2", "--durations=15", seconds=2700),
+        # worksteal: a folder's tests mostly stay in one process, so what they share is started once.
+        pytest("tests/runtime", "-q", "-n", "2", "--dist", "worksteal", "--durations=40", seconds=2700),
     ),
     Step(
         "fuzz",

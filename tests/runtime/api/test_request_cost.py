@@ -69,10 +69,14 @@ def _updated(place: Place, old: bytes, new: bytes) -> None:
         lambda: metadata.validate_update(made.metadata, before.metadata),
         lambda: rules.validate_update(made, before),
     )
-    managed_fields.after_update(kind, before, after, "somebody")
     if "status" in kind.subresources:
         made = rules.prepare_status(after, before)
         gather(lambda: rules.validate_status(made, before))
+
+
+def _managed(place: Place, old: bytes, new: bytes) -> None:
+    """Managed fields know a place by its rules alone, as merging does."""
+    managed_fields.after_update(place.kind, *_objects(place, old, new), "somebody")
 
 
 def _patched(place: Place, old: bytes, new: bytes) -> None:
@@ -131,7 +135,7 @@ def _applied(place: Place, old: bytes, new: bytes) -> None:
 def _bodies(place: Place, n: int, same: bool = False) -> tuple[bytes, bytes]:
     """Two bodies of n elements, of which half are in both."""
     n = most(place, n, BODY, same=same)
-    return encode(sized(place, n, same=same)), encode(sized(place, n, same=same, first=n // 2))
+    return sized(place, n, same=same), sized(place, n, same=same, first=n // 2)
 
 
 PLACES = places()
@@ -161,7 +165,7 @@ def test_updating(place):
     assert growth(prepare, ELEMENTS, RATIO) == ""
 
 
-@pytest.mark.parametrize("work", [_patched, _applied], ids=["patching", "applying"])
+@pytest.mark.parametrize("work", [_patched, _applied, _managed], ids=["patching", "applying", "managing"])
 @pytest.mark.parametrize("place", MERGES, ids=str)
 def test_merging(place, work):
     def prepare(n):
