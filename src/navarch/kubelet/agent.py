@@ -32,6 +32,7 @@ from navarch.kubelet.runtime.docker import DockerRuntime
 from navarch.kubelet.spec import read_resolver
 from navarch.kubelet.status_manager import StatusManager
 from navarch.kubelet.tokens import TokenSource
+from navarch.kubelet.unlisted import UnlistedPods
 from navarch.kubelet.worker import PodWorker
 from navarch.network.services import Services
 
@@ -51,6 +52,7 @@ class Kubelet:
         self._tasks: list[asyncio.Task[Any]] = []
         self._pod_tasks: dict[str, asyncio.Task[Any]] = {}
         self._listed = False
+        self._unlisted = UnlistedPods(client, self._deleted)
         self.containers = Containers(self.runtime, self.wake)
         self.images = Images(self.runtime, self.wake)
         self.objects = ObjectSource(client, self._content_changed)
@@ -162,6 +164,7 @@ class Kubelet:
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
+        await self._unlisted.close()
         await self.images.close()
         await self.objects.close()
         self.tokens.close()
@@ -186,9 +189,10 @@ class Kubelet:
 
     def replace(self, objects: list[Pod]) -> None:
         present = {pod.metadata.uid or "": pod for pod in objects}
-        for uid, worker in list(self.workers.items()):
-            if uid not in present:
-                worker.removed()
+        for uid, worker in self.workers.items():
+            if uid not in present and not worker.gone:
+                meta = worker.pod.metadata
+                self._unlisted.ask(uid, meta.namespace or "", meta.name or "")
         for pod in present.values():
             self._set(pod, listed=True)
         self._listed = True
@@ -208,6 +212,7 @@ class Kubelet:
 
     def _set(self, pod: Pod, *, listed: bool = False) -> None:
         uid = pod.metadata.uid or ""
+        self._unlisted.listed(uid)
         worker = self.workers.get(uid)
         if worker is None:
             if uid in self._pod_tasks:
@@ -236,12 +241,24 @@ class Kubelet:
     def _remove_orphans(self) -> None:
         """What is on this node of pods that the master does not have here.
 
-        Only once the master has said which it has.
+        Only once the master has said which it has. What has containers may run: the master is asked for it.
         """
         if not self._listed:
             return
         folders = {path.name for path in (Path(self.config.data_dir) / "pods").iterdir()}
         for uid in (self.containers.pods() | folders) - set(self.workers) - set(self._pod_tasks):
+            states = [*self.containers.of(uid), *self.containers.sandboxes(uid)]
+            if states:
+                self._unlisted.ask(uid, states[0].namespace, states[0].pod)
+            else:
+                self._deleted(uid)
+
+    def _deleted(self, uid: str) -> None:
+        """The master does not have the pod on this node."""
+        worker = self.workers.get(uid)
+        if worker is not None:
+            worker.removed()
+        elif uid not in self._pod_tasks:
             self._run(uid, termination.remove_orphan(self.shared, uid), f"orphan {uid}")
 
     # The node's network.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from navarch.api.binding import BINDING
+from navarch.api.errors import StatusError
 from navarch.api.meta import DeleteOptions, ObjectMeta
 from navarch.api.scheme import Kind, Scheme
 from navarch.api.selectors import FieldSelector, Selector
@@ -78,13 +79,24 @@ class Registry:
 
     # Reads
 
+    def entry(self, kind: Kind[Any], namespace: str | None, name: str) -> Entry:
+        """Raises StatusError 404, 500 for an object that is stored and cannot be read."""
+        return self._core.resource(kind).entry(namespace, name)
+
     def get(self, kind: Kind[Any], namespace: str | None, name: str, ctx: Context) -> Stored:
-        """Raises StatusError 404."""
-        entry = self._core.resource(kind).entry(namespace, name)
+        """Raises StatusError as `entry`."""
+        entry = self.entry(kind, namespace, name)
         return Stored(entry.value, entry.revision, entry.hint)
 
     def exists(self, kind: Kind[Any], namespace: str | None, name: str) -> bool:
-        return self._core.resource(kind).cache.get(kind.key(namespace, name)) is not None
+        """Raises StatusError 500 for an object that is stored and cannot be read."""
+        try:
+            self.entry(kind, namespace, name)
+        except StatusError as error:
+            if error.code != 404:
+                raise
+            return False
+        return True
 
     def object(self, kind: Kind[Any], entry: Entry) -> Any:
         """The object of an entry, with its resourceVersion; shared, frozen."""

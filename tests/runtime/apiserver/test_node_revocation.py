@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import secrets
+import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,20 @@ import pytest
 from apiserver_support import Http, Standalone
 
 from navarch.api.errors import StatusError
+from navarch.api.meta import ObjectMeta
+from navarch.api.noderevocation import NODE_REVOCATION, NodeRevocation
 from navarch.api.pod import Pod
+from navarch.api.scheme import scheme
+from navarch.apiserver.authn.revocations import Revocations
 from navarch.cli.token import new_token, token_data
 from navarch.client import kubeconfig
 from navarch.client.http import HttpClient
+from navarch.client.local import LocalClient
 from navarch.kubelet import tls_bootstrap
 from navarch.kubelet.config import KubeletConfig
+from navarch.registry.context import User
+from navarch.registry.registry import Registry
+from navarch.store.sqlite import SqliteStore
 
 REVOCATIONS = "/apis/authentication.navarch.io/v1alpha1/noderevocations"
 MERGE = {"Content-Type": "application/merge-patch+json"}
@@ -207,3 +217,28 @@ async def test_the_tokens_of_its_pods_end_with_a_node(
         for node in (host.name, other):
             await http("DELETE", f"{space}/pods/{node}?gracePeriodSeconds=0")
             await http("DELETE", f"/api/v1/nodes/{node}")
+
+
+async def test_a_revocation_that_cannot_be_read_lets_no_node_in(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    for damaged in (False, True):
+        store = SqliteStore(str(path))
+        await store.start()
+        registry = Registry(store, scheme())
+        await registry.start()
+        try:
+            if damaged:
+                with pytest.raises(StatusError) as refused:
+                    Revocations(registry).before("n1")
+                assert refused.value.code == 500
+                assert Revocations(registry).before("n2") == 0.0
+            else:
+                client = LocalClient(registry, User("admin", ("system:masters",)))
+                await client.create(NodeRevocation(metadata=ObjectMeta(name="n1")))
+                assert Revocations(registry).before("n1") > 0.0
+        finally:
+            await registry.close()
+            await store.close()
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as conn:
+            key = NODE_REVOCATION.key(None, "n1")
+            assert conn.execute("UPDATE log SET value = x'7b' WHERE key = ?", (key,)).rowcount == 1

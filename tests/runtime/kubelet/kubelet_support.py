@@ -135,7 +135,7 @@ class Cluster:
             "podNetworks": self.pod_networks,
         }
         (self.folder / "master.yaml").write_text(json.dumps(master))
-        self._master = self._spawn("master", "master", "--config", str(self.folder / "master.yaml"))
+        self.start_master()
         token = self._until_answer(
             lambda: self._navarch("token", "create", "--kubeconfig", str(self.admin))
         ).strip()
@@ -169,6 +169,15 @@ class Cluster:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
+
+    def start_master(self) -> None:
+        self._master = self._spawn("master", "master", "--config", str(self.folder / "master.yaml"))
+
+    def kill_master(self) -> None:
+        assert self._master is not None
+        self._master.kill()
+        self._master.wait(PATIENCE)
+        self._master = None
 
     def start_kubelet(self) -> None:
         self._kubelet = self._spawn("kubelet", "kubelet", "--config", str(self.folder / "kubelet.yaml"))

@@ -194,6 +194,12 @@ class Master(Held):
         await self.called("patch", status)
         return pod
 
+    async def get(self, kind: Any, name: str, namespace: str) -> Pod:
+        await self.call("get")
+        if self.pod is None:
+            raise StatusError(404, "NotFound", name)
+        return self.pod
+
     def change(self, **changes: Any) -> Pod:
         """A new version; of the metadata what is named so."""
         assert self.pod is not None
@@ -507,6 +513,35 @@ async def test_the_last_status_stays_though_the_master_hears_it_late(ground: Gro
     assert ground.master.told[-1].phase == "Succeeded"
     ended = [s.state for s in ground.master.told[-1].container_statuses or ()]
     assert [state.terminated is not None for state in ended if state is not None] == [True]
+
+
+async def test_a_pod_that_a_list_lacks_ends_when_the_master_says_that_it_is_gone(ground: Ground) -> None:
+    """The list also lacks an object that is damaged in the store."""
+    ground.pod({"name": "a"})
+    await eventually(ground.told_running)
+    [before] = ground.running("a")
+    pod, unreadable = ground.master.pod, True
+
+    async def answer(*_: Any) -> None:
+        if unreadable:
+            raise StatusError(500, "StorageReadError", "it cannot be read")
+
+    ground.master.before["get"] = answer
+    ground.kubelet.replace([])
+    await eventually(lambda: ground.master.calls["get"] >= 2)
+    assert ground.running("a") == [before]
+
+    # It was restored.
+    assert pod is not None
+    ground.kubelet.replace([pod])
+    calls = ground.master.calls["get"]
+    ground.kubelet.replace([])
+    await eventually(lambda: ground.master.calls["get"] > calls)
+    assert ground.running("a") == [before]
+
+    unreadable, ground.master.pod = False, None
+    await ground.gone()
+    assert not ground.running("a")
 
 
 async def test_a_late_watch_takes_back_nothing_that_was_told(ground: Ground) -> None:

@@ -27,12 +27,17 @@ class Revocations:
         self._registry = registry
 
     def before(self, node: str) -> float:
-        """What a node got before this (seconds since the epoch) is refused; 0 when it was not thrown out."""
+        """What a node got before this (seconds since the epoch) is refused; 0 when it was not thrown out.
+
+        Raises StatusError 500 when that is stored and cannot be read.
+        """
         if not self._registry.exists(KIND, None, node):
             return 0.0
         try:
             return KIND.decode(self._registry.get(KIND, None, node, Context(SYSTEM)).value).before
-        except StatusError:
+        except StatusError as error:
+            if error.code != 404:
+                raise
             return 0.0  # deleted in between
 
     async def run(self, revoked: Callable[[str], None]) -> None:

@@ -22,8 +22,11 @@ _CSR = "certificates.k8s.io"
 
 
 class NodePods(Protocol):
-    async def has_pod(self, node: str, namespace: str, name: str) -> bool:
-        """Whether the pod is bound to the node."""
+    async def node_of_pod(self, namespace: str, name: str) -> str | None:
+        """The node that the pod is bound to, "" before it is; None when there is no such pod.
+
+        Raises StatusError 500 for a pod that is stored and cannot be read.
+        """
 
     async def names_object(self, node: str, resource: str, namespace: str, name: str) -> bool:
         """Whether a pod bound to the node names the object (secrets, configmaps, persistentvolumeclaims,
@@ -118,8 +121,10 @@ class NodeAuthorizer:
         )
         if not allowed:
             return Decision(None, f"a kubelet may not {a.verb} {a.full_resource}")
-        bound = await self._pods.has_pod(node, a.namespace, a.name)
-        return _yes(bound, f"the pod is not bound to node {node}")
+        # A pod that is not there is answered 404, as to everybody: a kubelet ends what runs only when
+        # it knows that its pod is gone. Names of pods are no secret to nodes, which read all endpoints.
+        bound = await self._pods.node_of_pod(a.namespace, a.name)
+        return _yes(bound in (None, node), f"the pod is not bound to node {node}")
 
     async def _named(self, node: str, a: Attributes) -> Decision:
         name = a.name or _selected(a.fields, "metadata.name")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from navarch.api import selectors
+from navarch.api.errors import StatusError
 from navarch.api.podreferences import named
 from navarch.api.scheme import Kind
 from navarch.registry.context import SYSTEM, Context
@@ -25,10 +26,14 @@ class PodsOfNodes:
         assert kind is not None
         self._kind: Kind[Any] = kind
 
-    async def has_pod(self, node: str, namespace: str, name: str) -> bool:
-        fields = selectors.FieldSelector([("metadata.name", False, name), ("spec.nodeName", False, node)])
-        found = self._registry.list(self._kind, namespace, Context(SYSTEM), fields=fields)
-        return bool(found.entries)
+    async def node_of_pod(self, namespace: str, name: str) -> str | None:
+        try:
+            entry = self._registry.entry(self._kind, namespace, name)
+        except StatusError as error:
+            if error.code != 404:
+                raise
+            return None
+        return entry.field("spec.nodeName") or ""
 
     async def names_object(self, node: str, resource: str, namespace: str, name: str) -> bool:
         fields = selectors.FieldSelector([("spec.nodeName", False, node)])
