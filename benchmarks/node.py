@@ -27,11 +27,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cluster import ROOT, report, rss, run
-from navarch.api.container import Container
-from navarch.api.meta import ObjectMeta
-from navarch.api.node import Node
-from navarch.api.pod import Pod
-from navarch.api.podspec import PodSpec
+from navarch.api.core.node.node import Node
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.spec import PodSpec
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.client.http import HttpClient
 from navarch.kubelet.config import KubeletConfig
 from navarch.kubelet.runtime.base import LABEL_OWNER

@@ -21,7 +21,7 @@ import msgspec
 
 from benchmarks.cluster import report, run
 from benchmarks.load import percentile
-from navarch.api.service import Service
+from navarch.api.core.service.service import Service
 from navarch.client.base import Client, Listing, WatchEvent
 from navarch.network.netns import run_in
 from navarch.network.proxy.kernel import Kernel

@@ -23,8 +23,8 @@ import msgspec
 from benchmarks.cluster import Master, master, report, rss, run
 from benchmarks.load import percentile
 from benchmarks.proxy import ENDPOINTS, SERVICES, pods, processor
-from navarch.api.endpointslice import SERVICE_NAME, EndpointSlice
-from navarch.api.service import Service
+from navarch.api.core.service.service import Service
+from navarch.api.discovery.endpointslice import SERVICE_NAME, EndpointSlice
 from navarch.client.http import HttpClient
 from navarch.network import netlink, nftables
 from navarch.network.netns import run_in

@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 from fuzz_values import WILD, changed, places
 
-from navarch.api import protobuf, shapes
-from navarch.api.scheme import Kind
+from navarch.api.machinery import protobuf, shapes
+from navarch.api.machinery.scheme import Kind
 from navarch.kubelet.server import spdy
 
 JSON = "application/json"

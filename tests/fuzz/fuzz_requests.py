@@ -12,7 +12,8 @@ from urllib.parse import quote
 import fuzz_bodies as bodies
 from fuzz_values import NAMES, WILD, Schemas, changed
 
-from navarch.api.scheme import Kind, scheme
+from navarch.api.builtin import scheme
+from navarch.api.machinery.scheme import Kind
 
 NAMESPACES = ["fuzz-a", "fuzz-b"]
 _KEPT = ("/namespaces", "/nodes")

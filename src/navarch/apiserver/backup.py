@@ -11,7 +11,7 @@ import os
 import shutil
 from typing import Protocol
 
-from navarch.api import errors
+from navarch.api.machinery import errors
 from navarch.apiserver.request import WRITTEN, WRITTEN_LAST, Reply, Request, head
 
 PATH = "/navarch/v1/backup"

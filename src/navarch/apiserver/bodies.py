@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from navarch.api.fields import Struct, field, wire
-from navarch.api.meta import Object
+from navarch.api.machinery.fields import Struct, field, wire
+from navarch.api.machinery.meta import Object
 
 
 class ScaleSpec(Struct):

@@ -23,8 +23,8 @@ from aiohttp import web
 from aiohttp.http import RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from navarch.api import errors
-from navarch.api.nodeidentity import NODE_OF_POD
+from navarch.api.core.node.identity import NODE_OF_POD
+from navarch.api.machinery import errors
 from navarch.apiserver.authn.certificate import Shown
 from navarch.apiserver.peers import Place
 from navarch.apiserver.request import (

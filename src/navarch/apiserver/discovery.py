@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from navarch import API_LEVEL, GIT_VERSION
-from navarch.api.scheme import Kind, Scheme
+from navarch.api.machinery.scheme import Kind, Scheme
 
 _encode = msgspec.json.encode
 

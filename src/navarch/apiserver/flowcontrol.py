@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
-from navarch.api import errors
+from navarch.api.machinery import errors
 from navarch.apiserver.limits import Limits
 from navarch.apiserver.peers import level_of
 from navarch.registry.context import User

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-from navarch.api.nodeidentity import user_name
+from navarch.api.core.node.identity import user_name
 
 
 class Kubelet(NamedTuple):

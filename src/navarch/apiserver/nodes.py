@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote
 import aiohttp
 import msgspec
 
-from navarch.api import errors
+from navarch.api.machinery import errors
 from navarch.apiserver import kubelettls, streams, upgrade_proxy
 from navarch.apiserver.kubelettls import Kubelet
 from navarch.apiserver.request import WRITTEN, WRITTEN_LAST, Reply, Request, head

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from navarch.api import errors
+from navarch.api.machinery import errors
 from navarch.apiserver import negotiate, streams
 from navarch.apiserver.backup import Backup
 from navarch.apiserver.discovery import Discovery
@@ -134,11 +134,11 @@ class Documents:
         """An OpenAPI document's bytes, made when first asked for. Raises StatusError 404."""
         ready = self._openapi.get(path)
         if ready is None:
-            from navarch.api import openapi  # heavy, and few ask
+            from navarch.api.machinery import openapi  # heavy, and few ask
 
             document: Any
             if path == "v2.protobuf":
-                from navarch.api import openapi_protobuf
+                from navarch.api.machinery import openapi_protobuf
 
                 ready = self._openapi[path] = openapi_protobuf.document_v2(self._scheme)
                 return ready

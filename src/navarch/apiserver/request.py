@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 from multidict import CIMultiDictProxy
 
-from navarch.api import errors
+from navarch.api.machinery import errors
 from navarch.registry.context import User
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from navarch.api import decoders, errors
-from navarch.api.nodeidentity import is_node
-from navarch.api.scheme import Kind
+from navarch.api.core.node.identity import is_node
+from navarch.api.machinery import decoders, errors
+from navarch.api.machinery.scheme import Kind
 from navarch.apiserver.authn import Authenticator
 from navarch.apiserver.authz import Attributes, Authorizer, roles
 from navarch.registry.context import Context, User

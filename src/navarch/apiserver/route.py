@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
-from navarch.api import errors
-from navarch.api.scheme import Kind, Scheme
+from navarch.api.machinery import errors
+from navarch.api.machinery.scheme import Kind, Scheme
 
 
 class Target(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from navarch.api import decode, errors, meta, selectors
-from navarch.api.scheme import Kind
+from navarch.api.machinery import decode, errors, meta, selectors
+from navarch.api.machinery.scheme import Kind
 from navarch.apiserver.bodies import Scale, ScaleSpec, ScaleStatus
 from navarch.apiserver.request import Reply, Request
 from navarch.apiserver.route import Options, Target
@@ -85,7 +85,7 @@ class Scales:
                 "a Scale cannot be applied: apply the object itself, or patch its scale"
             )
         if type == "json":
-            from navarch.api import patch
+            from navarch.api.machinery import patch
 
             document = patch.json_patch(document, body)
         else:

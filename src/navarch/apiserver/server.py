@@ -15,8 +15,8 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from navarch.api import errors
-from navarch.api.decode import YAML_LIMIT
+from navarch.api.machinery import errors
+from navarch.api.machinery.decode import YAML_LIMIT
 from navarch.apiserver import authz, route
 from navarch.apiserver.authn import Authenticator, TokenMethod, impersonation
 from navarch.apiserver.authn.revocations import Revocations

@@ -9,10 +9,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from navarch.api import errors
-from navarch.api.binding import BINDING
-from navarch.api.eviction import EVICTION
-from navarch.api.tokenreview import TOKEN_REQUEST
+from navarch.api.authentication.tokenreview import TOKEN_REQUEST
+from navarch.api.core.binding import BINDING
+from navarch.api.machinery import errors
+from navarch.api.policy.eviction import EVICTION
 from navarch.apiserver.discovery import verbs_of
 from navarch.apiserver.nodes import Nodes
 from navarch.apiserver.request import Reply, Request

@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from navarch.api import decoders
-from navarch.api.columns import AGE, NAME
-from navarch.api.durations import age
-from navarch.api.scheme import Column, Kind
+from navarch.api.machinery import decoders
+from navarch.api.machinery.columns import AGE, NAME
+from navarch.api.machinery.durations import age
+from navarch.api.machinery.scheme import Column, Kind
 
 #: Objects made into rows before others get the loop.
 PORTION = 200

@@ -19,10 +19,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from msgspec.structs import replace
 
-from navarch.api import errors
-from navarch.api.errors import StatusError
-from navarch.api.nodeidentity import is_node, node_of
-from navarch.api.tokenreview import TOKEN_REQUEST, TokenRequest, TokenRequestSpec, TokenRequestStatus
+from navarch.api.authentication.tokenreview import (
+    TOKEN_REQUEST,
+    TokenRequest,
+    TokenRequestSpec,
+    TokenRequestStatus,
+)
+from navarch.api.core.node.identity import is_node, node_of
+from navarch.api.machinery import errors
+from navarch.api.machinery.errors import StatusError
 from navarch.registry.context import SYSTEM, Context
 from navarch.registry.registry import Registry
 

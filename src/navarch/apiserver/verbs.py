@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from navarch.api import decode, errors, selectors, strict
-from navarch.api.errors import forbidden, required
-from navarch.api.meta import DeleteOptions
-from navarch.api.scheme import Kind
+from navarch.api.machinery import decode, errors, selectors, strict
+from navarch.api.machinery.errors import forbidden, required
+from navarch.api.machinery.meta import DeleteOptions
+from navarch.api.machinery.scheme import Kind
 from navarch.apiserver import negotiate, streams, tables
 from navarch.apiserver.request import Reply, Request
 from navarch.apiserver.route import Options, Target

@@ -18,8 +18,8 @@ from typing import Any
 
 import msgspec
 
-from navarch.api import errors
-from navarch.api.scheme import Kind
+from navarch.api.machinery import errors
+from navarch.api.machinery.scheme import Kind
 from navarch.apiserver import negotiate, streams, tables
 from navarch.apiserver.metrics import Requests
 from navarch.apiserver.request import WRITTEN, WRITTEN_LAST, Reply, Request, head

@@ -63,7 +63,7 @@ def duration(text: str) -> float:
 
 def size(text: str) -> int:
     """Bytes of `64Mi`, `500M`, `1Gi`: a quantity of Kubernetes. Raises ValueError."""
-    from navarch.api.quantity import value
+    from navarch.api.machinery.quantity import value
 
     try:
         found = value(text)

@@ -21,10 +21,10 @@ from typing import Any
 import msgspec
 
 from navarch import pki
-from navarch.api.certificatesigningrequest import KUBELET_SERVING
-from navarch.api.decode import YAML_LIMIT
-from navarch.api.nodeaddress import Reserved
-from navarch.api.scheme import scheme
+from navarch.api.builtin import scheme
+from navarch.api.certificates.certificatesigningrequest import KUBELET_SERVING
+from navarch.api.core.node.address import Reserved
+from navarch.api.machinery.decode import YAML_LIMIT
 from navarch.apiserver.authn import TokenMethod
 from navarch.apiserver.authn.bootstrap import SECRET_TYPE, BootstrapTokens
 from navarch.apiserver.authn.revocations import Revocations
@@ -302,7 +302,7 @@ def _secrets(registry: Registry) -> Any:
     kind = registry.scheme.resource("", "v1", "secrets")
 
     async def read(name: str) -> Mapping[str, str] | None:
-        from navarch.api.errors import StatusError
+        from navarch.api.machinery.errors import StatusError
 
         if kind is None:
             return None

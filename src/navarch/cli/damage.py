@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from navarch.api.scheme import Scheme
+from navarch.api.machinery.scheme import Scheme
 from navarch.client.base import Client
 from navarch.client.events import EventRecorder, Reference
 from navarch.store.base import Damage, Store

@@ -13,7 +13,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from navarch import pki
-from navarch.api.nodeidentity import KUBELET_CLIENT
+from navarch.api.core.node.identity import KUBELET_CLIENT
 from navarch.cli import Failure
 
 #: A certificate that ends within this time is made anew, unless --renew-within says otherwise.

@@ -246,8 +246,8 @@ class Renewal:
 
 async def _about(client: Client) -> Reference:
     """Events on the cluster's certificates are about the namespace of its own parts."""
-    from navarch.api.errors import StatusError
-    from navarch.api.namespace import Namespace
+    from navarch.api.core.namespace import Namespace
+    from navarch.api.machinery.errors import StatusError
 
     uid = ""
     try:

@@ -15,7 +15,7 @@ import tempfile
 import msgspec
 
 from navarch import pki
-from navarch.api.nodeidentity import KUBELET_CLIENT
+from navarch.api.core.node.identity import KUBELET_CLIENT
 from navarch.apiserver.limits import Limits
 from navarch.cli import Failure
 from navarch.cli.config import size

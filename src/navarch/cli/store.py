@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
 
 def judge() -> Judge:
     """What is wrong with a value of the store, as far as its kind says."""
-    from navarch.api.scheme import scheme
+    from navarch.api.builtin import scheme
     from navarch.registry.core import read
     from navarch.store.cache import Unreadable
 

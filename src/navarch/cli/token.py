@@ -34,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from navarch.api.errors import StatusError
+    from navarch.api.machinery.errors import StatusError
     from navarch.client.kubeconfig import KubeconfigError
 
     actions = {"create": _create, "list": _list, "delete": _delete}
@@ -79,8 +79,8 @@ def token_data(id: str, secret: str, *, seconds: float, description: str) -> dic
 
 
 async def _create(client: Any, options: argparse.Namespace) -> int:
-    from navarch.api.meta import ObjectMeta
-    from navarch.api.secret import Secret
+    from navarch.api.core.secret import Secret
+    from navarch.api.machinery.meta import ObjectMeta
     from navarch.apiserver.authn.bootstrap import NAMESPACE, PREFIX, SECRET_TYPE
 
     try:
@@ -105,7 +105,7 @@ def _text(data: Mapping[str, bytes], key: str) -> str:
 
 
 async def _list(client: Any, options: argparse.Namespace) -> int:
-    from navarch.api.secret import Secret
+    from navarch.api.core.secret import Secret
     from navarch.apiserver.authn.bootstrap import NAMESPACE, SECRET_TYPE, expired
 
     found = await client.list(Secret, NAMESPACE, fields=f"type={SECRET_TYPE}")
@@ -119,7 +119,7 @@ async def _list(client: Any, options: argparse.Namespace) -> int:
 
 
 async def _delete(client: Any, options: argparse.Namespace) -> int:
-    from navarch.api.secret import Secret
+    from navarch.api.core.secret import Secret
     from navarch.apiserver.authn.bootstrap import NAMESPACE, PREFIX
 
     id = options.id.partition(".")[0]

@@ -14,8 +14,8 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 
 import msgspec
 
-from navarch.api.meta import Object, Preconditions
-from navarch.api.tokenreview import TokenRequest
+from navarch.api.authentication.tokenreview import TokenRequest
+from navarch.api.machinery.meta import Object, Preconditions
 
 T = TypeVar("T", bound=Object)
 V = TypeVar("V")

@@ -16,10 +16,10 @@ from typing import Literal
 
 import msgspec
 
-from navarch.api.errors import StatusError
-from navarch.api.event import Event, EventSource
-from navarch.api.meta import ObjectMeta, now
-from navarch.api.reference import ObjectReference
+from navarch.api.core.event import Event, EventSource
+from navarch.api.core.reference import ObjectReference
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta, now
 from navarch.client.base import Client
 
 log = logging.getLogger(__name__)

@@ -15,11 +15,12 @@ import aiohttp
 import msgspec
 
 from navarch import __version__
-from navarch.api import decoders
-from navarch.api.errors import StatusError, unavailable
-from navarch.api.meta import Object, Preconditions
-from navarch.api.scheme import Kind, Scheme, scheme
-from navarch.api.tokenreview import TokenRequest
+from navarch.api.authentication.tokenreview import TokenRequest
+from navarch.api.builtin import scheme
+from navarch.api.machinery import decoders
+from navarch.api.machinery.errors import StatusError, unavailable
+from navarch.api.machinery.meta import Object, Preconditions
+from navarch.api.machinery.scheme import Kind, Scheme
 from navarch.client import kubeconfig
 from navarch.client.base import EventType, Listing, PatchType, WatchEvent
 

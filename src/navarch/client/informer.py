@@ -15,8 +15,8 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
-from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.client.base import Client, WatchEvent
 
 log = logging.getLogger(__name__)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from navarch.api import decoders
-from navarch.api.errors import StatusError
-from navarch.api.meta import DeleteOptions, Preconditions
-from navarch.api.scheme import Kind
-from navarch.api.selectors import FieldSelector, Selector, parse_fields, parse_labels
-from navarch.api.tokenreview import TokenRequest
+from navarch.api.authentication.tokenreview import TokenRequest
+from navarch.api.machinery import decoders
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import DeleteOptions, Preconditions
+from navarch.api.machinery.scheme import Kind
+from navarch.api.machinery.selectors import FieldSelector, Selector, parse_fields, parse_labels
 from navarch.client.base import Listing, PatchType, WatchEvent
 from navarch.registry.context import Context, User
 from navarch.registry.reading import Bookmark, Watching

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from navarch.api.errors import StatusError
+from navarch.api.machinery.errors import StatusError
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from navarch.api.nodeaddress import Reserved
+from navarch.api.core.node.address import Reserved
 from navarch.client.base import Client
 from navarch.client.events import EventRecorder
 from navarch.client.informer import Informers

@@ -15,19 +15,19 @@ from typing import Any
 
 import msgspec
 
-from navarch.api import nodeaddress
-from navarch.api.certificatesigningrequest import (
+from navarch.api.certificates.certificatesigningrequest import (
     KUBELET_SERVING,
     CertificateSigningRequest,
     CertificateSigningRequestCondition,
     CertificateSigningRequestSpec,
     CertificateSigningRequestStatus,
 )
-from navarch.api.errors import StatusError
-from navarch.api.meta import now, parse_time
-from navarch.api.nodeidentity import GROUP, USER_PREFIX, is_node, name_error, node_of, user_name
-from navarch.api.noderevocation import NodeRevocation
-from navarch.api.secret import Secret
+from navarch.api.core.node import address as node_address
+from navarch.api.core.node.identity import GROUP, USER_PREFIX, is_node, name_error, node_of, user_name
+from navarch.api.core.secret import Secret
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import now, parse_time
+from navarch.api.navarch.noderevocation import NodeRevocation
 from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers import views
@@ -138,17 +138,19 @@ class Certificates:
         """Why the node may not have a serving certificate with these names; "" when it may. What it says of
         itself is no proof: its addresses must be none that others have, or that no node may have."""
         name = node.metadata.name
-        own = {nodeaddress.key(name), *(nodeaddress.key(a.address) for a in node.status.addresses or ())}
+        own = {node_address.key(name), *(node_address.key(a.address) for a in node.status.addresses or ())}
         for value in sorted(names):
-            key = nodeaddress.key(value)
+            key = node_address.key(value)
             if key not in own:
                 return f"node {name} has no address or name {value}"
             if why := self._reserved.certificate_refusal(value, name):
                 return why
-            if key == nodeaddress.key(name):
+            if key == node_address.key(name):
                 continue
             holders = [_holder(other) for other in self._nodes.by_index(_HOLDS, key)]
-            if why := nodeaddress.taken(value, name, holders, before=node.metadata.creation_timestamp or "0"):
+            if why := node_address.taken(
+                value, name, holders, before=node.metadata.creation_timestamp or "0"
+            ):
                 return why
         return ""
 
@@ -269,14 +271,14 @@ def _newer(obj: Any, revocation: NodeRevocation) -> bool:
 
 def _holds(node: views.NodeView) -> set[str]:
     return {
-        nodeaddress.key(v) for v in [node.metadata.name, *(a.address for a in node.status.addresses or ())]
+        node_address.key(v) for v in [node.metadata.name, *(a.address for a in node.status.addresses or ())]
     }
 
 
-def _holder(node: views.NodeView) -> nodeaddress.Holder:
+def _holder(node: views.NodeView) -> node_address.Holder:
     ready = node.condition("Ready")
     living = ready is None or ready.status != "Unknown"
-    return nodeaddress.Holder(node.metadata.name, node.metadata.creation_timestamp or "", living)
+    return node_address.Holder(node.metadata.name, node.metadata.creation_timestamp or "", living)
 
 
 def _failed(

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from navarch.api.errors import StatusError
-from navarch.api.meta import now
-from navarch.api.pod import Pod
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import now
 from navarch.client.base import Client
 from navarch.controllers.views import PodView
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import msgspec
 
-from navarch.api.endpoints import EndpointAddress, EndpointPort, Endpoints, EndpointSubset
-from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta
-from navarch.api.service import Service
+from navarch.api.core.endpoints import EndpointAddress, EndpointPort, Endpoints, EndpointSubset
+from navarch.api.core.service.service import Service
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers import service_backends

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from navarch.api.endpoints import Endpoints
-from navarch.api.endpointslice import (
+from navarch.api.core.endpoints import Endpoints
+from navarch.api.core.service.service import Service
+from navarch.api.discovery.endpointslice import (
     MANAGED_BY,
     SERVICE_NAME,
     Endpoint,
@@ -20,9 +21,8 @@ from navarch.api.endpointslice import (
     EndpointPort,
     EndpointSlice,
 )
-from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta, OwnerReference
-from navarch.api.service import Service
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta, OwnerReference
 from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers import service_backends, views

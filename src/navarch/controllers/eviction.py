@@ -8,9 +8,9 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 
-from navarch.api.errors import StatusError
-from navarch.api.meta import Preconditions, parse_time
-from navarch.api.pod import Pod
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import Preconditions, parse_time
 from navarch.client.events import Reference
 from navarch.client.views import Taint
 from navarch.client.workqueue import WorkQueue

@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from navarch.api.errors import StatusError
-from navarch.api.meta import Preconditions
-from navarch.api.scheme import Kind, scheme
+from navarch.api.builtin import scheme
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import Preconditions
+from navarch.api.machinery.scheme import Kind
 from navarch.client.events import Reference
 from navarch.client.informer import Informer, Informers
 from navarch.client.workqueue import WorkQueue

@@ -11,10 +11,10 @@ import logging
 
 import msgspec
 
-from navarch.api.endpoints import EndpointAddress, EndpointPort, Endpoints, EndpointSubset
-from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta
-from navarch.api.service import Service, ServicePort, ServiceSpec
+from navarch.api.core.endpoints import EndpointAddress, EndpointPort, Endpoints, EndpointSubset
+from navarch.api.core.service.service import Service, ServicePort, ServiceSpec
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers.base import Context

@@ -14,11 +14,12 @@ from typing import Any
 
 import msgspec
 
-from navarch.api.errors import StatusError
-from navarch.api.meta import Preconditions, now
-from navarch.api.namespace import Namespace, NamespaceCondition, NamespaceStatus
-from navarch.api.pod import Pod
-from navarch.api.scheme import Kind, scheme
+from navarch.api.builtin import scheme
+from navarch.api.core.namespace import Namespace, NamespaceCondition, NamespaceStatus
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import Preconditions, now
+from navarch.api.machinery.scheme import Kind
 from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers import views

@@ -6,8 +6,8 @@ from __future__ import annotations
 import ipaddress
 import logging
 
-from navarch.api.errors import StatusError
-from navarch.api.node import Node
+from navarch.api.core.node.node import Node
+from navarch.api.machinery.errors import StatusError
 from navarch.client.events import Reference
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers import views

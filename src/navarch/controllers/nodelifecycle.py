@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from navarch.api.errors import StatusError
-from navarch.api.meta import now
-from navarch.api.node import Node
-from navarch.api.pod import Pod
+from navarch.api.core.node.node import Node
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import now
 from navarch.client.events import Reference
 from navarch.client.views import Taint
 from navarch.client.workqueue import WorkQueue

@@ -7,10 +7,10 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from navarch.api.errors import StatusError
-from navarch.api.meta import Preconditions
-from navarch.api.node import Node
-from navarch.api.pod import Pod
+from navarch.api.core.node.node import Node
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import Preconditions
 from navarch.controllers import disruption, views
 from navarch.controllers.base import Context
 from navarch.controllers.views import PodView

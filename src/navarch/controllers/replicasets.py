@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from navarch.api import selectors
-from navarch.api.replicaset import ReplicaSet, ReplicaSetCondition, ReplicaSetStatus
-from navarch.api.selectors import Selector
+from navarch.api.apps.replicaset import ReplicaSet, ReplicaSetCondition, ReplicaSetStatus
+from navarch.api.machinery import selectors
+from navarch.api.machinery.selectors import Selector
 from navarch.controllers.base import Context
 from navarch.controllers.lib.owners import controller_of
 from navarch.controllers.lib.replicas import Replicas

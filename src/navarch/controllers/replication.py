@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from navarch.api import selectors
-from navarch.api.replicationcontroller import (
+from navarch.api.core.replicationcontroller import (
     ReplicationController,
     ReplicationControllerCondition,
     ReplicationControllerStatus,
 )
-from navarch.api.selectors import Selector
+from navarch.api.machinery import selectors
+from navarch.api.machinery.selectors import Selector
 from navarch.controllers.lib.replicas import Replicas
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from navarch.api.reference import ObjectReference
-from navarch.api.service import Service, ServicePort
+from navarch.api.core.reference import ObjectReference
+from navarch.api.core.service.service import Service, ServicePort
 from navarch.client.informer import Informer
 from navarch.controllers import views
 from navarch.controllers.base import Context

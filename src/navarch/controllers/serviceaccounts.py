@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import msgspec
 
-from navarch.api.configmap import ConfigMap
-from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta
-from navarch.api.namespace import Namespace
-from navarch.api.serviceaccount import ServiceAccount
+from navarch.api.core.configmap import ConfigMap
+from navarch.api.core.namespace import Namespace
+from navarch.api.core.serviceaccount import ServiceAccount
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers.base import Context

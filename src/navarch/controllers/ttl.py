@@ -12,11 +12,16 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from navarch.api.certificatesigningrequest import APPROVED, DENIED, FAILED, CertificateSigningRequest
-from navarch.api.errors import StatusError
-from navarch.api.meta import Preconditions, parse_time
-from navarch.api.noderevocation import NodeRevocation
-from navarch.api.secret import Secret
+from navarch.api.certificates.certificatesigningrequest import (
+    APPROVED,
+    DENIED,
+    FAILED,
+    CertificateSigningRequest,
+)
+from navarch.api.core.secret import Secret
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import Preconditions, parse_time
+from navarch.api.navarch.noderevocation import NodeRevocation
 from navarch.client.views import View
 from navarch.controllers.base import Context
 from navarch.controllers.views import Meta

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
-from navarch.api.node import NodeCondition
+from navarch.api.core.node.node import NodeCondition
 from navarch.client.informer import Informer, Informers
 from navarch.client.views import Taint, Toleration, View
 
@@ -158,7 +158,7 @@ def pods(informers: Informers) -> Informer[PodView]:
     Indexed by `node`, `namespace`, `owner` (uid of the controlling owner) and `orphan` (namespace of those
     without one).
     """
-    from navarch.api.pod import Pod
+    from navarch.api.core.pod.pod import Pod
 
     informer = informers.of(Pod, view=PodView)
     informer.index("node", lambda pod: [pod.spec.node_name] if pod.spec.node_name else [])
@@ -169,14 +169,14 @@ def pods(informers: Informers) -> Informer[PodView]:
 
 
 def nodes(informers: Informers) -> Informer[NodeView]:
-    from navarch.api.node import Node
+    from navarch.api.core.node.node import Node
 
     return informers.of(Node, view=NodeView)
 
 
 def leases(informers: Informers) -> Informer[LeaseView]:
     """Of all namespaces: the nodes' are nearly all there are."""
-    from navarch.api.lease import Lease
+    from navarch.api.coordination.lease import Lease
 
     return informers.of(Lease, view=LeaseView)
 

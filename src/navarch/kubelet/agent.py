@@ -14,8 +14,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from navarch.api.node import Node
-from navarch.api.pod import Pod
+from navarch.api.core.node.node import Node
+from navarch.api.core.pod.pod import Pod
 from navarch.client.base import Client, WatchEvent
 from navarch.client.events import EventRecorder, Reference
 from navarch.client.informer import Informer, Reflector

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from navarch.api import names, quantity
+from navarch.api.machinery import names, quantity
 from navarch.network import overlay
 from navarch.network.address import default_address, overlapping
 from navarch.network.overlay.vxlan import VxlanSettings

@@ -13,8 +13,8 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from navarch.api.container import Container
-from navarch.api.pod import Pod
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.pod import Pod
 from navarch.kubelet import env, resources, serviceenv, subpath
 from navarch.kubelet.context import Shared, record_event
 from navarch.kubelet.images import credentials

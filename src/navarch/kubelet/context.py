@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from navarch.api.pod import Pod
+from navarch.api.core.pod.pod import Pod
 from navarch.client.base import Client
 from navarch.client.events import EventRecorder, Reference
 from navarch.kubelet.config import KubeletConfig

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
-from navarch.api import quantity
-from navarch.api.environment import ResourceFieldSelector
-from navarch.api.pod import Pod
+from navarch.api.core.pod.environment import ResourceFieldSelector
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery import quantity
 
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from navarch.api.container import Container
-from navarch.api.environment import EnvVarSource
-from navarch.api.pod import Pod
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.environment import EnvVarSource
+from navarch.api.core.pod.pod import Pod
 from navarch.kubelet import downward
 from navarch.kubelet.objects import PodObjects
 

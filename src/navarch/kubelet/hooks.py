@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import aiohttp
 
-from navarch.api.container import Container
-from navarch.api.pod import Pod
-from navarch.api.probe import HTTPGetAction, HTTPHeader, LifecycleHandler
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.probe import HTTPGetAction, HTTPHeader, LifecycleHandler
 from navarch.kubelet.context import Shared
 from navarch.kubelet.runtime.base import ContainerState, Stream
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from navarch.api.container import ContainerPort
-from navarch.api.pod import Pod
+from navarch.api.core.pod.container import ContainerPort
+from navarch.api.core.pod.pod import Pod
 from navarch.network.host import PortMapping
 
 _EVERY = ("", "0.0.0.0")

@@ -13,8 +13,8 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from navarch.api import nodeaddress
-from navarch.api.errors import StatusError
+from navarch.api.core.node import address as node_address
+from navarch.api.machinery.errors import StatusError
 from navarch.client import kubeconfig
 from navarch.client.http import HttpClient
 from navarch.kubelet import csr, tls_bootstrap
@@ -83,7 +83,7 @@ async def _serve(
     """
 
     def names() -> list[str]:
-        return [config.node_name, *([] if nodeaddress.local(address.now) else [address.now])]
+        return [config.node_name, *([] if node_address.local(address.now) else [address.now])]
 
     certificate, key = tls_bootstrap.serving_files(config)
     delay = 0.5

@@ -14,10 +14,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from navarch.api.errors import StatusError
-from navarch.api.lease import Lease, LeaseSpec
-from navarch.api.meta import ObjectMeta, now, now_micro
-from navarch.api.node import (
+from navarch.api.coordination.lease import Lease, LeaseSpec
+from navarch.api.core.node.node import (
     DaemonEndpoint,
     Node,
     NodeAddress,
@@ -27,6 +25,8 @@ from navarch.api.node import (
     NodeStatus,
     Taint,
 )
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta, now, now_micro
 from navarch.client.base import Client
 from navarch.kubelet import node_info
 from navarch.kubelet.config import KubeletConfig

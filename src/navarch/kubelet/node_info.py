@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 
 from navarch import API_LEVEL, __version__
-from navarch.api import quantity
-from navarch.api.node import NodeSystemInfo
+from navarch.api.core.node.node import NodeSystemInfo
+from navarch.api.machinery import quantity
 from navarch.kubelet.config import KubeletConfig
 
 #: Free shares below which a node reports pressure (the reference kubelet's hard eviction thresholds).

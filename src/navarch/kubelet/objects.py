@@ -11,8 +11,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from navarch.api.configmap import ConfigMap
-from navarch.api.secret import Secret
+from navarch.api.core.configmap import ConfigMap
+from navarch.api.core.secret import Secret
 from navarch.client.base import Client
 from navarch.client.informer import Informer
 

@@ -9,8 +9,8 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from navarch.api.container import Container
-from navarch.api.probe import LifecycleHandler
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.probe import LifecycleHandler
 from navarch.kubelet import hooks
 from navarch.kubelet.container_start import ContainerStart
 from navarch.kubelet.context import Shared, record_event

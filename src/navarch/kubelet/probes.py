@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from navarch.api.container import Container
-from navarch.api.meta import now, parse_time
-from navarch.api.probe import Probe
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.probe import Probe
+from navarch.api.machinery.meta import now, parse_time
 from navarch.kubelet import hooks
 from navarch.kubelet.context import Shared, record_event
 from navarch.kubelet.hooks import ActionFailed

@@ -14,9 +14,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from navarch.api import quantity
-from navarch.api.container import Container
-from navarch.api.pod import Pod
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery import quantity
 
 log = logging.getLogger(__name__)
 

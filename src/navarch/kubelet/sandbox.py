@@ -12,7 +12,7 @@ import asyncio
 import logging
 from pathlib import Path
 
-from navarch.api.pod import Pod
+from navarch.api.core.pod.pod import Pod
 from navarch.kubelet import hostports, resources
 from navarch.kubelet.context import Shared
 from navarch.kubelet.modes import make_file

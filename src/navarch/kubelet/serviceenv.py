@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from navarch.api.pod import Pod
+from navarch.api.core.pod.pod import Pod
 from navarch.network.serviceviews import ServiceView
 
 _API = ("default", "kubernetes")

@@ -18,12 +18,10 @@ from typing import Any
 import msgspec
 
 from navarch import GIT_VERSION
-from navarch.api.errors import StatusError
-from navarch.api.lease import Lease, LeaseSpec
-from navarch.api.meta import ObjectMeta, Preconditions, now, now_micro
-from navarch.api.node import Node, NodeAddress, NodeCondition, NodeStatus, NodeSystemInfo
-from navarch.api.pod import Pod
-from navarch.api.podstatus import (
+from navarch.api.coordination.lease import Lease, LeaseSpec
+from navarch.api.core.node.node import Node, NodeAddress, NodeCondition, NodeStatus, NodeSystemInfo
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.status import (
     ContainerState,
     ContainerStateRunning,
     ContainerStatus,
@@ -32,6 +30,8 @@ from navarch.api.podstatus import (
     PodIP,
     PodStatus,
 )
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta, Preconditions, now, now_micro
 from navarch.client.base import Client, WatchEvent
 from navarch.client.informer import Reflector
 

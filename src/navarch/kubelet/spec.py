@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from navarch.api.container import Container, VolumeMount
-from navarch.api.pod import Pod
-from navarch.api.security import PodSecurityContext, SecurityContext
+from navarch.api.core.pod.container import Container, VolumeMount
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.security import PodSecurityContext, SecurityContext
 from navarch.kubelet import resources
 from navarch.kubelet.env import expand, unknown
 from navarch.kubelet.runtime.base import ContainerSpec, Image, Mount

@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from navarch.api.container import Container
-from navarch.api.meta import now
-from navarch.api.pod import Pod
-from navarch.api.podstatus import (
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.status import (
     ContainerState,
     ContainerStateRunning,
     ContainerStateTerminated,
@@ -26,6 +25,7 @@ from navarch.api.podstatus import (
     PodIP,
     PodStatus,
 )
+from navarch.api.machinery.meta import now
 from navarch.kubelet.runtime.base import ContainerState as Runtime
 
 #: startedAt of a container that never ran.

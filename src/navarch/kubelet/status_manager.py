@@ -10,9 +10,9 @@ import asyncio
 import logging
 from typing import Protocol
 
-from navarch.api.errors import StatusError
-from navarch.api.pod import Pod
-from navarch.api.podstatus import PodStatus
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.status import PodStatus
+from navarch.api.machinery.errors import StatusError
 from navarch.client.base import Client
 from navarch.client.workqueue import WorkQueue
 from navarch.kubelet import status

@@ -12,8 +12,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from navarch.api.container import Container
-from navarch.api.pod import Pod
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.pod import Pod
 from navarch.kubelet import hooks, resources, subpath
 from navarch.kubelet.context import Shared, record_event
 from navarch.kubelet.runtime.base import ContainerState, RuntimeFault

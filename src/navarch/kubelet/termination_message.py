@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from navarch.api.container import Container
+from navarch.api.core.pod.container import Container
 from navarch.kubelet.runtime.base import ContainerState, LogOptions, Runtime, RuntimeFault
 
 _LONGEST = 4096

@@ -21,14 +21,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from navarch.api.certificatesigningrequest import (
+from navarch.api.certificates.certificatesigningrequest import (
     KUBELET_SERVING,
     CertificateSigningRequest,
     CertificateSigningRequestSpec,
 )
-from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta
-from navarch.api.nodeidentity import GROUP, user_name
+from navarch.api.core.node.identity import GROUP, user_name
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.client import kubeconfig
 from navarch.client.base import Client
 from navarch.client.http import HttpClient

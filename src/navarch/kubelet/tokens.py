@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta
-from navarch.api.pod import Pod
-from navarch.api.tokenreview import BoundObjectReference, TokenRequest, TokenRequestSpec
+from navarch.api.authentication.tokenreview import BoundObjectReference, TokenRequest, TokenRequestSpec
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.client.base import Client
 
 #: As the reference kubelet: at four fifths of its life, at the latest after a day.

@@ -12,8 +12,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from navarch.api.errors import StatusError
-from navarch.api.pod import Pod
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.errors import StatusError
 from navarch.client.base import Client
 
 log = logging.getLogger(__name__)

@@ -15,11 +15,11 @@ import random
 import weakref
 from collections.abc import Sequence
 
-from navarch.api.container import Container
-from navarch.api.errors import StatusError
-from navarch.api.meta import Preconditions, now, parse_time
-from navarch.api.pod import Pod
-from navarch.api.podstatus import ContainerStatus, PodStatus
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.status import ContainerStatus, PodStatus
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import Preconditions, now, parse_time
 from navarch.kubelet import hostports, resources, status, termination
 from navarch.kubelet.backoff import Backoff
 from navarch.kubelet.container_start import ContainerStart

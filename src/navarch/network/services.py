@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from navarch.api.endpointslice import SERVICE_NAME, EndpointSlice
-from navarch.api.service import Service
+from navarch.api.core.service.service import Service
+from navarch.api.discovery.endpointslice import SERVICE_NAME, EndpointSlice
 from navarch.client.base import Client
 from navarch.client.informer import Informer
 from navarch.network.serviceviews import ServiceView, SliceView

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from navarch.api.meta import Object
+from navarch.api.machinery.meta import Object
 from navarch.store.cache import Entry
 
 

@@ -12,8 +12,8 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from navarch.api import names
-from navarch.api.errors import (
+from navarch.api.machinery import names
+from navarch.api.machinery.errors import (
     StatusError,
     TooManyErrors,
     internal,
@@ -22,7 +22,7 @@ from navarch.api.errors import (
     storage_read_error,
     unavailable,
 )
-from navarch.api.scheme import Kind, Scheme
+from navarch.api.machinery.scheme import Kind, Scheme
 from navarch.registry.admission import Admission, Operation, Request
 from navarch.registry.context import versioned
 from navarch.store import base as store

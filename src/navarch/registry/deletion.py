@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from navarch.api.errors import StatusError, conflict
-from navarch.api.meta import DeleteOptions, Preconditions
-from navarch.api.scheme import Kind
+from navarch.api.machinery.errors import StatusError, conflict
+from navarch.api.machinery.meta import DeleteOptions, Preconditions
+from navarch.api.machinery.scheme import Kind
 from navarch.registry import lifecycle, metadata
 from navarch.registry.admission import Request
 from navarch.registry.context import Context, Stored, versioned

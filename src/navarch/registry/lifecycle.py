@@ -11,11 +11,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from navarch.api.errors import StatusError, invalid_object, not_supported
-from navarch.api.errors import invalid as wrong
-from navarch.api.meta import DeleteOptions, ObjectMeta, parse_time
-from navarch.api.namespace import NAMESPACE, NamespaceStatus
-from navarch.api.scheme import Kind
+from navarch.api.core.namespace import NAMESPACE, NamespaceStatus
+from navarch.api.machinery.errors import StatusError, invalid_object, not_supported
+from navarch.api.machinery.errors import invalid as wrong
+from navarch.api.machinery.meta import DeleteOptions, ObjectMeta, parse_time
+from navarch.api.machinery.scheme import Kind
 
 ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from navarch.api import apply, decode, fieldset, shapes
-from navarch.api.errors import LIMIT, StatusError, bad_request, conflict_of_fields
-from navarch.api.fieldset import Tree
-from navarch.api.meta import ManagedFieldsEntry, ObjectMeta
-from navarch.api.scheme import Kind
+from navarch.api.machinery import apply, decode, fieldset, shapes
+from navarch.api.machinery.errors import LIMIT, StatusError, bad_request, conflict_of_fields
+from navarch.api.machinery.fieldset import Tree
+from navarch.api.machinery.meta import ManagedFieldsEntry, ObjectMeta
+from navarch.api.machinery.scheme import Kind
 from navarch.registry import stamps
 
 APPLY = "Apply"

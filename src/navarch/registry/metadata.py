@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from navarch.api import names
-from navarch.api.errors import (
+from navarch.api.machinery import names
+from navarch.api.machinery.errors import (
     ErrorList,
     FieldError,
     bad_request,
@@ -21,7 +21,7 @@ from navarch.api.errors import (
     invalid,
     required,
 )
-from navarch.api.meta import ObjectMeta, OwnerReference
+from navarch.api.machinery.meta import ObjectMeta, OwnerReference
 from navarch.registry import managed_fields, stamps
 
 NameRule = Callable[[str], str | None]

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from navarch.api import decode, patch, strict
-from navarch.api.errors import invalid, invalid_object, unsupported_media_type
-from navarch.api.scheme import Kind
+from navarch.api.machinery import decode, patch, strict
+from navarch.api.machinery.errors import invalid, invalid_object, unsupported_media_type
+from navarch.api.machinery.scheme import Kind
 from navarch.registry.context import Context
 
 encode = msgspec.json.Encoder().encode

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from navarch.api.errors import StatusError, conflict, invalid_object, not_supported, required
-from navarch.api.meta import DeleteOptions
-from navarch.api.pod import POD, Pod
-from navarch.api.podspec import PodSpec
-from navarch.api.podstatus import PodCondition, PodStatus
+from navarch.api.core.pod.pod import POD, Pod
+from navarch.api.core.pod.spec import PodSpec
+from navarch.api.core.pod.status import PodCondition, PodStatus
+from navarch.api.machinery.errors import StatusError, conflict, invalid_object, not_supported, required
+from navarch.api.machinery.meta import DeleteOptions
 from navarch.registry import metadata, stamps
 from navarch.registry.admission import Request
 from navarch.registry.context import Context, Stored, versioned

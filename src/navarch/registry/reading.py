@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from navarch.api.errors import StatusError, bad_request, gone
-from navarch.api.scheme import Kind
-from navarch.api.selectors import FieldSelector, Selector
+from navarch.api.machinery.errors import StatusError, bad_request, gone
+from navarch.api.machinery.scheme import Kind
+from navarch.api.machinery.selectors import FieldSelector, Selector
 from navarch.registry.context import ListResult
 from navarch.registry.core import Core, refused
 from navarch.registry.metadata import parse_version

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from navarch.api.binding import BINDING
-from navarch.api.errors import StatusError
-from navarch.api.meta import DeleteOptions, ObjectMeta
-from navarch.api.scheme import Kind, Scheme
-from navarch.api.selectors import FieldSelector, Selector
+from navarch.api.core.binding import BINDING
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import DeleteOptions, ObjectMeta
+from navarch.api.machinery.scheme import Kind, Scheme
+from navarch.api.machinery.selectors import FieldSelector, Selector
 from navarch.registry.admission import Admission
 from navarch.registry.admission.namespace_lifecycle import IMMORTAL
 from navarch.registry.context import SYSTEM, Context, ListResult, Stored

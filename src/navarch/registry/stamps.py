@@ -10,7 +10,7 @@ import os
 from random import Random
 from time import time
 
-from navarch.api.meta import Time, now
+from navarch.api.machinery.meta import Time, now
 
 _last = (0, "")
 _bits = Random(os.urandom(32)).getrandbits

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from navarch.api.errors import (
+from navarch.api.machinery.errors import (
     StatusError,
     already_exists,
     bad_request,
@@ -27,8 +27,8 @@ from navarch.api.errors import (
     not_found,
     object_too_large,
 )
-from navarch.api.meta import ManagedFieldsEntry
-from navarch.api.scheme import Kind
+from navarch.api.machinery.meta import ManagedFieldsEntry
+from navarch.api.machinery.scheme import Kind
 from navarch.registry import managed_fields, metadata
 from navarch.registry.admission import Request
 from navarch.registry.context import Context, Stored, versioned

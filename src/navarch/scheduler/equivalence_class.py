@@ -15,11 +15,16 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from navarch.api import decoders
-from navarch.api.affinity import PodAffinity, PodAffinityTerm, PodAntiAffinity, TopologySpreadConstraint
-from navarch.api.meta import LabelSelector
-from navarch.api.quantity import milli, value
-from navarch.api.selectors import NOTHING, Requirement, Selector, from_struct
+from navarch.api.core.pod.affinity import (
+    PodAffinity,
+    PodAffinityTerm,
+    PodAntiAffinity,
+    TopologySpreadConstraint,
+)
+from navarch.api.machinery import decoders
+from navarch.api.machinery.meta import LabelSelector
+from navarch.api.machinery.quantity import milli, value
+from navarch.api.machinery.selectors import NOTHING, Requirement, Selector, from_struct
 from navarch.client.views import Taint, Toleration
 from navarch.scheduler.views import Affinity, Container, Owner, PodRow
 

@@ -8,11 +8,11 @@ import asyncio
 
 import msgspec
 
-from navarch.api import decoders
-from navarch.api.errors import bad_request
-from navarch.api.node import NODE
-from navarch.api.pod import POD, Pod
-from navarch.api.schedulingreview import (
+from navarch.api.core.node.node import NODE
+from navarch.api.core.pod.pod import POD, Pod
+from navarch.api.machinery import decoders
+from navarch.api.machinery.errors import bad_request
+from navarch.api.navarch.schedulingreview import (
     NodeVerdict,
     Placement,
     SchedulingReview,

@@ -11,12 +11,12 @@ import asyncio
 import logging
 from typing import Any, NamedTuple
 
-from navarch.api import decoders
-from navarch.api.errors import StatusError
-from navarch.api.meta import now
-from navarch.api.namespace import Namespace
-from navarch.api.node import Node
-from navarch.api.pod import Pod
+from navarch.api.core.namespace import Namespace
+from navarch.api.core.node.node import Node
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery import decoders
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import now
 from navarch.client.base import Client, WatchEvent
 from navarch.client.events import EventRecorder, Reference
 from navarch.client.informer import Reflector

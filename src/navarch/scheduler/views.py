@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from navarch.api.affinity import PodAffinity, PodAntiAffinity
-from navarch.api.meta import Quantity
+from navarch.api.core.pod.affinity import PodAffinity, PodAntiAffinity
+from navarch.api.machinery.meta import Quantity
 from navarch.client.views import Taint, View
 
 _NOTHING = msgspec.Raw(b"")

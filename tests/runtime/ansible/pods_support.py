@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "kubelet"))
 
 from kubelet_support import Cluster, Pods, ready, sleeper, state
 
-from navarch.api.pod import Pod
+from navarch.api.core.pod.pod import Pod
 from navarch.client.http import HttpClient
 
 __all__ = ["IMAGE", "USR", "WITH_USR", "Live", "able", "build_image", "make_live", "state"]

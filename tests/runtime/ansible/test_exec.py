@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pods_support import Live, state
 
-from navarch.api.pod import Pod
+from navarch.api.core.pod.pod import Pod
 
 Play = Callable[..., list[dict[str, Any]]]
 Direct = Callable[..., dict[str, Any]]

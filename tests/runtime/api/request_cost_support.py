@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from navarch.api import shapes
-from navarch.api.scheme import Kind, scheme
+from navarch.api.builtin import scheme
+from navarch.api.machinery import shapes
+from navarch.api.machinery.scheme import Kind
 
 #: What an answer may cost whatever its growth; seconds of processor time.
 _CHEAP = 0.4

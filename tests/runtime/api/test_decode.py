@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navarch.api import decode, strict
-from navarch.api.configmap import CONFIG_MAP
-from navarch.api.errors import StatusError
-from navarch.api.pod import POD
+from navarch.api.core.configmap import CONFIG_MAP
+from navarch.api.core.pod.pod import POD
+from navarch.api.machinery import decode, strict
+from navarch.api.machinery.errors import StatusError
 
 
 @pytest.mark.parametrize(

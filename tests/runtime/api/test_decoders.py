@@ -10,7 +10,7 @@ import sys
 #: A process that knows no type yet, and threads that change over at every chance.
 THREADS = """
 import sys, threading
-from navarch.api.scheme import scheme
+from navarch.api.builtin import scheme
 from navarch.api import decode
 
 sys.setswitchinterval(1e-6)

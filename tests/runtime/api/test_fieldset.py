@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navarch.api import apply, fieldset, shapes
-from navarch.api.fieldset import Tree
-from navarch.api.pod import Pod
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery import apply, fieldset, shapes
+from navarch.api.machinery.fieldset import Tree
 
 SHAPE = shapes.shape(Pod)
 ELEMENTS = ("f:a", "f:b", 'k:{"name":"x"}', 'v:"y"')

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navarch.api.durations import age, human_duration, seconds
-from navarch.api.node import NODE, Node
-from navarch.api.pod import POD, Pod
+from navarch.api.core.node.node import NODE, Node
+from navarch.api.core.pod.pod import POD, Pod
+from navarch.api.machinery.durations import age, human_duration, seconds
 
 CREATED = "2026-01-31T12:00:00Z"
 NOW = seconds(CREATED) + 300

@@ -9,14 +9,14 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from navarch.api.durations import seconds
-from navarch.api.endpoints import ENDPOINTS
-from navarch.api.namespace import NAMESPACE
-from navarch.api.node import NODE
-from navarch.api.podtemplate import POD_TEMPLATE
-from navarch.api.replicationcontroller import REPLICATION_CONTROLLER
-from navarch.api.scheme import Kind
-from navarch.api.service import SERVICE
+from navarch.api.core.endpoints import ENDPOINTS
+from navarch.api.core.namespace import NAMESPACE
+from navarch.api.core.node.node import NODE
+from navarch.api.core.podtemplate import POD_TEMPLATE
+from navarch.api.core.replicationcontroller import REPLICATION_CONTROLLER
+from navarch.api.core.service.service import SERVICE
+from navarch.api.machinery.durations import seconds
+from navarch.api.machinery.scheme import Kind
 
 CREATED = "2026-01-31T12:00:00Z"
 NOW = seconds(CREATED) + 5

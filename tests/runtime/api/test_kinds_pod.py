@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from navarch.api import podvalidation, protobuf
-from navarch.api.pod import POD, Pod
-from navarch.api.podspec import PodTemplateSpec
-from navarch.api.podstatus import PodStatus
+from navarch.api.core.pod import validation as pod_validation
+from navarch.api.core.pod.pod import POD, Pod
+from navarch.api.core.pod.spec import PodTemplateSpec
+from navarch.api.core.pod.status import PodStatus
+from navarch.api.machinery import protobuf
 
 RULES = POD.rules
 
@@ -511,9 +512,9 @@ def test_a_template_is_checked_below_its_path() -> None:
     given_template = msgspec.convert(
         {"metadata": {"labels": {"a": "?"}}, "spec": {"containers": []}}, PodTemplateSpec
     )
-    paths = {e.path for e in podvalidation.template(given_template, "spec.template")}
+    paths = {e.path for e in pod_validation.template(given_template, "spec.template")}
     assert {"spec.template.labels", "spec.template.spec.containers"} <= paths
-    assert [e.path for e in podvalidation.template(None, "spec.template")] == ["spec.template"]
+    assert [e.path for e in pod_validation.template(None, "spec.template")] == ["spec.template"]
 
 
 # Updates

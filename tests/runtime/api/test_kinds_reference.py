@@ -13,30 +13,30 @@ import msgspec
 import pytest
 from kubernetes.client import models
 
-from navarch.api import meta, shapes
-from navarch.api.fields import Struct
+from navarch.api.machinery import meta, shapes
+from navarch.api.machinery.fields import Struct
 
 FILES = (
-    "affinity",
-    "container",
-    "deployment",
-    "endpoints",
-    "endpointslice",
-    "environment",
-    "namespace",
-    "node",
-    "pod",
-    "podspec",
-    "podstatus",
-    "podtemplate",
-    "probe",
-    "reference",
-    "replicaset",
-    "replicationcontroller",
-    "security",
-    "service",
-    "volume",
-    "volume_legacy",
+    "core.pod.affinity",
+    "core.pod.container",
+    "apps.deployment",
+    "core.endpoints",
+    "discovery.endpointslice",
+    "core.pod.environment",
+    "core.namespace",
+    "core.node.node",
+    "core.pod.pod",
+    "core.pod.spec",
+    "core.pod.status",
+    "core.podtemplate",
+    "core.pod.probe",
+    "core.reference",
+    "apps.replicaset",
+    "core.replicationcontroller",
+    "core.pod.security",
+    "core.service.service",
+    "core.pod.volume",
+    "core.pod.volume_legacy",
 )
 
 #: Ours -> the client's name, where it is not V1 + ours.

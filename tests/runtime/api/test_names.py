@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from navarch.api import names
+from navarch.api.machinery import names
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from navarch.api.nodeaddress import Holder, Reserved, local, taken
+from navarch.api.core.node.address import Holder, Reserved, local, taken
 
 RESERVED = Reserved(
     pods=["10.244.0.0/16", "fd00:244::/56"],

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from navarch.api import openapi, openapi_protobuf
-from navarch.api.scheme import scheme
+from navarch.api.builtin import scheme
+from navarch.api.machinery import openapi, openapi_protobuf
 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 

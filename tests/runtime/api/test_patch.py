@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navarch.api.errors import StatusError
-from navarch.api.patch import apply, json_patch, merge_patch, strategic_merge_patch
-from navarch.api.pod import Pod
-from navarch.api.service import Service
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.service.service import Service
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.patch import apply, json_patch, merge_patch, strategic_merge_patch
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers(0, 3) | st.text("ab", max_size=2),

@@ -11,21 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navarch.api import decode, meta, protobuf, shapes
-from navarch.api.accessreview import SELF_SUBJECT_ACCESS_REVIEW
-from navarch.api.certificatesigningrequest import CERTIFICATE_SIGNING_REQUEST
-from navarch.api.configmap import CONFIG_MAP
-from navarch.api.errors import StatusError
-from navarch.api.fields import Struct, field, wire
-from navarch.api.lease import LEASE
-from navarch.api.meta import DeleteOptions
-from navarch.api.namespace import NAMESPACE
-from navarch.api.pod import POD
-from navarch.api.podtemplate import PodTemplateSpec
-from navarch.api.secret import SECRET
-from navarch.api.service import SERVICE
-from navarch.api.serviceaccount import SERVICE_ACCOUNT
-from navarch.api.tokenreview import TOKEN_REQUEST
+from navarch.api.authentication.tokenreview import TOKEN_REQUEST
+from navarch.api.authorization.accessreview import SELF_SUBJECT_ACCESS_REVIEW
+from navarch.api.certificates.certificatesigningrequest import CERTIFICATE_SIGNING_REQUEST
+from navarch.api.coordination.lease import LEASE
+from navarch.api.core.configmap import CONFIG_MAP
+from navarch.api.core.namespace import NAMESPACE
+from navarch.api.core.pod.pod import POD
+from navarch.api.core.podtemplate import PodTemplateSpec
+from navarch.api.core.secret import SECRET
+from navarch.api.core.service.service import SERVICE
+from navarch.api.core.serviceaccount import SERVICE_ACCOUNT
+from navarch.api.machinery import decode, meta, protobuf, shapes
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.fields import Struct, field, wire
+from navarch.api.machinery.meta import DeleteOptions
 
 #: What kubectl 1.37.1 posts, the bodies of these commands.
 CAPTURED = [

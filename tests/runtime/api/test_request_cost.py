@@ -12,10 +12,10 @@ import msgspec
 import pytest
 from request_cost_support import Place, growth, most, places, rules, sized
 
-from navarch.api import decode, patch, strict
-from navarch.api.certificatesigningrequest import CERTIFICATE_SIGNING_REQUEST
-from navarch.api.errors import StatusError, gather, invalid_object
-from navarch.api.pod import POD
+from navarch.api.certificates.certificatesigningrequest import CERTIFICATE_SIGNING_REQUEST
+from navarch.api.core.pod.pod import POD
+from navarch.api.machinery import decode, patch, strict
+from navarch.api.machinery.errors import StatusError, gather, invalid_object
 from navarch.registry import managed_fields, metadata
 from navarch.registry.writing import encode
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navarch.api import selectors
-from navarch.api.errors import StatusError
-from navarch.api.meta import LabelSelector, LabelSelectorRequirement
+from navarch.api.machinery import selectors
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import LabelSelector, LabelSelectorRequirement
 
 keys = st.sampled_from(["a", "b", "in", "notin", "x.io/y"])
 values = st.sampled_from(["", "1", "2", "in", "z-z", "05"])

@@ -14,22 +14,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from navarch.api import (
-    accessreview,
-    binding,
-    certificatesigningrequest,
-    configmap,
-    event,
-    eviction,
-    lease,
-    meta,
-    secret,
-    serviceaccount,
-    shapes,
-    tokenreview,
-)
-from navarch.api.decode import decode
-from navarch.api.scheme import Kind, scheme
+from navarch.api.authentication import tokenreview
+from navarch.api.authorization import accessreview
+from navarch.api.builtin import scheme
+from navarch.api.certificates import certificatesigningrequest
+from navarch.api.coordination import lease
+from navarch.api.core import binding, configmap, event, secret, serviceaccount
+from navarch.api.machinery import meta, shapes
+from navarch.api.machinery.decode import decode
+from navarch.api.machinery.scheme import Kind
+from navarch.api.policy import eviction
 
 FILES = (
     accessreview,

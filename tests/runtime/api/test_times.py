@@ -7,11 +7,11 @@ import json
 
 import pytest
 
-from navarch.api.decode import decode, from_document
-from navarch.api.errors import StatusError
-from navarch.api.lease import LEASE
-from navarch.api.node import NODE
-from navarch.api.pod import POD
+from navarch.api.coordination.lease import LEASE
+from navarch.api.core.node.node import NODE
+from navarch.api.core.pod.pod import POD
+from navarch.api.machinery.decode import decode, from_document
+from navarch.api.machinery.errors import StatusError
 
 
 def pod(at: str) -> bytes:

@@ -17,8 +17,8 @@ import aiohttp
 import pytest
 from apiserver_support import Http, Standalone, kubectl_binary
 
-from navarch.api.errors import StatusError
-from navarch.api.pod import Pod
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.errors import StatusError
 from navarch.apiserver import flowcontrol
 from navarch.apiserver.flowcontrol import Flow, FlowControl
 from navarch.apiserver.limits import Limits

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from navarch.api import errors
+from navarch.api.machinery import errors
 from navarch.apiserver.connection import Connection, WebServer
 from navarch.apiserver.request import Reply, Request
 

@@ -18,11 +18,11 @@ import aiohttp
 import pytest
 from apiserver_support import Http, Standalone
 
-from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta
-from navarch.api.noderevocation import NODE_REVOCATION, NodeRevocation
-from navarch.api.pod import Pod
-from navarch.api.scheme import scheme
+from navarch.api.builtin import scheme
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta
+from navarch.api.navarch.noderevocation import NODE_REVOCATION, NodeRevocation
 from navarch.apiserver.authn.revocations import Revocations
 from navarch.cli.token import new_token, token_data
 from navarch.client import kubeconfig

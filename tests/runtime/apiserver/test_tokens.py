@@ -16,20 +16,20 @@ from apiserver_support import Http, Standalone
 from msgspec.structs import replace
 
 from navarch import pki
-from navarch.api.container import Container
-from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta
-from navarch.api.pod import Pod
-from navarch.api.podspec import PodSpec
-from navarch.api.scheme import scheme
-from navarch.api.serviceaccount import ServiceAccount
-from navarch.api.tokenreview import BoundObjectReference, TokenRequest, TokenRequestSpec
-from navarch.api.volume import (
+from navarch.api.authentication.tokenreview import BoundObjectReference, TokenRequest, TokenRequestSpec
+from navarch.api.builtin import scheme
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.spec import PodSpec
+from navarch.api.core.pod.volume import (
     ProjectedVolumeSource,
     ServiceAccountTokenProjection,
     Volume,
     VolumeProjection,
 )
+from navarch.api.core.serviceaccount import ServiceAccount
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.apiserver.authn.service_account import ServiceAccountTokens
 from navarch.apiserver.authz import Attributes
 from navarch.apiserver.authz.node import NodeAuthorizer

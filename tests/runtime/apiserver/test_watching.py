@@ -11,7 +11,7 @@ from typing import Any
 
 from apiserver_support import Http, Standalone
 
-from navarch.api.configmap import ConfigMap
+from navarch.api.core.configmap import ConfigMap
 from navarch.client.http import HttpClient
 from navarch.client.informer import Informer
 

@@ -17,7 +17,7 @@ import pytest
 from cli_support import Master, make_master
 
 from navarch import pki
-from navarch.api.node import Node
+from navarch.api.core.node.node import Node
 from navarch.cli import main
 from navarch.client import kubeconfig
 from navarch.client.http import HttpClient

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from navarch import controllers, pki
-from navarch.api.nodeaddress import Reserved
-from navarch.api.scheme import scheme
+from navarch.api.builtin import scheme
+from navarch.api.core.node.address import Reserved
 from navarch.client.local import LocalClient
 from navarch.registry.admission.standard import plugins
 from navarch.registry.context import User

@@ -5,11 +5,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from navarch.api.container import Container
-from navarch.api.deployment import Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment
-from navarch.api.meta import IntOrString, LabelSelector, ObjectMeta
-from navarch.api.podspec import PodSpec, PodTemplateSpec
-from navarch.api.replicaset import ReplicaSet
+from navarch.api.apps.deployment import (
+    Deployment,
+    DeploymentSpec,
+    DeploymentStrategy,
+    RollingUpdateDeployment,
+)
+from navarch.api.apps.replicaset import ReplicaSet
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.spec import PodSpec, PodTemplateSpec
+from navarch.api.machinery.meta import IntOrString, LabelSelector, ObjectMeta
 
 LABELS = {"app": "web"}
 

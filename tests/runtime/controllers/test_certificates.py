@@ -12,16 +12,16 @@ import pytest
 from msgspec.structs import replace
 
 from navarch import pki
-from navarch.api.certificatesigningrequest import (
+from navarch.api.certificates.certificatesigningrequest import (
     CertificateSigningRequest,
     CertificateSigningRequestCondition,
     CertificateSigningRequestSpec,
     CertificateSigningRequestStatus,
 )
-from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta
-from navarch.api.node import Node, NodeAddress, NodeStatus
-from navarch.api.noderevocation import NodeRevocation
+from navarch.api.core.node.node import Node, NodeAddress, NodeStatus
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta
+from navarch.api.navarch.noderevocation import NodeRevocation
 from navarch.client.events import EventRecorder
 from navarch.client.informer import Informers
 from navarch.client.local import LocalClient

@@ -10,20 +10,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from navarch.api.configmap import ConfigMap
-from navarch.api.container import Container, ContainerPort
-from navarch.api.endpoints import Endpoints
-from navarch.api.errors import StatusError
-from navarch.api.event import Event
-from navarch.api.lease import Lease, LeaseSpec
-from navarch.api.meta import ObjectMeta, OwnerReference, now, now_micro
-from navarch.api.namespace import Namespace
-from navarch.api.node import Node
-from navarch.api.pod import Pod
-from navarch.api.podspec import PodSpec
-from navarch.api.podtemplate import PodTemplateSpec
-from navarch.api.replicationcontroller import ReplicationController, ReplicationControllerSpec
-from navarch.api.service import Service, ServicePort, ServiceSpec
+from navarch.api.coordination.lease import Lease, LeaseSpec
+from navarch.api.core.configmap import ConfigMap
+from navarch.api.core.endpoints import Endpoints
+from navarch.api.core.event import Event
+from navarch.api.core.namespace import Namespace
+from navarch.api.core.node.node import Node
+from navarch.api.core.pod.container import Container, ContainerPort
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.spec import PodSpec
+from navarch.api.core.podtemplate import PodTemplateSpec
+from navarch.api.core.replicationcontroller import ReplicationController, ReplicationControllerSpec
+from navarch.api.core.service.service import Service, ServicePort, ServiceSpec
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta, OwnerReference, now, now_micro
 from navarch.controllers import namespaces, podgc
 from navarch.kubelet.simulated import SimulatedNodes
 

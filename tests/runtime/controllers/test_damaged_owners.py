@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from navarch import controllers
-from navarch.api.configmap import ConfigMap
-from navarch.api.container import Container
-from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta, OwnerReference
-from navarch.api.node import Node
-from navarch.api.pod import Pod
-from navarch.api.podspec import PodSpec
-from navarch.api.scheme import scheme
+from navarch.api.builtin import scheme
+from navarch.api.core.configmap import ConfigMap
+from navarch.api.core.node.node import Node
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.spec import PodSpec
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta, OwnerReference
 from navarch.client.local import LocalClient
 from navarch.controllers import podgc
 from navarch.registry.context import User

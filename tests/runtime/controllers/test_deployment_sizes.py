@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from navarch.api.meta import ObjectMeta
-from navarch.api.replicaset import ReplicaSet, ReplicaSetSpec, ReplicaSetStatus
+from navarch.api.apps.replicaset import ReplicaSet, ReplicaSetSpec, ReplicaSetStatus
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.controllers.deployments import revisions, sizes
 
 AMOUNTS = st.one_of(st.integers(0, 5), st.sampled_from(["0%", "10%", "25%", "34%", "100%"]))

@@ -12,13 +12,13 @@ import pytest
 from deployment_support import LABELS, Rollout, deployment, image, rolling
 from msgspec.structs import replace
 
-from navarch.api.deployment import Deployment, DeploymentStrategy
-from navarch.api.errors import StatusError
-from navarch.api.event import Event
-from navarch.api.meta import ObjectMeta
-from navarch.api.node import Node
-from navarch.api.pod import Pod
-from navarch.api.replicaset import ReplicaSet
+from navarch.api.apps.deployment import Deployment, DeploymentStrategy
+from navarch.api.apps.replicaset import ReplicaSet
+from navarch.api.core.event import Event
+from navarch.api.core.node.node import Node
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.controllers.deployments import revisions
 from navarch.kubelet.simulated import SimulatedNodes
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from navarch.api.container import Container
-from navarch.api.endpoints import Endpoints
-from navarch.api.endpointslice import EndpointSlice
-from navarch.api.meta import ObjectMeta
-from navarch.api.pod import Pod
-from navarch.api.podspec import PodSpec
-from navarch.api.service import Service, ServicePort, ServiceSpec
+from navarch.api.core.endpoints import Endpoints
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.spec import PodSpec
+from navarch.api.core.service.service import Service, ServicePort, ServiceSpec
+from navarch.api.discovery.endpointslice import EndpointSlice
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.controllers.service_backends import reachable
 
 

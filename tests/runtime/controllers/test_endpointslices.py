@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from navarch.api.container import Container, ContainerPort
-from navarch.api.endpoints import EndpointAddress, EndpointPort, Endpoints, EndpointSubset
-from navarch.api.endpointslice import Endpoint, EndpointSlice
-from navarch.api.meta import ObjectMeta
-from navarch.api.pod import Pod
-from navarch.api.podspec import PodSpec
-from navarch.api.reference import ObjectReference
-from navarch.api.service import Service, ServicePort, ServiceSpec
+from navarch.api.core.endpoints import EndpointAddress, EndpointPort, Endpoints, EndpointSubset
+from navarch.api.core.pod.container import Container, ContainerPort
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.spec import PodSpec
+from navarch.api.core.reference import ObjectReference
+from navarch.api.core.service.service import Service, ServicePort, ServiceSpec
+from navarch.api.discovery.endpointslice import Endpoint, EndpointSlice
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.controllers.endpointslices import MOST, spread
 from navarch.kubelet.simulated import SimulatedNodes
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from test_controllers import pod_spec
 
-from navarch.api.meta import ObjectMeta
-from navarch.api.pod import Pod
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.client.events import EventRecorder
 from navarch.client.informer import Informer, Informers
 from navarch.controllers import namespaces, views

@@ -7,17 +7,17 @@ import asyncio
 from typing import Any
 
 from navarch import pki
-from navarch.api.certificatesigningrequest import (
+from navarch.api.certificates.certificatesigningrequest import (
     CertificateSigningRequest,
     CertificateSigningRequestSpec,
 )
-from navarch.api.configmap import ConfigMap
-from navarch.api.errors import StatusError
-from navarch.api.event import Event
-from navarch.api.lease import Lease
-from navarch.api.meta import ObjectMeta, OwnerReference
-from navarch.api.namespace import Namespace
-from navarch.api.node import Node
+from navarch.api.coordination.lease import Lease
+from navarch.api.core.configmap import ConfigMap
+from navarch.api.core.event import Event
+from navarch.api.core.namespace import Namespace
+from navarch.api.core.node.node import Node
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta, OwnerReference
 
 
 def owner(obj: Any, kind: str = "ConfigMap", *, block: bool = True, uid: str = "") -> OwnerReference:

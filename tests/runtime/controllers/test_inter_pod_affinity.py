@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 
-from navarch.api.affinity import (
+from navarch.api.core.namespace import Namespace
+from navarch.api.core.node.node import Node
+from navarch.api.core.pod.affinity import (
     Affinity,
     PodAffinity,
     PodAffinityTerm,
     PodAntiAffinity,
     TopologySpreadConstraint,
 )
-from navarch.api.container import Container, ResourceRequirements
-from navarch.api.meta import LabelSelector, ObjectMeta
-from navarch.api.namespace import Namespace
-from navarch.api.node import Node
-from navarch.api.pod import Pod
-from navarch.api.podspec import PodSpec
-from navarch.api.podtemplate import PodTemplateSpec
-from navarch.api.replicationcontroller import ReplicationController, ReplicationControllerSpec
+from navarch.api.core.pod.container import Container, ResourceRequirements
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.spec import PodSpec
+from navarch.api.core.podtemplate import PodTemplateSpec
+from navarch.api.core.replicationcontroller import ReplicationController, ReplicationControllerSpec
+from navarch.api.machinery.meta import LabelSelector, ObjectMeta
 from navarch.kubelet.simulated import SimulatedNodes
 
 HOST = "kubernetes.io/hostname"

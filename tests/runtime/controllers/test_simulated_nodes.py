@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from test_controllers import rc, running
 
-from navarch.api.errors import StatusError
-from navarch.api.node import Node
+from navarch.api.core.node.node import Node
+from navarch.api.machinery.errors import StatusError
 from navarch.kubelet.simulated import SimulatedNodes
 
 

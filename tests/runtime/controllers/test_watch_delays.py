@@ -10,12 +10,12 @@ from typing import Any
 
 from test_controllers import rc
 
-from navarch.api.configmap import ConfigMap
-from navarch.api.container import Container
-from navarch.api.meta import ObjectMeta, OwnerReference
-from navarch.api.node import Node
-from navarch.api.pod import Pod, PodSpec
-from navarch.api.replicationcontroller import ReplicationController
+from navarch.api.core.configmap import ConfigMap
+from navarch.api.core.node.node import Node
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.pod import Pod, PodSpec
+from navarch.api.core.replicationcontroller import ReplicationController
+from navarch.api.machinery.meta import ObjectMeta, OwnerReference
 from navarch.client.events import EventRecorder
 from navarch.client.informer import Informers
 from navarch.controllers.base import Context, Options

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from kubelet_support import Cluster, Pods, eventually
 
-from navarch.api.namespace import Namespace
-from navarch.api.pod import Pod
+from navarch.api.core.namespace import Namespace
+from navarch.api.core.pod.pod import Pod
 from navarch.client.http import HttpClient
 
 

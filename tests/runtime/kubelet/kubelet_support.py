@@ -23,10 +23,10 @@ import docker
 import msgspec
 from ports_support import free_port
 
-from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta
-from navarch.api.namespace import Namespace
-from navarch.api.pod import Pod
+from navarch.api.core.namespace import Namespace
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.client.http import HttpClient
 from navarch.kubelet import resources
 from navarch.kubelet.config import KubeletConfig, load

@@ -22,8 +22,8 @@ import pytest
 from kubelet_support import Cluster, Pods, eventually, host_pid, sleeper
 from service_manager import ServiceManager
 
-from navarch.api.meta import ObjectMeta
-from navarch.api.service import Service, ServicePort, ServiceSpec
+from navarch.api.core.service.service import Service, ServicePort, ServiceSpec
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.network.netns import run_in
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]

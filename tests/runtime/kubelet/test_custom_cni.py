@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from kubelet_support import SERVES, Cluster, Pods, eventually, fetch, host_pid, ready, rules, sleeper
 
-from navarch.api.namespace import Namespace
-from navarch.api.pod import Pod
+from navarch.api.core.namespace import Namespace
+from navarch.api.core.pod.pod import Pod
 from navarch.client.http import HttpClient
 from navarch.network.netns import run_in
 

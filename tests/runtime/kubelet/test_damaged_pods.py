@@ -10,8 +10,8 @@ import sqlite3
 import pytest
 from kubelet_support import PATIENCE, Cluster, Pods, eventually, sleeper
 
-from navarch.api.errors import StatusError
-from navarch.api.pod import Pod
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.errors import StatusError
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 

@@ -12,11 +12,11 @@ import msgspec
 import pytest
 from kubelet_support import Pods, ready, sleeper, state, until_lines
 
-from navarch.api.configmap import ConfigMap
-from navarch.api.meta import ObjectMeta
-from navarch.api.pod import Pod
-from navarch.api.secret import Secret
-from navarch.api.volume import Volume
+from navarch.api.core.configmap import ConfigMap
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.volume import Volume
+from navarch.api.core.secret import Secret
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.kubelet import subpath
 from navarch.kubelet.volumes import registry
 from navarch.kubelet.volumes.base import Context, File, write_files

@@ -20,8 +20,8 @@ from aiohttp import web
 from kubelet_support import Cluster, Pods, ready, sleeper, state
 from ports_support import free_port
 
-from navarch.api.meta import ObjectMeta
-from navarch.api.secret import Secret
+from navarch.api.core.secret import Secret
+from navarch.api.machinery.meta import ObjectMeta
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 

@@ -8,9 +8,9 @@ import asyncio
 import pytest
 from kubelet_support import PATIENCE, Cluster, Pods, ready, sleeper
 
-from navarch.api.meta import now
-from navarch.api.node import Node
-from navarch.api.pod import Pod
+from navarch.api.core.node.node import Node
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.meta import now
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 

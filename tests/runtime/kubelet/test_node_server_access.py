@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from navarch.api.accessreview import SubjectAccessReview
-from navarch.api.errors import StatusError
-from navarch.api.scheme import scheme
+from navarch.api.authorization.accessreview import SubjectAccessReview
+from navarch.api.builtin import scheme
+from navarch.api.machinery.errors import StatusError
 from navarch.apiserver.authn import Authenticator
 from navarch.apiserver.authz import Union
 from navarch.apiserver.authz.node import NodeAuthorizer

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from kubelet_support import NODE, Cluster, Pods, eventually, ready, sleeper, state
 
-from navarch.api.errors import StatusError
-from navarch.api.namespace import Namespace
-from navarch.api.node import Node
+from navarch.api.core.namespace import Namespace
+from navarch.api.core.node.node import Node
+from navarch.api.machinery.errors import StatusError
 from navarch.client.http import HttpClient
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from kubelet_support import Cluster, Pods
 
-from navarch.api.meta import ObjectMeta
-from navarch.api.service import Service, ServicePort, ServiceSpec
+from navarch.api.core.service.service import Service, ServicePort, ServiceSpec
+from navarch.api.machinery.meta import ObjectMeta
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 

@@ -10,9 +10,9 @@ import time
 import pytest
 from kubelet_support import IMAGE, Cluster, Pods, eventually, ready, sleeper, state, until_lines
 
-from navarch.api.configmap import ConfigMap
-from navarch.api.meta import ObjectMeta
-from navarch.api.pod import Pod
+from navarch.api.core.configmap import ConfigMap
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.kubelet.runtime.base import LABEL_ATTEMPT, SANDBOX
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]

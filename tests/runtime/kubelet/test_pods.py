@@ -24,10 +24,10 @@ from kubelet_support import (
     until_lines,
 )
 
-from navarch.api.configmap import ConfigMap
-from navarch.api.meta import ObjectMeta
-from navarch.api.pod import Pod
-from navarch.api.secret import Secret
+from navarch.api.core.configmap import ConfigMap
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.secret import Secret
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.kubelet.runtime.base import SANDBOX
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
@@ -409,7 +409,7 @@ async def test_containers_that_are_not_ours_are_left_alone(cluster: Cluster, pod
 
 
 async def test_events_tell_what_happened(pods: Pods) -> None:
-    from navarch.api.event import Event
+    from navarch.api.core.event import Event
 
     await pods.create("told", {"name": "a", "command": sleeper()})
     await pods.running("told")

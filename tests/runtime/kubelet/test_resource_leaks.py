@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from kubelet_support import PATIENCE, Cluster, Pods, eventually, ready, rules, sleeper
 
-from navarch.api.pod import Pod
+from navarch.api.core.pod.pod import Pod
 from navarch.network import conf
 from navarch.network.cni import Cni
 

@@ -13,8 +13,8 @@ import pytest
 from kubelet_support import ADDRESS, NODE, PATIENCE, SERVES, Cluster, Pods, eventually, sleeper, until_lines
 
 from navarch import pki
-from navarch.api.errors import StatusError
-from navarch.api.node import Node
+from navarch.api.core.node.node import Node
+from navarch.api.machinery.errors import StatusError
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 

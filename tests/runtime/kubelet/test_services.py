@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from kubelet_support import Cluster, Pods, eventually, fetch, host_pid
 
-from navarch.api.meta import ObjectMeta
-from navarch.api.service import Service, ServicePort, ServiceSpec
+from navarch.api.core.service.service import Service, ServicePort, ServiceSpec
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.network.netns import run_in
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]

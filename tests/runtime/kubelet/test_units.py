@@ -15,9 +15,9 @@ import msgspec
 import pytest
 
 from navarch import pki
-from navarch.api.container import Container
-from navarch.api.errors import StatusError
-from navarch.api.pod import Pod
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.errors import StatusError
 from navarch.kubelet import config, csr, downward, status
 from navarch.kubelet.backoff import Backoff
 from navarch.kubelet.env import expand

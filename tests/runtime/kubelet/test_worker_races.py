@@ -20,13 +20,13 @@ import pytest
 import pytest_asyncio
 from kubelet_support import eventually
 
-from navarch.api.configmap import ConfigMap
-from navarch.api.container import Container
-from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta, now
-from navarch.api.pod import Pod
-from navarch.api.podstatus import PodStatus
-from navarch.api.probe import HTTPGetAction, HTTPHeader
+from navarch.api.core.configmap import ConfigMap
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.probe import HTTPGetAction, HTTPHeader
+from navarch.api.core.pod.status import PodStatus
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta, now
 from navarch.client.base import WatchEvent
 from navarch.kubelet import hooks, resources, termination
 from navarch.kubelet.agent import Kubelet

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from navarch.api.meta import ObjectMeta
-from navarch.api.node import Node, NodeAddress, NodeSpec, NodeStatus
+from navarch.api.core.node.node import Node, NodeAddress, NodeSpec, NodeStatus
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.client.base import Client
 from navarch.network.netns import run_in
 from navarch.network.overlay import make

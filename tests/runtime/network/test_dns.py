@@ -16,15 +16,15 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from navarch.api.endpointslice import (
+from navarch.api.builtin import scheme
+from navarch.api.core.service.service import Service, ServicePort, ServiceSpec
+from navarch.api.discovery.endpointslice import (
     Endpoint,
     EndpointConditions,
     EndpointPort,
     EndpointSlice,
 )
-from navarch.api.meta import ObjectMeta
-from navarch.api.scheme import scheme
-from navarch.api.service import Service, ServicePort, ServiceSpec
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.client.local import LocalClient
 from navarch.network.dns.memory import Memory
 from navarch.network.dns.server import DnsServer, allow

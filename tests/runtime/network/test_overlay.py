@@ -16,8 +16,8 @@ import pytest
 from overlay_support import PROBES, Host, Lan, everything, icmp, routes, udp
 from pyroute2 import IPRoute
 
-from navarch.api.node import Node
-from navarch.api.scheme import scheme
+from navarch.api.builtin import scheme
+from navarch.api.core.node.node import Node
 from navarch.client.local import LocalClient
 from navarch.network.overlay import NAMES, follower, kernel, make, wrong
 from navarch.network.overlay.base import Local, OverlayError, Peer

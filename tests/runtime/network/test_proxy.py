@@ -19,11 +19,11 @@ import msgspec
 import pytest
 from proxy_ground import NODE, Ground, ground
 
-from navarch.api.endpointslice import EndpointSlice
-from navarch.api.errors import StatusError
-from navarch.api.namespace import Namespace
-from navarch.api.scheme import scheme
-from navarch.api.service import Service, ServiceStatus
+from navarch.api.builtin import scheme
+from navarch.api.core.namespace import Namespace
+from navarch.api.core.service.service import Service, ServiceStatus
+from navarch.api.discovery.endpointslice import EndpointSlice
+from navarch.api.machinery.errors import StatusError
 from navarch.client.local import LocalClient
 from navarch.network.netns import run_in
 from navarch.network.proxy.kernel import Kernel

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import pytest
 
-from navarch.api.errors import FieldError, StatusError, invalid
-from navarch.api.fields import Struct, field, wire
-from navarch.api.meta import DeleteOptions, Object, ObjectMeta
-from navarch.api.namespace import NAMESPACE
-from navarch.api.scheme import Kind, Rules, Scheme
+from navarch.api.core.namespace import NAMESPACE
+from navarch.api.machinery.errors import FieldError, StatusError, invalid
+from navarch.api.machinery.fields import Struct, field, wire
+from navarch.api.machinery.meta import DeleteOptions, Object, ObjectMeta
+from navarch.api.machinery.scheme import Kind, Rules, Scheme
 from navarch.registry.context import Context, Stored, User
 from navarch.registry.registry import Registry
 

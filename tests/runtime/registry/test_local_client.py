@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from registry_support import ADMIN, Widget, WidgetSpec, WidgetStatus, ctx, refused, replace, widget
 
-from navarch.api.meta import ObjectMeta, Preconditions
+from navarch.api.machinery.meta import ObjectMeta, Preconditions
 from navarch.client.base import Client, WatchEvent
 from navarch.client.local import LocalClient
 from navarch.registry.registry import Registry

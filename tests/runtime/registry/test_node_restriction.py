@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from registry_support import ctx, refused
 
-from navarch.api.container import Container
-from navarch.api.environment import EnvVar, EnvVarSource, SecretKeySelector
-from navarch.api.meta import ObjectMeta, OwnerReference
-from navarch.api.node import NODE, Node, NodeAddress, NodeSpec, NodeStatus, Taint
-from navarch.api.nodeidentity import node_of
-from navarch.api.pod import POD, Pod
-from navarch.api.podspec import PodSpec
-from navarch.api.scheme import scheme
+from navarch.api.builtin import scheme
+from navarch.api.core.node.identity import node_of
+from navarch.api.core.node.node import NODE, Node, NodeAddress, NodeSpec, NodeStatus, Taint
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.environment import EnvVar, EnvVarSource, SecretKeySelector
+from navarch.api.core.pod.pod import POD, Pod
+from navarch.api.core.pod.spec import PodSpec
+from navarch.api.machinery.meta import ObjectMeta, OwnerReference
 from navarch.registry.admission import standard
 from navarch.registry.context import Context, User
 from navarch.registry.registry import Registry

@@ -14,19 +14,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from registry_support import ctx, refused, replace
 
-from navarch.api.affinity import Toleration
-from navarch.api.certificatesigningrequest import (
+from navarch.api.builtin import scheme
+from navarch.api.certificates.certificatesigningrequest import (
     CERTIFICATE_SIGNING_REQUEST,
     CertificateSigningRequest,
     CertificateSigningRequestSpec,
 )
-from navarch.api.container import Container
-from navarch.api.meta import DeleteOptions, ObjectMeta
-from navarch.api.node import NODE, Node, NodeSpec, Taint
-from navarch.api.pod import POD, Pod
-from navarch.api.podspec import PodSpec
-from navarch.api.scheme import Kind, scheme
-from navarch.api.service import SERVICE, Service, ServicePort, ServiceSpec
+from navarch.api.core.node.node import NODE, Node, NodeSpec, Taint
+from navarch.api.core.pod.affinity import Toleration
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.pod import POD, Pod
+from navarch.api.core.pod.spec import PodSpec
+from navarch.api.core.service.service import SERVICE, Service, ServicePort, ServiceSpec
+from navarch.api.machinery.meta import DeleteOptions, ObjectMeta
+from navarch.api.machinery.scheme import Kind
 from navarch.registry.admission import standard
 from navarch.registry.context import User
 from navarch.registry.registry import Registry

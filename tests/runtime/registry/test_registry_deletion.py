@@ -16,9 +16,9 @@ from registry_support import (
     widget,
 )
 
-from navarch.api.meta import DeleteOptions, ObjectMeta, Preconditions, parse_time
-from navarch.api.namespace import NAMESPACE, Namespace, NamespaceSpec
-from navarch.api.selectors import parse_labels
+from navarch.api.core.namespace import NAMESPACE, Namespace, NamespaceSpec
+from navarch.api.machinery.meta import DeleteOptions, ObjectMeta, Preconditions, parse_time
+from navarch.api.machinery.selectors import parse_labels
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
 

@@ -10,11 +10,11 @@ import pytest
 from msgspec.structs import replace
 from registry_support import ADMIN, refused
 
-from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta
-from navarch.api.node import Node, NodeAddress, NodeCondition, NodeStatus
-from navarch.api.nodeaddress import Reserved
-from navarch.api.scheme import scheme
+from navarch.api.builtin import scheme
+from navarch.api.core.node.address import Reserved
+from navarch.api.core.node.node import Node, NodeAddress, NodeCondition, NodeStatus
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta
 from navarch.client.local import LocalClient
 from navarch.registry.admission import standard
 from navarch.registry.context import User

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from registry_support import ctx, refused, replace
 
-from navarch.api.binding import BINDING, Binding
-from navarch.api.container import Container
-from navarch.api.errors import StatusError
-from navarch.api.event import EVENT, Event
-from navarch.api.eviction import Eviction
-from navarch.api.meta import DeleteOptions, ObjectMeta, Preconditions
-from navarch.api.pod import POD, Pod
-from navarch.api.podspec import PodSchedulingGate, PodSpec
-from navarch.api.reference import ObjectReference
-from navarch.api.scheme import scheme
+from navarch.api.builtin import scheme
+from navarch.api.core.binding import BINDING, Binding
+from navarch.api.core.event import EVENT, Event
+from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.pod import POD, Pod
+from navarch.api.core.pod.spec import PodSchedulingGate, PodSpec
+from navarch.api.core.reference import ObjectReference
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import DeleteOptions, ObjectMeta, Preconditions
+from navarch.api.policy.eviction import Eviction
 from navarch.registry import core
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore

@@ -23,9 +23,9 @@ from registry_support import (
     widget,
 )
 
-from navarch.api.meta import DeleteOptions, ObjectMeta
-from navarch.api.namespace import NAMESPACE, Namespace
-from navarch.api.selectors import parse_fields, parse_labels
+from navarch.api.core.namespace import NAMESPACE, Namespace
+from navarch.api.machinery.meta import DeleteOptions, ObjectMeta
+from navarch.api.machinery.selectors import parse_fields, parse_labels
 from navarch.registry import reading
 from navarch.registry.reading import Bookmark, Watching
 from navarch.registry.registry import Registry

@@ -27,8 +27,8 @@ from registry_support import (
     widget,
 )
 
-from navarch.api.errors import StatusError
-from navarch.api.meta import ObjectMeta, OwnerReference, parse_time
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import ObjectMeta, OwnerReference, parse_time
 from navarch.registry import metadata
 from navarch.registry.context import Context
 from navarch.registry.registry import Registry

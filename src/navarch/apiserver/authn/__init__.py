@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from navarch.api import errors
+from navarch.api.machinery import errors
 from navarch.apiserver.authn import certificate
 from navarch.apiserver.authn.revocations import Revocations
 from navarch.apiserver.request import Request

@@ -15,7 +15,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
-from navarch.api import meta
+from navarch.api.machinery import meta
 from navarch.apiserver.authn import Known
 from navarch.registry.context import User
 

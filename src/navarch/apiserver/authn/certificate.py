@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from navarch.api import certificatesubject
-from navarch.api.nodeidentity import node_of
+from navarch.api.certificates import subject as certificate_subject
+from navarch.api.core.node.identity import node_of
 from navarch.registry.context import User
 
 
@@ -34,7 +34,7 @@ def read(transport: asyncio.BaseTransport | None) -> Shown | None:
     certificate: dict[str, Any] | None = transport.get_extra_info("peercert")
     if not certificate:
         return None
-    name, groups = certificatesubject.user(certificate)
+    name, groups = certificate_subject.user(certificate)
     if not name:
         return None
     issued = ssl.cert_time_to_seconds(certificate["notBefore"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from navarch.api import errors
+from navarch.api.machinery import errors
 from navarch.apiserver.authn import AUTHENTICATED
 from navarch.apiserver.authz import Attributes, Authorizer, refusal
 from navarch.apiserver.request import Request

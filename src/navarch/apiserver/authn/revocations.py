@@ -11,8 +11,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from navarch.api.errors import StatusError
-from navarch.api.noderevocation import NODE_REVOCATION as KIND
+from navarch.api.machinery.errors import StatusError
+from navarch.api.navarch.noderevocation import NODE_REVOCATION as KIND
 from navarch.registry.context import SYSTEM, Context
 from navarch.registry.reading import Bookmark
 from navarch.registry.registry import Registry

@@ -9,9 +9,9 @@ import hashlib
 import time
 from collections.abc import Callable
 
-from navarch.api import meta
-from navarch.api.errors import StatusError
-from navarch.api.nodeidentity import NODE_OF_POD
+from navarch.api.core.node.identity import NODE_OF_POD
+from navarch.api.machinery import meta
+from navarch.api.machinery.errors import StatusError
 from navarch.apiserver import tokens
 from navarch.apiserver.authn import Known
 from navarch.apiserver.authn.revocations import Revocations

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from navarch.api import errors
+from navarch.api.machinery import errors
 from navarch.registry.context import User
 
 

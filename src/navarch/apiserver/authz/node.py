@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from navarch.api import selectors
-from navarch.api.errors import StatusError
-from navarch.api.nodeidentity import is_node, node_of
+from navarch.api.core.node.identity import is_node, node_of
+from navarch.api.machinery import selectors
+from navarch.api.machinery.errors import StatusError
 from navarch.apiserver.authz import ALLOWED, NO_OPINION, Attributes, Decision
 
 LEASES = "kube-node-lease"

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from navarch.api import selectors
-from navarch.api.errors import StatusError
-from navarch.api.podreferences import named
-from navarch.api.scheme import Kind
+from navarch.api.core.pod.references import named
+from navarch.api.machinery import selectors
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.scheme import Kind
 from navarch.registry.context import SYSTEM, Context
 from navarch.registry.registry import Registry
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from navarch.api.nodeidentity import KUBELET_CLIENT
+from navarch.api.core.node.identity import KUBELET_CLIENT
 from navarch.apiserver.authn import AUTHENTICATED
 from navarch.apiserver.authn.bootstrap import GROUP as BOOTSTRAPPERS
 from navarch.apiserver.authz import ALLOWED, NO_OPINION, Attributes, Decision

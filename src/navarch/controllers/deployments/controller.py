@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from navarch.api import selectors
-from navarch.api.deployment import RECREATE, Deployment, DeploymentStatus
-from navarch.api.errors import StatusError
-from navarch.api.meta import Preconditions
-from navarch.api.replicaset import ReplicaSet
+from navarch.api.apps.deployment import RECREATE, Deployment, DeploymentStatus
+from navarch.api.apps.replicaset import ReplicaSet
+from navarch.api.machinery import selectors
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import Preconditions
 from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers import views

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from navarch.api.deployment import Deployment
-from navarch.api.meta import LabelSelector, ObjectMeta
-from navarch.api.podspec import PodTemplateSpec
-from navarch.api.replicaset import ReplicaSet, ReplicaSetSpec
+from navarch.api.apps.deployment import Deployment
+from navarch.api.apps.replicaset import ReplicaSet, ReplicaSetSpec
+from navarch.api.core.pod.spec import PodTemplateSpec
+from navarch.api.machinery.meta import LabelSelector, ObjectMeta
 from navarch.controllers.deployments import sizes
 from navarch.controllers.lib.owners import controller_reference
 from navarch.controllers.lib.pod_control import ALPHABET

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from navarch.api import workload
-from navarch.api.deployment import ROLLING_UPDATE, Deployment
-from navarch.api.replicaset import ReplicaSet
+from navarch.api.apps.deployment import ROLLING_UPDATE, Deployment
+from navarch.api.apps.replicaset import ReplicaSet
+from navarch.api.core.pod import workload
 
 
 def wanted(deployment: Deployment) -> int:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from navarch.api.deployment import Deployment, DeploymentCondition, DeploymentStatus
-from navarch.api.meta import now, parse_time
-from navarch.api.replicaset import ReplicaSet
+from navarch.api.apps.deployment import Deployment, DeploymentCondition, DeploymentStatus
+from navarch.api.apps.replicaset import ReplicaSet
+from navarch.api.machinery.meta import now, parse_time
 from navarch.controllers.deployments import sizes
 from navarch.controllers.lib import conditions
 

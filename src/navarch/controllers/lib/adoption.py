@@ -11,8 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from navarch.api.meta import Object
-from navarch.api.selectors import Selector
+from navarch.api.machinery.meta import Object
+from navarch.api.machinery.selectors import Selector
 from navarch.client.base import Client
 from navarch.controllers.lib.errors import ignore
 from navarch.controllers.lib.owners import controller_reference

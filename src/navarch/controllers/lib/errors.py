@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from navarch.api.errors import StatusError
+from navarch.api.machinery.errors import StatusError
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from navarch.api.meta import Object, OwnerReference
-from navarch.api.scheme import scheme
+from navarch.api.builtin import scheme
+from navarch.api.machinery.meta import Object, OwnerReference
 from navarch.client.events import Reference
 
 

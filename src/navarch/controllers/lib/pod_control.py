@@ -7,10 +7,10 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
-from navarch.api.errors import StatusError
-from navarch.api.meta import Object, ObjectMeta, Preconditions
-from navarch.api.pod import Pod
-from navarch.api.podspec import PodTemplateSpec
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.spec import PodTemplateSpec
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import Object, ObjectMeta, Preconditions
 from navarch.client.base import Client
 from navarch.client.events import EventRecorder
 from navarch.controllers.lib.errors import namespace_terminating

@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from msgspec.structs import replace
 
-from navarch.api.errors import StatusError
-from navarch.api.meta import Object, now, parse_time
-from navarch.api.pod import Pod
-from navarch.api.scheme import scheme
-from navarch.api.selectors import Selector
+from navarch.api.builtin import scheme
+from navarch.api.core.pod.pod import Pod
+from navarch.api.machinery.errors import StatusError
+from navarch.api.machinery.meta import Object, now, parse_time
+from navarch.api.machinery.selectors import Selector
 from navarch.client.informer import Informer
 from navarch.client.workqueue import WorkQueue
 from navarch.controllers import views

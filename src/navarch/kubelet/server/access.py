@@ -12,9 +12,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from navarch.api import certificatesubject
-from navarch.api.accessreview import ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec
-from navarch.api.errors import StatusError, forbidden_request, unauthorized
+from navarch.api.authorization.accessreview import (
+    ResourceAttributes,
+    SubjectAccessReview,
+    SubjectAccessReviewSpec,
+)
+from navarch.api.certificates import subject as certificate_subject
+from navarch.api.machinery.errors import StatusError, forbidden_request, unauthorized
 from navarch.client.base import Client
 
 #: Seconds that a yes and a no are remembered, and how many answers are.
@@ -41,7 +45,7 @@ class Access:
 
     async def check(self, peer: Mapping[str, Any] | None, path: str) -> None:
         """peer: as `getpeercert()` shows it; path: of a GET. Raises StatusError 401, 403, 500."""
-        name, groups = certificatesubject.user(peer or {})
+        name, groups = certificate_subject.user(peer or {})
         if not name:
             raise unauthorized()
         verb, subresources = needed(path)

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from navarch.api.errors import StatusError, bad_request, not_found
+from navarch.api.machinery.errors import StatusError, bad_request, not_found
 from navarch.kubelet.agent import Kubelet
 from navarch.kubelet.runtime.base import ContainerState
 from navarch.kubelet.server import forward, logs, stats, streams

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import WSMsgType, web
 
-from navarch.api.errors import bad_request
+from navarch.api.machinery.errors import bad_request
 from navarch.kubelet.server import spdy, streams
 from navarch.network import netns
 

@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Mapping
 import msgspec
 from aiohttp import web
 
-from navarch.api.errors import StatusError, bad_request
-from navarch.api.meta import parse_time
-from navarch.api.pod import Pod
-from navarch.api.podstatus import PodStatus
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.status import PodStatus
+from navarch.api.machinery.errors import StatusError, bad_request
+from navarch.api.machinery.meta import parse_time
 from navarch.kubelet.runtime.base import ContainerState, LogOptions, Runtime, RuntimeFault
 
 #: Seconds after which it is noticed that who follows a silent log has left.

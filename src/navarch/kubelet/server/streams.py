@@ -17,7 +17,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from navarch.api.errors import bad_request
+from navarch.api.machinery.errors import bad_request
 from navarch.kubelet.runtime.base import ContainerState, Runtime, RuntimeFault, Stream
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from typing import Protocol
 
 import msgspec
 
-from navarch.api.pod import Pod
-from navarch.api.volume import Volume
+from navarch.api.core.pod.pod import Pod
+from navarch.api.core.pod.volume import Volume
 from navarch.kubelet.modes import make_folder
 from navarch.kubelet.objects import PodObjects
 from navarch.kubelet.tokens import TokenSource

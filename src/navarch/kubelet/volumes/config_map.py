@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from navarch.api.volume import KeyToPath, Volume
+from navarch.api.core.pod.volume import KeyToPath, Volume
 from navarch.kubelet.volumes.base import Context, File, write_files
 from navarch.kubelet.volumes.payload import select
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from navarch.api.volume import DownwardAPIVolumeFile, Volume
+from navarch.api.core.pod.volume import DownwardAPIVolumeFile, Volume
 from navarch.kubelet import downward
 from navarch.kubelet.volumes.base import Context, File, VolumeError, write_files
 from navarch.kubelet.volumes.payload import DEFAULT_MODE, safe

@@ -7,8 +7,8 @@ import asyncio
 import os
 from pathlib import Path
 
-from navarch.api import quantity
-from navarch.api.volume import Volume
+from navarch.api.core.pod.volume import Volume
+from navarch.api.machinery import quantity
 from navarch.kubelet.volumes.base import Context, VolumeError, mount_tmpfs
 
 

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from navarch.api.volume import Volume
+from navarch.api.core.pod.volume import Volume
 from navarch.kubelet.modes import make_file, make_folder
 from navarch.kubelet.volumes.base import Context, VolumeError
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from navarch.api.volume import KeyToPath
+from navarch.api.core.pod.volume import KeyToPath
 from navarch.kubelet.volumes.base import File, VolumeError
 
 DEFAULT_MODE = 0o644

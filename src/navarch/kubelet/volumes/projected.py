@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from navarch.api.volume import ServiceAccountTokenProjection, Volume
+from navarch.api.core.pod.volume import ServiceAccountTokenProjection, Volume
 from navarch.kubelet.tokens import TokenUnavailable
 from navarch.kubelet.volumes import config_map, downward, secret
 from navarch.kubelet.volumes.base import Context, File, VolumeError, mount_tmpfs, write_files

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from navarch.api.volume import Volume
+from navarch.api.core.pod.volume import Volume
 from navarch.kubelet.volumes.base import VolumeError, VolumeType
 from navarch.kubelet.volumes.config_map import ConfigMapVolume
 from navarch.kubelet.volumes.downward import DownwardVolume

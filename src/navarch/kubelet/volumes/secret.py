@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from navarch.api.volume import KeyToPath, Volume
+from navarch.api.core.pod.volume import KeyToPath, Volume
 from navarch.kubelet.volumes.base import Context, File, mount_tmpfs, write_files
 from navarch.kubelet.volumes.payload import select
 

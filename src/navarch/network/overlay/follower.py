@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from navarch.api.node import Node
+from navarch.api.core.node.node import Node
 from navarch.client.base import Client
 from navarch.client.informer import Informer
 from navarch.client.views import View

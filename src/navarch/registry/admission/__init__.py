@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from navarch.api.scheme import Kind
+    from navarch.api.machinery.scheme import Kind
     from navarch.registry.context import Context
     from navarch.registry.core import Core
 

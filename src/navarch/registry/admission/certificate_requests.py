@@ -11,14 +11,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from navarch.api.certificatesigningrequest import (
+from navarch.api.certificates.certificatesigningrequest import (
     APPROVED,
     DENIED,
     CertificateSigningRequest,
     CertificateSigningRequestStatus,
 )
-from navarch.api.errors import forbidden_request
-from navarch.api.scheme import Kind
+from navarch.api.machinery.errors import forbidden_request
+from navarch.api.machinery.scheme import Kind
 from navarch.registry.admission import Admission, Operation, Request
 
 CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"

@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from navarch.api.affinity import Toleration
-from navarch.api.scheme import Kind
+from navarch.api.core.pod.affinity import Toleration
+from navarch.api.machinery.scheme import Kind
 from navarch.registry.admission import Admission, Operation, Request
 
 NOT_READY = "node.kubernetes.io/not-ready"

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-from navarch.api.scheme import Kind
+from navarch.api.machinery.scheme import Kind
 from navarch.registry.admission import Admission
 from navarch.registry.core import Core
 from navarch.store.base import Event, Subscription

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from navarch.api.errors import forbidden_request
-from navarch.api.scheme import Kind
+from navarch.api.machinery.errors import forbidden_request
+from navarch.api.machinery.scheme import Kind
 from navarch.registry.admission import Admission, Operation, Request
 from navarch.registry.core import Core, Resource
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from navarch.api import nodeaddress
-from navarch.api.errors import forbidden_request
-from navarch.api.node import Node
-from navarch.api.nodeaddress import Holder, Reserved
-from navarch.api.nodeidentity import node_of
-from navarch.api.scheme import Kind
+from navarch.api.core.node import address as node_address
+from navarch.api.core.node.address import Holder, Reserved
+from navarch.api.core.node.identity import node_of
+from navarch.api.core.node.node import Node
+from navarch.api.machinery.errors import forbidden_request
+from navarch.api.machinery.scheme import Kind
 from navarch.registry.admission import Operation, Request
 from navarch.registry.admission.followed import FollowsKind
 
@@ -42,7 +42,7 @@ class NodeAddresses(FollowsKind[Node]):
         meta = node.metadata
         name = meta.name or ""
         holder = Holder(name, meta.creation_timestamp or "", _living(node))
-        held = {nodeaddress.key(value) for value in [name, *_addresses(node)]}
+        held = {node_address.key(value) for value in [name, *_addresses(node)]}
         for value in held:
             self._holders.setdefault(value, {})[key] = holder
         self._held[key] = held
@@ -54,14 +54,16 @@ class NodeAddresses(FollowsKind[Node]):
         node = node_of(request.ctx.user.name, request.ctx.user.groups)
         if node is None or node != request.name:
             return
-        old = {nodeaddress.key(value) for value in _addresses(request.old)} if request.old is not None else ()
+        old = (
+            {node_address.key(value) for value in _addresses(request.old)} if request.old is not None else ()
+        )
         for value in _addresses(request.obj):
-            key = nodeaddress.key(value)
+            key = node_address.key(value)
             if key in old:
                 continue
             why = self._reserved.refusal(value, node)
-            if not why and key != nodeaddress.key(node):
-                why = nodeaddress.taken(value, node, self._holders.get(key, {}).values())
+            if not why and key != node_address.key(node):
+                why = node_address.taken(value, node, self._holders.get(key, {}).values())
                 if not why and self._claims.get(key, node) != node:
                     why = f"{value} belongs to node {self._claims[key]}"
             if why:

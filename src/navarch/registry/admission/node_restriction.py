@@ -11,13 +11,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from navarch.api.errors import StatusError, forbidden_request
-from navarch.api.meta import ObjectMeta
-from navarch.api.node import NodeSpec
-from navarch.api.nodeidentity import is_node, node_of
-from navarch.api.podreferences import named
-from navarch.api.podupdate import MIRROR
-from navarch.api.scheme import Kind
+from navarch.api.core.node.identity import is_node, node_of
+from navarch.api.core.node.node import NodeSpec
+from navarch.api.core.pod.references import named
+from navarch.api.core.pod.update import MIRROR
+from navarch.api.machinery.errors import StatusError, forbidden_request
+from navarch.api.machinery.meta import ObjectMeta
+from navarch.api.machinery.scheme import Kind
 from navarch.registry.admission import Admission, Operation, Request
 
 LEASES = "kube-node-lease"

@@ -12,12 +12,12 @@ import ipaddress
 from collections.abc import Sequence
 from typing import Any
 
-from navarch.api.errors import forbidden_request
-from navarch.api.node import Node
-from navarch.api.nodeidentity import node_of
-from navarch.api.pod import POD, Pod
-from navarch.api.podstatus import PodStatus
-from navarch.api.scheme import Kind
+from navarch.api.core.node.identity import node_of
+from navarch.api.core.node.node import Node
+from navarch.api.core.pod.pod import POD, Pod
+from navarch.api.core.pod.status import PodStatus
+from navarch.api.machinery.errors import forbidden_request
+from navarch.api.machinery.scheme import Kind
 from navarch.registry.admission import Admission, Operation, Request
 from navarch.registry.core import Core
 

@@ -12,12 +12,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from navarch.api.container import Container, VolumeMount
-from navarch.api.environment import ObjectFieldSelector
-from navarch.api.errors import forbidden_request
-from navarch.api.podupdate import MIRROR
-from navarch.api.scheme import Kind
-from navarch.api.volume import (
+from navarch.api.core.pod.container import Container, VolumeMount
+from navarch.api.core.pod.environment import ObjectFieldSelector
+from navarch.api.core.pod.update import MIRROR
+from navarch.api.core.pod.volume import (
     ConfigMapProjection,
     DownwardAPIProjection,
     DownwardAPIVolumeFile,
@@ -27,6 +25,8 @@ from navarch.api.volume import (
     Volume,
     VolumeProjection,
 )
+from navarch.api.machinery.errors import forbidden_request
+from navarch.api.machinery.scheme import Kind
 from navarch.registry.admission import Admission, Operation, Request
 from navarch.registry.core import Core, Resource
 

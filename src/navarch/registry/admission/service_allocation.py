@@ -14,16 +14,16 @@ from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
 
-from navarch.api.errors import (
+from navarch.api.core.service.rules import ports_kept
+from navarch.api.core.service.service import Service, ServicePort, ServiceSpec
+from navarch.api.machinery.errors import (
     ErrorList,
     FieldError,
     internal,
     invalid,
     invalid_object,
 )
-from navarch.api.scheme import Kind
-from navarch.api.service import Service, ServicePort, ServiceSpec
-from navarch.api.service_rules import ports_kept
+from navarch.api.machinery.scheme import Kind
 from navarch.registry.admission import Operation, Request
 from navarch.registry.admission.followed import FollowsKind
 

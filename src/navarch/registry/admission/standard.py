@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from navarch.api.nodeaddress import Reserved
+from navarch.api.core.node.address import Reserved
 from navarch.registry.admission import Admission
 from navarch.registry.admission.certificate_requests import CertificateRequests
 from navarch.registry.admission.default_tolerations import DefaultTolerations
