@@ -25,7 +25,6 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from navarch.api.core.node.identity import NODE_OF_POD
 from navarch.api.machinery import errors
-from navarch.apiserver.authn.certificate import Shown
 from navarch.apiserver.peers import Place
 from navarch.apiserver.request import (
     BODY_LIMIT,
@@ -37,7 +36,8 @@ from navarch.apiserver.request import (
     head,
     text_of,
 )
-from navarch.registry.context import User
+from navarch.auth.authn.certificate import Shown
+from navarch.auth.user import User
 
 #: Seconds an idle connection is kept: of a user, and of a client of which no request was authenticated yet.
 IDLE_SECONDS = 300.0

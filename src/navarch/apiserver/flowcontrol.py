@@ -23,7 +23,7 @@ from typing import Any
 from navarch.api.machinery import errors
 from navarch.apiserver.limits import Limits
 from navarch.apiserver.peers import level_of
-from navarch.registry.context import User
+from navarch.auth.user import User
 
 #: Seconds of requests between two looks at the sockets.
 SLICE = 0.010

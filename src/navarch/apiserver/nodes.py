@@ -19,7 +19,8 @@ from navarch.apiserver import kubelettls, streams, upgrade_proxy
 from navarch.apiserver.kubelettls import Kubelet
 from navarch.apiserver.request import WRITTEN, WRITTEN_LAST, Reply, Request, head
 from navarch.apiserver.route import Target
-from navarch.registry.context import SYSTEM, Context
+from navarch.auth.user import SYSTEM
+from navarch.registry.context import Context
 from navarch.registry.registry import Registry
 
 _PATHS = {"exec": "exec", "attach": "attach", "portforward": "portForward"}

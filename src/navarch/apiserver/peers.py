@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from navarch.apiserver.limits import Limits
-from navarch.registry.context import User
+from navarch.auth.user import User
 
 MASTERS = "system:masters"
 NODES = "system:nodes"

@@ -18,7 +18,7 @@ import msgspec
 from multidict import CIMultiDictProxy
 
 from navarch.api.machinery import errors
-from navarch.registry.context import User
+from navarch.auth.user import User
 
 if TYPE_CHECKING:
     from navarch.apiserver.connection import Connection

@@ -13,9 +13,10 @@ import msgspec
 from navarch.api.core.node.identity import is_node
 from navarch.api.machinery import decoders, errors
 from navarch.api.machinery.scheme import Kind
-from navarch.apiserver.authn import Authenticator
-from navarch.apiserver.authz import Attributes, Authorizer, roles
-from navarch.registry.context import Context, User
+from navarch.auth.authn import Authenticator
+from navarch.auth.authz import Attributes, Authorizer, roles
+from navarch.auth.user import User
+from navarch.registry.context import Context
 from navarch.registry.registry import Registry
 
 _AUTHORIZATION = "authorization.k8s.io"

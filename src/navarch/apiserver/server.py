@@ -17,11 +17,7 @@ from typing import Any
 
 from navarch.api.machinery import errors
 from navarch.api.machinery.decode import YAML_LIMIT
-from navarch.apiserver import authz, route
-from navarch.apiserver.authn import Authenticator, TokenMethod, impersonation
-from navarch.apiserver.authn.revocations import Revocations
-from navarch.apiserver.authz import Attributes, Authorizer
-from navarch.apiserver.authz.roles import MASTERS
+from navarch.apiserver import route
 from navarch.apiserver.backup import Backup
 from navarch.apiserver.connection import IDLE_SECONDS, WebServer
 from navarch.apiserver.flowcontrol import FlowControl
@@ -34,11 +30,16 @@ from navarch.apiserver.peers import Places
 from navarch.apiserver.request import Reply, Request, encode_status, head
 from navarch.apiserver.reviews import Reviews
 from navarch.apiserver.subresources import LONG_RUNNING, Subresources
-from navarch.apiserver.tokens import ISSUER
 from navarch.apiserver.verbs import Verbs
 from navarch.apiserver.watching import Watches
-from navarch.registry.context import User
+from navarch.auth import authz
+from navarch.auth.authn import Authenticator, TokenMethod, impersonation
+from navarch.auth.authz import Attributes, Authorizer
+from navarch.auth.authz.roles import MASTERS
+from navarch.auth.tokens import ISSUER
+from navarch.auth.user import User
 from navarch.registry.registry import Registry
+from navarch.registry.revocations import NodeRevocations
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class ApiServer:
         kubelet_tls: ssl.SSLContext | None = None,
         backup: Backup | None = None,
         collectors: Sequence[Collector] = (),
-        revocations: Revocations | None = None,
+        revocations: NodeRevocations | None = None,
         yaml_limit: int = YAML_LIMIT,
         limits: Limits | None = None,
     ) -> None:

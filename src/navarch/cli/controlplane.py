@@ -25,25 +25,27 @@ from navarch.api.builtin import scheme
 from navarch.api.certificates.certificatesigningrequest import KUBELET_SERVING
 from navarch.api.core.node.address import Reserved
 from navarch.api.machinery.decode import YAML_LIMIT
-from navarch.apiserver.authn import TokenMethod
-from navarch.apiserver.authn.bootstrap import SECRET_TYPE, BootstrapTokens
-from navarch.apiserver.authn.revocations import Revocations
-from navarch.apiserver.authn.service_account import ServiceAccountTokens
-from navarch.apiserver.authn.token_file import TokenFile
-from navarch.apiserver.authz import Union
-from navarch.apiserver.authz.node import NodeAuthorizer
-from navarch.apiserver.authz.pods import PodsOfNodes
-from navarch.apiserver.authz.roles import Roles
 from navarch.apiserver.backup import Backup
 from navarch.apiserver.limits import Limits
 from navarch.apiserver.server import ApiServer
-from navarch.apiserver.tokens import Issuer, Signer
+from navarch.apiserver.token_requests import Issuer, finder
+from navarch.auth.authn import TokenMethod
+from navarch.auth.authn.bootstrap import SECRET_TYPE, BootstrapTokens
+from navarch.auth.authn.service_account import ServiceAccountTokens
+from navarch.auth.authn.token_file import TokenFile
+from navarch.auth.authz import Union
+from navarch.auth.authz.node import NodeAuthorizer
+from navarch.auth.authz.roles import Roles
+from navarch.auth.tokens import Signer
+from navarch.auth.user import SYSTEM, User
 from navarch.cli.damage import DamageEvents, StoreMetrics
 from navarch.cli.renewal import Renewal
 from navarch.client.local import LocalClient
 from navarch.registry.admission.standard import plugins
-from navarch.registry.context import SYSTEM, Context, User
+from navarch.registry.context import Context
+from navarch.registry.node_pods import PodsOfNodes
 from navarch.registry.registry import Registry
+from navarch.registry.revocations import NodeRevocations
 from navarch.store import factory
 from navarch.store.window import BUDGET, History
 
@@ -149,14 +151,16 @@ class ControlPlane:
             history=history,
         )
         await registry.start()
-        revocations = Revocations(registry)
+        revocations = NodeRevocations(registry)
         authorizer = Union([Roles(), NodeAuthorizer(PodsOfNodes(registry))])
         tokens: list[TokenMethod] = [TokenFile(settings.tokens), BootstrapTokens(_secrets(registry))]
         if settings.service_account_key is not None:
             signer = Signer(settings.service_account_key)
             longest = int(settings.token_seconds)
             Issuer(registry, signer, longest=longest)
-            tokens.append(ServiceAccountTokens(registry, signer, longest=longest, revocations=revocations))
+            tokens.append(
+                ServiceAccountTokens(finder(registry), signer, longest=longest, revocations=revocations)
+            )
         self._port = sock.getsockname()[1]
         server = self._server = ApiServer(
             registry,

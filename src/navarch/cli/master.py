@@ -157,9 +157,9 @@ def _checked(key: str, value: str, read: Callable[[str], T]) -> T:
 
 def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
     load_http()
-    from navarch.apiserver.authn import token_file
     from navarch.apiserver.kubelettls import client_tls
     from navarch.apiserver.server import server_tls
+    from navarch.auth.authn import token_file
     from navarch.cli.controlplane import Settings
 
     files = Files(config)
@@ -208,7 +208,7 @@ def _run(path: str, config: MasterConfig, sock: socket.socket) -> int:
         renewal.follow(kubelet_tls, files.kubelet_client, files.kubelet_authorities())
     account_key = None
     if config.service_account_key_file:
-        from navarch.apiserver.tokens import Signer
+        from navarch.auth.tokens import Signer
 
         account_key = _read(path, "serviceAccountKeyFile", config.service_account_key_file)
         try:

@@ -102,8 +102,8 @@ def _run(options: argparse.Namespace, folder: str, sock: socket.socket, history:
     load_http()
     from navarch.apiserver.kubelettls import client_tls
     from navarch.apiserver.server import server_tls
+    from navarch.auth.user import User
     from navarch.cli.controlplane import Settings
-    from navarch.registry.context import User
 
     ca, kubelet_ca = _authority(folder, "ca", "navarch-ca"), _authority(folder, "kubelet-ca", pki.KUBELET_CA)
     address, port = sock.getsockname()[:2]

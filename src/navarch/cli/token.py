@@ -81,7 +81,7 @@ def token_data(id: str, secret: str, *, seconds: float, description: str) -> dic
 async def _create(client: Any, options: argparse.Namespace) -> int:
     from navarch.api.core.secret import Secret
     from navarch.api.machinery.meta import ObjectMeta
-    from navarch.apiserver.authn.bootstrap import NAMESPACE, PREFIX, SECRET_TYPE
+    from navarch.auth.authn.bootstrap import NAMESPACE, PREFIX, SECRET_TYPE
 
     try:
         seconds = 0.0 if options.ttl == "0" else duration(options.ttl)
@@ -106,7 +106,7 @@ def _text(data: Mapping[str, bytes], key: str) -> str:
 
 async def _list(client: Any, options: argparse.Namespace) -> int:
     from navarch.api.core.secret import Secret
-    from navarch.apiserver.authn.bootstrap import NAMESPACE, SECRET_TYPE, expired
+    from navarch.auth.authn.bootstrap import NAMESPACE, SECRET_TYPE, expired
 
     found = await client.list(Secret, NAMESPACE, fields=f"type={SECRET_TYPE}")
     print(f"{'TOKEN ID':10}{'EXPIRES':24}DESCRIPTION")
@@ -120,7 +120,7 @@ async def _list(client: Any, options: argparse.Namespace) -> int:
 
 async def _delete(client: Any, options: argparse.Namespace) -> int:
     from navarch.api.core.secret import Secret
-    from navarch.apiserver.authn.bootstrap import NAMESPACE, PREFIX
+    from navarch.auth.authn.bootstrap import NAMESPACE, PREFIX
 
     id = options.id.partition(".")[0]
     await client.delete(Secret, PREFIX + id, NAMESPACE)

@@ -15,8 +15,9 @@ from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.meta import DeleteOptions, Preconditions
 from navarch.api.machinery.scheme import Kind
 from navarch.api.machinery.selectors import FieldSelector, Selector, parse_fields, parse_labels
+from navarch.auth.user import User
 from navarch.client.base import Listing, PatchType, WatchEvent
-from navarch.registry.context import Context, User
+from navarch.registry.context import Context
 from navarch.registry.reading import Bookmark, Watching
 from navarch.registry.registry import Registry
 from navarch.store.cache import Change, Entry

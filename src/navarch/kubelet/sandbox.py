@@ -3,7 +3,7 @@
 share.
 
 Containers can be created as soon as the sandbox is; they must not start before `ready` is done. Ending a
-sandbox is `ending`.
+sandbox is `termination`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes into the registry beside an object (who asks, and how) and what comes out of it."""
+"""What goes into the registry beside an object (the user and its options) and what comes out of it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from navarch.api.machinery.meta import Object
+from navarch.auth.user import User
 from navarch.store.cache import Entry
-
-
-class User(msgspec.Struct, frozen=True):
-    """Who asks, as authentication found it."""
-
-    name: str
-    groups: tuple[str, ...] = ()
-    uid: str = ""
-    extra: dict[str, list[str]] = {}
-
-
-#: The master's own parts.
-SYSTEM = User("system:apiserver", ("system:masters",))
 
 
 class Context:

@@ -16,9 +16,10 @@ from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.meta import DeleteOptions, ObjectMeta
 from navarch.api.machinery.scheme import Kind, Scheme
 from navarch.api.machinery.selectors import FieldSelector, Selector
+from navarch.auth.user import SYSTEM
 from navarch.registry.admission import Admission
 from navarch.registry.admission.namespace_lifecycle import IMMORTAL
-from navarch.registry.context import SYSTEM, Context, ListResult, Stored
+from navarch.registry.context import Context, ListResult, Stored
 from navarch.registry.core import Core
 from navarch.registry.deletion import Deletion
 from navarch.registry.pods import Pods

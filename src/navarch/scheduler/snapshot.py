@@ -199,6 +199,12 @@ class Snapshot:
 
     # Pods.
 
+    def used_share(self, eclass: EquivalenceClass, rows: Rows, column: int) -> Floats:
+        """Used share of a column (CPU, MEMORY) with the pod placed: 0 to 1, one value a row. A node that
+        offers none is full."""
+        shares: Floats = (self.counted[rows, column] + eclass.nonzero[column]) * self.inverse[rows, column]
+        return np.minimum(shares, 1.0, out=shares)
+
     def take(self, name: str, eclass: EquivalenceClass) -> int:
         """A pod of this equivalence class sits on the node. Returns the node's row."""
         row = self._row(name)

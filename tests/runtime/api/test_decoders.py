@@ -11,7 +11,7 @@ import sys
 THREADS = """
 import sys, threading
 from navarch.api.builtin import scheme
-from navarch.api import decode
+from navarch.api.machinery import decode
 
 sys.setswitchinterval(1e-6)
 names = ("Pod", "PodTemplate", "ReplicationController", "Deployment")

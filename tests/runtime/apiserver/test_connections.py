@@ -22,7 +22,7 @@ from navarch.apiserver.listener import Listener
 from navarch.apiserver.peers import Place, Places, group
 from navarch.apiserver.request import Reply, Request
 from navarch.apiserver.server import server_tls
-from navarch.registry.context import User
+from navarch.auth.user import User
 
 Opened = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 PLAIN = b"GET /api HTTP/1.1\r\nHost: x\r\n\r\n"

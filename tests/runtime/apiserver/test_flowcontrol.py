@@ -22,8 +22,8 @@ from navarch.api.machinery.errors import StatusError
 from navarch.apiserver import flowcontrol
 from navarch.apiserver.flowcontrol import Flow, FlowControl
 from navarch.apiserver.limits import Limits
+from navarch.auth.user import User
 from navarch.client.http import HttpClient
-from navarch.registry.context import User
 
 GREEDY, MODEST = User("greedy"), User("modest")
 ADMIN, NODE = User("admin", ("system:masters",)), User("system:node:n", ("system:nodes",))

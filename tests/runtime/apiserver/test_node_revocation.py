@@ -23,15 +23,15 @@ from navarch.api.core.pod.pod import Pod
 from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.meta import ObjectMeta
 from navarch.api.navarch.noderevocation import NODE_REVOCATION, NodeRevocation
-from navarch.apiserver.authn.revocations import Revocations
+from navarch.auth.user import User
 from navarch.cli.token import new_token, token_data
 from navarch.client import kubeconfig
 from navarch.client.http import HttpClient
 from navarch.client.local import LocalClient
 from navarch.kubelet import tls_bootstrap
 from navarch.kubelet.config import KubeletConfig
-from navarch.registry.context import User
 from navarch.registry.registry import Registry
+from navarch.registry.revocations import NodeRevocations
 from navarch.store.sqlite import SqliteStore
 
 REVOCATIONS = "/apis/authentication.navarch.io/v1alpha1/noderevocations"
@@ -229,13 +229,13 @@ async def test_a_revocation_that_cannot_be_read_lets_no_node_in(tmp_path: Path) 
         try:
             if damaged:
                 with pytest.raises(StatusError) as refused:
-                    Revocations(registry).before("n1")
+                    NodeRevocations(registry).before("n1")
                 assert refused.value.code == 500
-                assert Revocations(registry).before("n2") == 0.0
+                assert NodeRevocations(registry).before("n2") == 0.0
             else:
                 client = LocalClient(registry, User("admin", ("system:masters",)))
                 await client.create(NodeRevocation(metadata=ObjectMeta(name="n1")))
-                assert Revocations(registry).before("n1") > 0.0
+                assert NodeRevocations(registry).before("n1") > 0.0
         finally:
             await registry.close()
             await store.close()

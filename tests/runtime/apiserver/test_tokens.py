@@ -30,14 +30,15 @@ from navarch.api.core.pod.volume import (
 from navarch.api.core.serviceaccount import ServiceAccount
 from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.meta import ObjectMeta
-from navarch.apiserver.authn.service_account import ServiceAccountTokens
-from navarch.apiserver.authz import Attributes
-from navarch.apiserver.authz.node import NodeAuthorizer
-from navarch.apiserver.authz.pods import PodsOfNodes
-from navarch.apiserver.tokens import Bound, Claims, Issuer, Named, Signer
+from navarch.apiserver.token_requests import Issuer, finder
+from navarch.auth.authn.service_account import ServiceAccountTokens
+from navarch.auth.authz import Attributes
+from navarch.auth.authz.node import NodeAuthorizer
+from navarch.auth.tokens import Bound, Claims, Named, Signer
+from navarch.auth.user import User
 from navarch.client.local import LocalClient
 from navarch.registry.admission.standard import plugins
-from navarch.registry.context import User
+from navarch.registry.node_pods import PodsOfNodes
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
 
@@ -222,7 +223,9 @@ async def test_a_token_of_before_the_bound_ends_by_it(tmp_path: Path) -> None:
         token = signer.sign(claims(exp=now + 10 * 365 * 86400, iat=now, nbf=now, bound=bound))
         for hours, good in ((23, True), (25, False)):
             later = now + hours * 3600.0
-            known = await ServiceAccountTokens(registry, signer, clock=lambda at=later: at).find(token)
+            known = await ServiceAccountTokens(finder(registry), signer, clock=lambda at=later: at).find(
+                token
+            )
             assert (known is not None) == good
     finally:
         await registry.close()

@@ -15,9 +15,9 @@ import pytest
 from navarch import controllers, pki
 from navarch.api.builtin import scheme
 from navarch.api.core.node.address import Reserved
+from navarch.auth.user import User
 from navarch.client.local import LocalClient
 from navarch.registry.admission.standard import plugins
-from navarch.registry.context import User
 from navarch.registry.registry import Registry
 from navarch.scheduler import Scheduler
 from navarch.store.sqlite import SqliteStore

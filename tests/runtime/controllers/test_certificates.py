@@ -22,12 +22,12 @@ from navarch.api.core.node.node import Node, NodeAddress, NodeStatus
 from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.meta import ObjectMeta
 from navarch.api.navarch.noderevocation import NodeRevocation
+from navarch.auth.user import User
 from navarch.client.events import EventRecorder
 from navarch.client.informer import Informers
 from navarch.client.local import LocalClient
 from navarch.controllers.base import Context, Options
 from navarch.controllers.ttl import TimeToLive
-from navarch.registry.context import User
 
 SERVING = "kubernetes.io/kubelet-serving"
 NODE_CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"

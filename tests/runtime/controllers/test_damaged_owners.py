@@ -19,9 +19,9 @@ from navarch.api.core.pod.pod import Pod
 from navarch.api.core.pod.spec import PodSpec
 from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.meta import ObjectMeta, OwnerReference
+from navarch.auth.user import User
 from navarch.client.local import LocalClient
 from navarch.controllers import podgc
-from navarch.registry.context import User
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
 

@@ -12,15 +12,15 @@ import pytest
 from navarch.api.authorization.accessreview import SubjectAccessReview
 from navarch.api.builtin import scheme
 from navarch.api.machinery.errors import StatusError
-from navarch.apiserver.authn import Authenticator
-from navarch.apiserver.authz import Union
-from navarch.apiserver.authz.node import NodeAuthorizer
-from navarch.apiserver.authz.pods import PodsOfNodes
-from navarch.apiserver.authz.roles import Roles
 from navarch.apiserver.reviews import Reviews
+from navarch.auth.authn import Authenticator
+from navarch.auth.authz import Union
+from navarch.auth.authz.node import NodeAuthorizer
+from navarch.auth.authz.roles import Roles
+from navarch.auth.user import User
 from navarch.client.local import LocalClient
 from navarch.kubelet.server.access import Access, needed
-from navarch.registry.context import User
+from navarch.registry.node_pods import PodsOfNodes
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
 
@@ -107,7 +107,7 @@ async def test_an_answer_is_remembered_and_a_silent_master_is_no_yes(registry: R
 
 async def test_the_masters_identity_for_kubelets_is_for_nothing_else(registry: Registry) -> None:
     roles = Roles()
-    from navarch.apiserver.authz import Attributes
+    from navarch.auth.authz import Attributes
 
     master = User("kube-apiserver-kubelet-client", ("system:authenticated",))
     for verb, resource, subresource in (

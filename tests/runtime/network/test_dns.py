@@ -25,6 +25,7 @@ from navarch.api.discovery.endpointslice import (
     EndpointSlice,
 )
 from navarch.api.machinery.meta import ObjectMeta
+from navarch.auth.user import User
 from navarch.client.local import LocalClient
 from navarch.network.dns.memory import Memory
 from navarch.network.dns.server import DnsServer, allow
@@ -33,7 +34,6 @@ from navarch.network.dns.sockets import Store
 from navarch.network.dns.upstream import Upstream
 from navarch.network.services import Services
 from navarch.registry.admission.standard import plugins
-from navarch.registry.context import User
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
 

@@ -18,13 +18,13 @@ from pyroute2 import IPRoute
 
 from navarch.api.builtin import scheme
 from navarch.api.core.node.node import Node
+from navarch.auth.user import User
 from navarch.client.local import LocalClient
 from navarch.network.overlay import NAMES, follower, kernel, make, wrong
 from navarch.network.overlay.base import Local, OverlayError, Peer
 from navarch.network.overlay.follower import fit
 from navarch.network.overlay.vxlan import Vxlan, VxlanSettings
 from navarch.registry.admission.standard import plugins
-from navarch.registry.context import User
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
 

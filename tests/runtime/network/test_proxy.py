@@ -24,13 +24,13 @@ from navarch.api.core.namespace import Namespace
 from navarch.api.core.service.service import Service, ServiceStatus
 from navarch.api.discovery.endpointslice import EndpointSlice
 from navarch.api.machinery.errors import StatusError
+from navarch.auth.user import User
 from navarch.client.local import LocalClient
 from navarch.network.netns import run_in
 from navarch.network.proxy.kernel import Kernel
 from navarch.network.proxy.service import ServiceProxy
 from navarch.network.services import Services
 from navarch.registry.admission.standard import plugins
-from navarch.registry.context import User
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
 

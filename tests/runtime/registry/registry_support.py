@@ -15,7 +15,8 @@ from navarch.api.machinery.errors import FieldError, StatusError, invalid
 from navarch.api.machinery.fields import Struct, field, wire
 from navarch.api.machinery.meta import DeleteOptions, Object, ObjectMeta
 from navarch.api.machinery.scheme import Kind, Rules, Scheme
-from navarch.registry.context import Context, Stored, User
+from navarch.auth.user import User
+from navarch.registry.context import Context, Stored
 from navarch.registry.registry import Registry
 
 ADMIN = User("admin", ("system:masters",))

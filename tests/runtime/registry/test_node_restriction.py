@@ -17,8 +17,9 @@ from navarch.api.core.pod.environment import EnvVar, EnvVarSource, SecretKeySele
 from navarch.api.core.pod.pod import POD, Pod
 from navarch.api.core.pod.spec import PodSpec
 from navarch.api.machinery.meta import ObjectMeta, OwnerReference
+from navarch.auth.user import User
 from navarch.registry.admission import standard
-from navarch.registry.context import Context, User
+from navarch.registry.context import Context
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
 

@@ -28,8 +28,8 @@ from navarch.api.core.pod.spec import PodSpec
 from navarch.api.core.service.service import SERVICE, Service, ServicePort, ServiceSpec
 from navarch.api.machinery.meta import DeleteOptions, ObjectMeta
 from navarch.api.machinery.scheme import Kind
+from navarch.auth.user import User
 from navarch.registry.admission import standard
-from navarch.registry.context import User
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
 

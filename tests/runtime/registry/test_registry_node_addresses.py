@@ -15,9 +15,9 @@ from navarch.api.core.node.address import Reserved
 from navarch.api.core.node.node import Node, NodeAddress, NodeCondition, NodeStatus
 from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.meta import ObjectMeta
+from navarch.auth.user import User
 from navarch.client.local import LocalClient
 from navarch.registry.admission import standard
-from navarch.registry.context import User
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
 

@@ -6,7 +6,7 @@ element of a set; a node that is itself in the set has the member `.`. On the wi
 nothing but that member is written `{}`. (meta/v1 FieldsV1; KEP-555.)
 
 Here: the sets, and how a typed document falls into such paths. Not here: merging documents (`api.apply`),
-whose set is whose (`registry.managers`).
+whose set is whose (`registry.managed_fields`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A kubelet reports no address or name that is the master's, a service's, a pod's or another node's.
 
-The rule is `api.nodeaddress`; here stands who has what, read from the nodes themselves (the store's events).
-What a node has already is not looked at again. Administrators and cloud controllers may write what they want.
+The rule is `api.core.node.address`. Which address belongs to which node is read from the nodes themselves
+(the store's events). Addresses that a node has already are not checked again. Administrators and cloud
+controllers may write any address.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class NodeAddresses(FollowsKind[Node]):
     def __init__(self, reserved: Reserved) -> None:
         super().__init__()
         self._reserved = reserved
-        #: By what they have (as `nodeaddress.key` writes it), then by the key of the node.
+        #: By what they have (as `node_address.key` writes it), then by the key of the node.
         self._holders: dict[str, dict[str, Holder]] = {}
         self._held: dict[str, set[str]] = {}
         #: What writes under way ask for -> the node.

@@ -9,7 +9,6 @@ import numpy as np
 
 from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.framework import Scope
-from navarch.scheduler.scores.least_allocated import share
 from navarch.scheduler.snapshot import CPU, MEMORY, Floats, Rows, Snapshot
 
 
@@ -23,6 +22,6 @@ class BalancedAllocation:
 
     def rate(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Floats:
         # The standard deviation of two numbers is half their distance.
-        apart = np.abs(share(eclass, snapshot, rows, CPU) - share(eclass, snapshot, rows, MEMORY))
+        apart = np.abs(snapshot.used_share(eclass, rows, CPU) - snapshot.used_share(eclass, rows, MEMORY))
         rates: Floats = 100.0 - 50.0 * apart
         return rates

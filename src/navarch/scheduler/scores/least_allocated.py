@@ -5,20 +5,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
 from navarch.scheduler.equivalence_class import EquivalenceClass
 from navarch.scheduler.framework import Scope
 from navarch.scheduler.snapshot import CPU, MEMORY, Floats, Rows, Snapshot
-
-
-def share(eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows, column: int) -> Floats:
-    """Used share of a column (CPU, MEMORY) with the pod placed, 0 to 1, one value a row. What offers none is
-    full."""
-    shares: Floats = (snapshot.counted[rows, column] + eclass.nonzero[column]) * snapshot.inverse[
-        rows, column
-    ]
-    return np.minimum(shares, 1.0, out=shares)
 
 
 class LeastAllocated:
@@ -30,6 +19,6 @@ class LeastAllocated:
         return True
 
     def rate(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Floats:
-        both = share(eclass, snapshot, rows, CPU) + share(eclass, snapshot, rows, MEMORY)
+        both = snapshot.used_share(eclass, rows, CPU) + snapshot.used_share(eclass, rows, MEMORY)
         rates: Floats = 100.0 - 50.0 * both
         return rates

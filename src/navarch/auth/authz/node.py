@@ -13,7 +13,7 @@ from typing import Protocol
 from navarch.api.core.node.identity import is_node, node_of
 from navarch.api.machinery import selectors
 from navarch.api.machinery.errors import StatusError
-from navarch.apiserver.authz import ALLOWED, NO_OPINION, Attributes, Decision
+from navarch.auth.authz import ALLOWED, NO_OPINION, Attributes, Decision
 
 LEASES = "kube-node-lease"
 

@@ -11,7 +11,8 @@ from navarch.api.core.pod.references import named
 from navarch.api.machinery import selectors
 from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.scheme import Kind
-from navarch.registry.context import SYSTEM, Context
+from navarch.auth.user import SYSTEM
+from navarch.registry.context import Context
 from navarch.registry.registry import Registry
 
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 from navarch.api.machinery import errors
-from navarch.apiserver.authn import AUTHENTICATED
-from navarch.apiserver.authz import Attributes, Authorizer, refusal
-from navarch.apiserver.request import Request
-from navarch.registry.context import User
+from navarch.auth.authn import AUTHENTICATED, Request
+from navarch.auth.authz import Attributes, Authorizer, refusal
+from navarch.auth.user import User
 
 _USER, _GROUP, _UID, _EXTRA = (
     "impersonate-user", "impersonate-group", "impersonate-uid", "impersonate-extra-",
@@ -23,12 +22,12 @@ _ACCOUNTS = "system:serviceaccounts"
 _AUTHENTICATION = "authentication.k8s.io"
 
 
-async def acting(x: Request, user: User, authorizer: Authorizer) -> User:
+async def acting(request: Request, user: User, authorizer: Authorizer) -> User:
     """Who is meant to act; the user itself when nobody else is asked for. Raises StatusError 400, 403."""
     name, groups, uid = "", list[str](), ""
     extra: dict[str, list[str]] = {}
     asked = False
-    for header, value in x.headers.items():
+    for header, value in request.headers.items():
         lower = header.lower()
         if not lower.startswith("impersonate-"):
             continue

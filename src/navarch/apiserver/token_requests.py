@@ -1,22 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Service account tokens: JSON Web Tokens (RFC 7519) signed with ES256, bound to an audience, a time and,
-where asked, a pod. Made for TokenRequests here; read again by `authn.service_account`.
+"""Answers TokenRequests: checks what a token is to be bound to, and signs it.
+
+The token itself is `auth.tokens`. `authn.service_account` accepts it.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils
 from msgspec.structs import replace
 
 from navarch.api.authentication.tokenreview import (
@@ -28,81 +23,14 @@ from navarch.api.authentication.tokenreview import (
 from navarch.api.core.node.identity import is_node, node_of
 from navarch.api.machinery import errors
 from navarch.api.machinery.errors import StatusError
-from navarch.registry.context import SYSTEM, Context
+from navarch.auth.authn.service_account import Find
+from navarch.auth.tokens import LONGEST, Bound, Claims, Named, Signer
+from navarch.auth.user import SYSTEM
+from navarch.registry.context import Context
 from navarch.registry.registry import Registry
 
-ISSUER = "https://kubernetes.default.svc.cluster.local"
-#: Seconds that a token is good for: when the request does not say, and at most.
-_SECONDS, LONGEST = 3600, 24 * 3600
-_HASH = ec.ECDSA(hashes.SHA256())
-_HALF = 32  # bytes of each number of a P-256 signature
-
-
-class Named(msgspec.Struct, frozen=True):
-    name: str
-    uid: str
-
-
-class Bound(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The claim `kubernetes.io`."""
-
-    namespace: str
-    serviceaccount: Named
-    pod: Named | None = None
-    node: Named | None = None
-    secret: Named | None = None
-
-
-class Claims(msgspec.Struct, frozen=True):
-    iss: str
-    sub: str
-    aud: list[str]
-    exp: int
-    iat: int
-    nbf: int
-    jti: str
-    bound: Bound = msgspec.field(name="kubernetes.io")
-
-
-class Signer:
-    """Signs and verifies with one key."""
-
-    def __init__(self, key: bytes, issuer: str = ISSUER) -> None:
-        """key: PEM of a P-256 private key. Raises ValueError for another."""
-        loaded = serialization.load_pem_private_key(key, None)
-        if not isinstance(loaded, ec.EllipticCurvePrivateKey) or not isinstance(loaded.curve, ec.SECP256R1):
-            raise ValueError("not a P-256 private key")
-        self._private = loaded
-        self._public = loaded.public_key()
-        self.issuer = issuer
-        point = self._public.public_bytes(
-            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-        )
-        digest = hashes.Hash(hashes.SHA256())
-        digest.update(point)
-        id = _text(digest.finalize()[:16])
-        self._head = _text(msgspec.json.encode({"alg": "ES256", "kid": id, "typ": "JWT"}))
-
-    def sign(self, claims: Claims) -> str:
-        body = f"{self._head}.{_text(msgspec.json.encode(claims))}"
-        r, s = utils.decode_dss_signature(self._private.sign(body.encode(), _HASH))
-        return f"{body}.{_text(r.to_bytes(_HALF) + s.to_bytes(_HALF))}"
-
-    def verify(self, token: str) -> Claims | None:
-        """The claims of a token that this key signed, whatever they say; None for every other text."""
-        head, _, rest = token.partition(".")
-        if head != self._head:  # ours has one form only: no other algorithm is even looked at
-            return None
-        body, _, signature = rest.partition(".")
-        try:
-            raw = _bytes(signature)
-            if len(raw) != 2 * _HALF:
-                return None
-            encoded = utils.encode_dss_signature(int.from_bytes(raw[:_HALF]), int.from_bytes(raw[_HALF:]))
-            self._public.verify(encoded, f"{head}.{body}".encode(), _HASH)
-            return msgspec.json.decode(_bytes(body), type=Claims)
-        except (InvalidSignature, binascii.Error, ValueError, msgspec.MsgspecError):
-            return None
+#: Seconds that a token is good for when the request names no time.
+_SECONDS = 3600
 
 
 class Issuer:
@@ -117,7 +45,7 @@ class Issuer:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """longest: seconds that a token is good for at most."""
-        self._registry = registry
+        self._find = finder(registry)
         self._signer = signer
         self._longest = longest
         self._clock = clock
@@ -203,16 +131,17 @@ class Issuer:
         except StatusError:
             return None
 
-    def _find(self, resource: str, namespace: str | None, name: str) -> Any:
-        return find(self._registry, resource, namespace, name)
 
+def finder(registry: Registry) -> Find:
+    """Reads objects of the core group."""
 
-def find(registry: Registry, resource: str, namespace: str | None, name: str) -> Any:
-    """An object of the core group. Raises StatusError 404."""
-    kind = registry.scheme.resource("", "v1", resource)
-    if kind is None:
-        raise errors.not_found(resource, name)
-    return kind.decode(registry.get(kind, namespace, name, Context(SYSTEM)).value)
+    def find(resource: str, namespace: str | None, name: str) -> Any:
+        kind = registry.scheme.resource("", "v1", resource)
+        if kind is None:
+            raise errors.not_found(resource, name)
+        return kind.decode(registry.get(kind, namespace, name, Context(SYSTEM)).value)
+
+    return find
 
 
 def _audiences(pod: Any) -> set[str]:
@@ -227,11 +156,3 @@ def _audiences(pod: Any) -> set[str]:
 
 def _named(obj: Any) -> Named:
     return Named(obj.metadata.name or "", obj.metadata.uid or "")
-
-
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _bytes(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

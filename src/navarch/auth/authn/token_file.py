@@ -11,8 +11,8 @@ import csv
 import hashlib
 from collections.abc import Mapping
 
-from navarch.apiserver.authn import Known
-from navarch.registry.context import User
+from navarch.auth.authn import Known
+from navarch.auth.user import User
 
 
 def parse(text: str, where: str = "token file") -> dict[str, User]:

@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 from navarch.api.machinery import meta
-from navarch.apiserver.authn import Known
-from navarch.registry.context import User
+from navarch.auth.authn import Known
+from navarch.auth.user import User
 
 NAMESPACE = "kube-system"
 SECRET_TYPE = "bootstrap.kubernetes.io/token"

@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from navarch.api.machinery.errors import StatusError
 from navarch.api.navarch.noderevocation import NODE_REVOCATION as KIND
-from navarch.registry.context import SYSTEM, Context
+from navarch.auth.user import SYSTEM
+from navarch.registry.context import Context
 from navarch.registry.reading import Bookmark
 from navarch.registry.registry import Registry
 
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 _AGAIN = 0.1
 
 
-class Revocations:
+class NodeRevocations:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 

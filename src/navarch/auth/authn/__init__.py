@@ -7,16 +7,15 @@ the next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from navarch.api.machinery import errors
-from navarch.apiserver.authn import certificate
-from navarch.apiserver.authn.revocations import Revocations
-from navarch.apiserver.request import Request
-from navarch.registry.context import User
+from navarch.auth.authn import certificate
+from navarch.auth.user import User
 
 #: The group of everyone who is known.
 AUTHENTICATED = "system:authenticated"
@@ -30,6 +29,40 @@ class Known(msgspec.Struct, frozen=True):
     user: User
     lasting: bool
     audiences: tuple[str, ...] | None = None
+
+
+class Connection(Protocol):
+    """What a connection remembers of its peer: the user of its certificate and of its last lasting token."""
+
+    #: Whether the certificate was read.
+    identified: bool
+    certificate: certificate.Shown | None
+    #: The Authorization header of `bearer_user`.
+    bearer: str
+    bearer_user: User | None
+
+    @property
+    def transport(self) -> asyncio.BaseTransport | None: ...
+
+
+class Request(Protocol):
+    """A request, as far as authentication reads it."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def protocol(self) -> Connection: ...
+
+    def header(self, name: str) -> str:
+        """ "" when there is none."""
+
+
+class Revocations(Protocol):
+    """Nodes that were removed from the cluster; the registry knows them."""
+
+    def before(self, node: str) -> float:
+        """Credentials of the node issued before this (seconds since the epoch) are refused; 0: none are."""
 
 
 class TokenMethod(Protocol):

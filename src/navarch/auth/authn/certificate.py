@@ -14,7 +14,7 @@ import msgspec
 
 from navarch.api.certificates import subject as certificate_subject
 from navarch.api.core.node.identity import node_of
-from navarch.registry.context import User
+from navarch.auth.user import User
 
 
 class Shown(msgspec.Struct, frozen=True):

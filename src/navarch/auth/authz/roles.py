@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from navarch.api.core.node.identity import KUBELET_CLIENT
-from navarch.apiserver.authn import AUTHENTICATED
-from navarch.apiserver.authn.bootstrap import GROUP as BOOTSTRAPPERS
-from navarch.apiserver.authz import ALLOWED, NO_OPINION, Attributes, Decision
-from navarch.registry.context import User
+from navarch.auth.authn import AUTHENTICATED
+from navarch.auth.authn.bootstrap import GROUP as BOOTSTRAPPERS
+from navarch.auth.authz import ALLOWED, NO_OPINION, Attributes, Decision
+from navarch.auth.user import User
 
 MASTERS = "system:masters"
 SERVICE_ACCOUNTS = "system:serviceaccounts"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from navarch.api.machinery import errors
-from navarch.registry.context import User
+from navarch.auth.user import User
 
 
 class Attributes(NamedTuple):

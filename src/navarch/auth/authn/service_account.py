@@ -8,37 +8,40 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 from navarch.api.core.node.identity import NODE_OF_POD
 from navarch.api.machinery import meta
 from navarch.api.machinery.errors import StatusError
-from navarch.apiserver import tokens
-from navarch.apiserver.authn import Known
-from navarch.apiserver.authn.revocations import Revocations
-from navarch.apiserver.authz.roles import SERVICE_ACCOUNTS as GROUP
-from navarch.registry.context import User
-from navarch.registry.registry import Registry
+from navarch.auth import tokens
+from navarch.auth.authn import Known, Revocations
+from navarch.auth.authz.roles import SERVICE_ACCOUNTS as GROUP
+from navarch.auth.user import User
 
 #: Seconds for which a pod that ends may still use its token.
 _LEEWAY = 60
 #: Tokens whose signature was verified; what they are bound to is looked at every time.
 _KEPT = 10_000
 
+#: Reads an object of the core group by (resource, namespace, name). Raises StatusError 404.
+Find = Callable[[str, str | None, str], Any]
+
 
 class ServiceAccountTokens:
     def __init__(
         self,
-        registry: Registry,
+        find: Find,
         signer: tokens.Signer,
         *,
         longest: int = tokens.LONGEST,
         revocations: Revocations | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """longest: seconds after which a token is over, whatever it says: it may be of before the bound.
+        """find: reads the accounts and pods that tokens are bound to.
+        longest: seconds after which a token is over, whatever it says: it may be of before the bound.
         revocations: nodes that were thrown out, whose pods' tokens are refused.
         """
-        self._registry = registry
+        self._find = find
         self._signer = signer
         self._longest = longest
         self._revocations = revocations
@@ -77,7 +80,7 @@ class ServiceAccountTokens:
             wanted.append(("pods", bound.pod))
         for resource, named in wanted:
             try:
-                found = tokens.find(self._registry, resource, bound.namespace, named.name)
+                found = self._find(resource, bound.namespace, named.name)
             except StatusError:
                 return False
             if found.metadata.uid != named.uid:
