@@ -25,7 +25,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from navarch.api.core.node.identity import NODE_OF_POD
 from navarch.api.machinery import errors
-from navarch.apiserver.peers import Place
+from navarch.apiserver.levels import level_of
 from navarch.apiserver.request import (
     BODY_LIMIT,
     JSON,
@@ -38,6 +38,7 @@ from navarch.apiserver.request import (
 )
 from navarch.auth.authn.certificate import Shown
 from navarch.auth.user import User
+from navarch.serving.peers import Place
 
 #: Seconds an idle connection is kept: of a user, and of a client of which no request was authenticated yet.
 IDLE_SECONDS = 300.0
@@ -192,7 +193,7 @@ class Connection(web.RequestHandler):
 
     def authenticate(self, user: User) -> bool:
         """The connection is this user's. False when the user has too many."""
-        self.authenticated = self.place is None or self.place.take(user)
+        self.authenticated = self.place is None or self.place.take(user.name, level_of(user))
         return self.authenticated
 
     def data_received(self, data: bytes) -> None:

@@ -21,8 +21,8 @@ from time import perf_counter
 from typing import Any
 
 from navarch.api.machinery import errors
+from navarch.apiserver.levels import level_of
 from navarch.apiserver.limits import Limits
-from navarch.apiserver.peers import level_of
 from navarch.auth.user import User
 
 #: Seconds of requests between two looks at the sockets.

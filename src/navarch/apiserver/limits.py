@@ -1,23 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much of the API server one peer or one user may take. Only figures: `peers` and `flowcontrol` hold
-clients to them.
+"""How much of the API server one peer or one user may take. Only figures: `serving.peers` and `flowcontrol`
+hold clients to them.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from navarch.serving.peers import ConnectionLimits
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+
+class Limits(ConnectionLimits, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """The defaults fit some hundred nodes. Raise those per address where many hosts share one (NAT)."""
 
-    #: All connections. A fifth is for those that are not authenticated yet, a fifth is kept for nodes and
-    #: administrators. One costs about 50 KB and an open file; half of the process's open files is the most.
-    connections: int = 5000
-    #: Connections of one peer address (of IPv6 a /64) on which no request was authenticated yet.
-    unauthenticated_per_address: int = 256
-    #: Connections of one user; administrators (system:masters) have no such limit.
-    connections_per_user: int = 1000
     #: Requests of users at a time, watches and streams apart. Nodes have half as many of their own;
     #: administrators have no limit.
     requests_in_flight: int = 256

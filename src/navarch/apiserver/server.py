@@ -22,11 +22,9 @@ from navarch.apiserver.backup import Backup
 from navarch.apiserver.connection import IDLE_SECONDS, WebServer
 from navarch.apiserver.flowcontrol import FlowControl
 from navarch.apiserver.limits import Limits
-from navarch.apiserver.listener import Listener
 from navarch.apiserver.metrics import Collector, Requests
 from navarch.apiserver.nodes import Nodes
 from navarch.apiserver.nonresource import Documents
-from navarch.apiserver.peers import Places
 from navarch.apiserver.request import Reply, Request, encode_status, head
 from navarch.apiserver.reviews import Reviews
 from navarch.apiserver.subresources import LONG_RUNNING, Subresources
@@ -40,6 +38,8 @@ from navarch.auth.tokens import ISSUER
 from navarch.auth.user import User
 from navarch.registry.registry import Registry
 from navarch.registry.revocations import NodeRevocations
+from navarch.serving.listener import Listener
+from navarch.serving.peers import Places
 
 log = logging.getLogger(__name__)
 

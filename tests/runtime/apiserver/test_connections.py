@@ -15,14 +15,16 @@ import pytest_asyncio
 from apiserver_support import Http, Standalone
 
 from navarch import pki
-from navarch.apiserver import connection, listener
+from navarch.apiserver import connection
 from navarch.apiserver.connection import WebServer
+from navarch.apiserver.levels import level_of
 from navarch.apiserver.limits import Limits
-from navarch.apiserver.listener import Listener
-from navarch.apiserver.peers import Place, Places, group
 from navarch.apiserver.request import Reply, Request
 from navarch.apiserver.server import server_tls
 from navarch.auth.user import User
+from navarch.serving import listener
+from navarch.serving.listener import Listener
+from navarch.serving.peers import Place, Places, group
 
 Opened = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 PLAIN = b"GET /api HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -168,6 +170,10 @@ async def test_a_client_that_reads_no_answers_is_not_answered_further(served: Se
             await reader.read(1_000_000)
 
 
+def who(user: User) -> tuple[str, str]:
+    return user.name, level_of(user)
+
+
 class Held:
     """Places taken, and which of them were ended."""
 
@@ -184,15 +190,15 @@ class Held:
 
 def test_room_is_kept_for_nodes_and_administrators() -> None:
     held = Held(connections=100, connections_per_user=50)
-    users = [held.arrive("10.0.0.1").take(User(f"u{i % 2}")) for i in range(100)]
+    users = [held.arrive("10.0.0.1").take(*who(User(f"u{i % 2}"))) for i in range(100)]
     assert users.count(True) == 60
-    assert held.arrive("10.0.0.1").take(NODE)
-    assert held.arrive("10.0.0.1").take(ADMIN)
+    assert held.arrive("10.0.0.1").take(*who(NODE))
+    assert held.arrive("10.0.0.1").take(*who(ADMIN))
     # All strangers of the flood are still silent: an administrator gets in all the same.
     for i in range(300):
         held.arrive(f"10.0.{i % 7}.9")
     assert all(place.user is None for place in held.ended)
-    assert held.arrive("10.0.0.1").take(ADMIN)
+    assert held.arrive("10.0.0.1").take(*who(ADMIN))
 
 
 def test_the_address_with_the_most_strangers_makes_room() -> None:
@@ -203,19 +209,19 @@ def test_the_address_with_the_most_strangers_makes_room() -> None:
     for i in range(4):
         held.arrive(f"10.0.1.{i}")
     assert {place.address for place in held.ended} == {"10.0.0.1"}
-    assert one.take(USER)
+    assert one.take(*who(USER))
 
 
 def test_a_user_has_only_so_many_and_gets_them_back() -> None:
     held = Held(connections=100, connections_per_user=2)
     first = held.arrive("h")
-    assert first.take(USER)
-    assert held.arrive("h").take(USER)
-    assert not held.arrive("h").take(USER)
+    assert first.take(*who(USER))
+    assert held.arrive("h").take(*who(USER))
+    assert not held.arrive("h").take(*who(USER))
     first.leave()
     first.leave()
-    assert held.arrive("h").take(USER)
-    assert [held.arrive("h").take(ADMIN) for _ in range(5)] == [True] * 5
+    assert held.arrive("h").take(*who(USER))
+    assert [held.arrive("h").take(*who(ADMIN)) for _ in range(5)] == [True] * 5
 
 
 def test_one_ipv6_host_is_one_peer() -> None:

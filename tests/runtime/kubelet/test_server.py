@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from pathlib import Path
@@ -116,6 +117,37 @@ async def test_only_the_master_and_administrators_may_ask(
         async with session.get(url, ssl=tls(cluster, "stranger")) as answer:
             assert answer.status == 403
             assert (await answer.json())["kind"] == "Status"
+
+
+async def test_connections_of_strangers_and_of_one_user_are_few(cluster: Cluster, pods: Pods) -> None:
+    """They come from the master's own address, and keep it out no more than others."""
+    await pods.create("talks", {"name": "a", "command": LINES})
+    await pods.running("talks")
+    folder = cluster.folder / "pki"
+    ca = pki.Pair((folder / "ca.crt").read_bytes(), (folder / "ca.key").read_bytes())
+    one = pki.issue(ca, "one", organizations=["system:nodes"])
+    (folder / "one.crt").write_bytes(one.certificate)
+    (folder / "one.key").write_bytes(one.key)
+    number, known = await port(pods), tls(cluster, "one")
+    known.check_hostname = False
+    before = cluster.kubelet_sockets()
+    opened: list[asyncio.StreamWriter] = []
+
+    async def connect(context: ssl.SSLContext | None) -> None:
+        with contextlib.suppress(OSError):
+            opened.append((await asyncio.open_connection(ADDRESS, number, ssl=context))[1])
+
+    try:
+        for context, count in ((None, 400), (known, 200)):
+            for _ in range(count // 20):
+                await asyncio.gather(*(connect(context) for _ in range(20)))
+        assert len(opened) > 500
+        await eventually(lambda: cluster.kubelet_sockets() - before <= 64 + 100 + 10)
+        assert "one" in await pods.logs("talks", "a")
+    finally:
+        for writer in opened:
+            writer.transport.abort()
+    await eventually(lambda: cluster.kubelet_sockets() - before <= 10)
 
 
 async def test_exec_carries_streams_and_the_exit_code(cluster: Cluster, pods: Pods) -> None:

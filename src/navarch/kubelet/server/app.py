@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -20,7 +21,10 @@ from navarch.kubelet.agent import Kubelet
 from navarch.kubelet.runtime.base import ContainerState
 from navarch.kubelet.server import forward, logs, stats, streams
 from navarch.kubelet.server.access import Access
+from navarch.kubelet.server.connections import LIMITS, Connection
 from navarch.kubelet.worker import PodWorker
+from navarch.serving.listener import Listener
+from navarch.serving.peers import Places
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +50,7 @@ class NodeServer:
         self._kubelet = kubelet
         self._access = Access(kubelet.client, kubelet.config.node_name)
         self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
 
     async def start(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         app = web.Application(middlewares=[self._guard], client_max_size=1024 * 1024)
@@ -58,11 +63,18 @@ class NodeServer:
         for name, handler in (("exec", self._exec), ("attach", self._attach)):
             app.router.add_get(f"/{name}/{{namespace}}/{{pod}}/{{container}}", handler)
         app.router.add_get("/portForward/{namespace}/{pod}", self._forward)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
-        await self._runner.setup()
-        await web.SockSite(self._runner, sock, ssl_context=context).start()
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await runner.setup()
+        self._runner, http = runner, runner.server
+        assert http is not None
+        places = Places(LIMITS, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self._listener = Listener(sock, context, places, lambda place: Connection(place, http))
+        self._listener.start()
 
     async def stop(self) -> None:
+        if self._listener is not None:
+            await self._listener.close()
+            self._listener = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from navarch.apiserver.peers import Place, Places
+from navarch.serving.peers import Place, Places
 
 #: Accepted at a time: what comes between, requests are answered. A handshake is about a millisecond.
 ACCEPTED = 8

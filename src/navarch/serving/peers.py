@@ -14,11 +14,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from navarch.apiserver.limits import Limits
-from navarch.auth.user import User
+import msgspec
 
-MASTERS = "system:masters"
-NODES = "system:nodes"
+#: Priority levels of users: without limits; the cluster's own parts; all others, who may hold three fifths of
+#: the connections.
+EXEMPT, SYSTEM, WORKLOAD = "exempt", "system", "workload"
+
+
+class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """How many connections one peer or one user may hold."""
+
+    #: All connections. A fifth is for those that are not authenticated yet, a fifth is kept for nodes and
+    #: administrators. One costs about 50 KB and an open file; half of the process's open files is the most.
+    connections: int = 5000
+    #: Connections of one peer address (of IPv6 a /64) on which no request was authenticated yet.
+    unauthenticated_per_address: int = 256
+    #: Connections of one user; administrators (system:masters) have no such limit.
+    connections_per_user: int = 1000
 
 
 class Place:
@@ -35,9 +47,9 @@ class Place:
         self.user: str | None = None
         self.level = ""
 
-    def take(self, user: User) -> bool:
-        """The connection is this user's. False when the user has as many as it may."""
-        return self._places._take(self, user)
+    def take(self, user: str, level: str) -> bool:
+        """The connection is this user's, who is of that level. False when the user has as many as it may."""
+        return self._places._take(self, user, level)
 
     def leave(self) -> None:
         """The connection is gone. May be called again."""
@@ -45,10 +57,8 @@ class Place:
 
 
 class Places:
-    def __init__(self, limits: Limits, files: int) -> None:
-        """files: open files that the process may have. Without one to spare the master could not even reach
-        its kubelets.
-        """
+    def __init__(self, limits: ConnectionLimits, files: int) -> None:
+        """files: open files that the process may have. Without one to spare it could reach nobody itself."""
         self._most = min(limits.connections, max(files // 2, 10))
         self._strangers_most = self._most // 5
         self._users_most = self._most * 3 // 5
@@ -86,17 +96,16 @@ class Places:
         self._leave(oldest)
         oldest.close()
 
-    def _take(self, place: Place, user: User) -> bool:
-        level = level_of(user)
-        if level != "exempt" and self._by_user[user.name] >= self._per_user:
+    def _take(self, place: Place, user: str, level: str) -> bool:
+        if level != EXEMPT and self._by_user[user] >= self._per_user:
             self._ended["per-user"] += 1
             return False
-        if level == "workload" and self._by_level[level] >= self._users_most:
+        if level == WORKLOAD and self._by_level[level] >= self._users_most:
             self._ended["users"] += 1
             return False
         self._forget(place)
-        place.user, place.level = user.name, level
-        self._by_user[user.name] += 1
+        place.user, place.level = user, level
+        self._by_user[user] += 1
         self._by_level[level] += 1
         return True
 
@@ -128,7 +137,7 @@ class Places:
             labels=["priority_level"],
         )
         open_.add_metric(["unauthenticated"], len(self._strangers))
-        for level in ("exempt", "system", "workload"):
+        for level in (EXEMPT, SYSTEM, WORKLOAD):
             open_.add_metric([level], self._by_level[level])
         yield open_
         yield GaugeMetricFamily("apiserver_connections_limit", "Most connections at a time.", self._most)
@@ -138,13 +147,6 @@ class Places:
         for reason, count in self._ended.items():
             ended.add_metric([reason], count)
         yield ended
-
-
-def level_of(user: User) -> str:
-    """The priority level of a user's connections and requests: administrators, nodes, and the rest."""
-    if MASTERS in user.groups:
-        return "exempt"
-    return "system" if NODES in user.groups else "workload"
 
 
 def group(host: str) -> str:
