@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import ssl
 from pathlib import Path
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -74,9 +74,13 @@ class Client:
         self._reader = self._writer = None
 
 
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+def queued_seconds(pid: int) -> float:
+    """How long the threads of a process have waited for a processor that others had (kernel: sched-stats)."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # the thread ended
+            total += int((task / "schedstat").read_text().split()[1])
+    return total / 1e9
 
 
 def resident(pid: int) -> int:
