@@ -242,7 +242,7 @@ def galaxy_importer(log: Log) -> int:
     if place is None:
         return 1
     with tempfile.TemporaryDirectory(prefix="navarch-import-") as scratch:
-        if log.run(BIN / "ansible-galaxy", "collection", "build", "--output-path", scratch):
+        if log.run(BIN / "python", ROOT / "tools/collection.py", "build", scratch):
             return 1
         code = log.run(
             place / "bin/python", "-m", "galaxy_importer.main", next(Path(scratch).glob("*.tar.gz")),

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build the collection's tarball and install it into this Python's site-packages, when a source changed.
 
-``collection.py install`` does that; ``collection.py tree DIR`` lays out
-``DIR/ansible_collections/navarch/cluster`` with the unit tests, which is what ansible-test wants.
-No checks here: what the tarball must hold is tests/e2e's business.
+``collection.py install`` does that. ``collection.py build [DIR]`` makes the tarball of a release, in
+``build`` if no folder is named. It has the runtime as one wheel in place of ``src``: a collection that others
+include may use only what is in ``meta``, ``plugins``, ``roles`` and ``playbooks``. ``collection.py tree DIR``
+lays out ``DIR/ansible_collections/navarch/cluster`` with the unit tests, as ansible-test needs it.
+
+Not here: checks of the tarball (tests/collection).
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +26,8 @@ BUILD = ROOT / "build"
 SKIPPED = {".git", ".venv", "build", "__pycache__", "output"}
 # What galaxy.yml keeps out of the tarball; a change in there is no reason to build again.
 NOT_SHIPPED = {"benchmarks", "tests", "tools", "Makefile"}
+# What the runtime's wheel is made from.
+SOURCE = {"src", "pyproject.toml"}
 
 
 def files() -> list[Path]:
@@ -30,7 +37,7 @@ def files() -> list[Path]:
         relative = path.relative_to(ROOT)
         if SKIPPED.intersection(relative.parts) or relative.parts[0] in NOT_SHIPPED or not path.is_file():
             continue
-        if any(part.startswith(".") or part.endswith(".egg-info") for part in relative.parts):
+        if any(part.startswith(".") or part.endswith((".egg-info", ".whl")) for part in relative.parts):
             continue
         found.append(relative)
     return found
@@ -45,10 +52,10 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def galaxy(log: Path, *arguments: str) -> None:
+def galaxy(log: Path, *arguments: str, cwd: Path = ROOT) -> None:
     """Run ansible-galaxy with its output in the log; a failure names the log and exits."""
     command = [str(Path(sys.executable).parent / "ansible-galaxy"), "collection", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd)
     with log.open("a") as stream:
         stream.write(done.stdout)
     if done.returncode:
@@ -58,16 +65,35 @@ def galaxy(log: Path, *arguments: str) -> None:
         )
 
 
-def build() -> Path:
-    """The tarball, built anew in build/."""
-    BUILD.mkdir(exist_ok=True)
+def copy(paths: Iterable[Path], target: Path) -> None:
+    """Copies files, given relative to the root, into a folder of the same layout."""
+    for relative in paths:
+        destination = target / relative
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / relative, destination)
+
+
+def build(out: Path = BUILD) -> Path:
+    """The tarball, built in this folder in place of an earlier one."""
+    out.mkdir(parents=True, exist_ok=True)
     log = BUILD / "logs" / "collection.log"
-    log.parent.mkdir(exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
-    for old in BUILD.glob("navarch-cluster-*.tar.gz"):
+    for old in out.glob("navarch-cluster-*.tar.gz"):
         old.unlink()
-    galaxy(log, "build", "--force", "--output-path", str(BUILD))
-    return next(BUILD.glob("navarch-cluster-*.tar.gz"))
+    with tempfile.TemporaryDirectory(prefix="navarch-collection-") as folder:
+        staged = Path(folder)
+        copy((path for path in files() if path.parts[0] not in SOURCE), staged)
+        parts = Path("roles/runtime/files")
+        made = [
+            sys.executable,
+            str(ROOT / parts / "build_wheel.py"),
+            f"--root={ROOT}",
+            f"--out={staged / parts}",
+        ]
+        subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
+        galaxy(log, "build", "--force", "--output-path", str(out.resolve()), cwd=staged)
+    return next(out.glob("navarch-cluster-*.tar.gz"))
 
 
 def install() -> None:
@@ -91,10 +117,7 @@ def tree(parent: Path) -> Path:
     unit = (path.relative_to(ROOT) for path in (ROOT / "tests" / "unit").rglob("*") if path.is_file())
     wanted = {path for path in files() if path.parts[0] != "src"}
     wanted |= {path for path in unit if not SKIPPED.intersection(path.parts)}
-    for relative in wanted:
-        destination = target / relative
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / relative, destination)
+    copy(wanted, target)
     return target
 
 
@@ -102,12 +125,12 @@ def main(arguments: list[str]) -> None:
     match arguments:
         case ["install"]:
             install()
-        case ["build"]:
-            print(build())
+        case ["build", *out] if len(out) < 2:
+            print(build(*map(Path, out)))
         case ["tree", parent]:
             print(tree(Path(parent)))
         case _:
-            raise SystemExit("usage: collection.py install | build | tree DIR")
+            raise SystemExit("usage: collection.py install | build [DIR] | tree DIR")
 
 
 if __name__ == "__main__":

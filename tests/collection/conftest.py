@@ -16,11 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="session")
 def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("built")
-    galaxy = Path(sys.executable).parent / "ansible-galaxy"
-    subprocess.run(
-        [galaxy, "collection", "build", "--output-path", target],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
+    command = [sys.executable, ROOT / "tools" / "collection.py", "build", target]
+    subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     return next(target.glob("*.tar.gz"))
 
 

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build one wheel of the runtime on the Ansible controller, and one file with all that a host needs to
-install it, with the standard library alone.
+"""Make one wheel of the runtime on the Ansible controller, and one file with all that a host needs to install
+it, with the standard library alone.
 
-Reads name, version, dependencies and entry points from ``pyproject.toml`` beside ``src/navarch``; the version
-gets a hash of the content. Prints one JSON line: ``{"changed": bool, "wheel": PATH, "version": VERSION,
-"id": ID, "bundle": PATH}``; a host that notes the id has this very runtime. What cannot be is such a line
-too, ``{"id": "", "error": MESSAGE}``. Nothing here knows of hosts.
+A checkout has the source. The wheel is built from ``src/navarch``, with name, version, dependencies and entry
+points of the ``pyproject.toml`` beside it; the version gets a hash of the content. The collection's tarball
+has that wheel beside this file in place of the source (``tools/collection.py`` puts it there).
+
+Prints one JSON line: ``{"changed": bool, "wheel": PATH, "version": VERSION, "id": ID, "bundle": PATH}``.
+A host that notes the id has this very runtime. A failure is a line ``{"id": "", "error": MESSAGE}``. Nothing
+here knows of hosts.
 """
 
 from __future__ import annotations
@@ -88,8 +91,6 @@ def build(root: Path, out: Path) -> dict[str, object]:
     """Write the wheel into `out` unless it is there."""
     project = load_project(root)
     files = source_files(root)
-    if not files:
-        raise SystemExit(f"no runtime source under {root / 'src' / 'navarch'}")
     digest = hashlib.sha256(json.dumps(project, sort_keys=True).encode())
     for path, content in files:
         digest.update(path.encode() + b"\0" + hashlib.sha256(content).digest())
@@ -138,6 +139,19 @@ def given(wheel: Path) -> dict[str, object]:
     return {"changed": False, "wheel": str(wheel), "version": found[1]}
 
 
+def own(root: Path, out: Path) -> dict[str, object]:
+    """The collection's own runtime: built where its source is, else the wheel that came with the tarball."""
+    if (root / "src" / "navarch").is_dir():
+        return build(root, out)
+    shipped = sorted(Path(__file__).resolve().parent.glob("navarch-*.whl"))
+    if len(shipped) != 1:
+        found = f"{len(shipped)} wheels" if shipped else "no wheel"
+        raise SystemExit(
+            f"the collection has neither {root / 'src' / 'navarch'} nor one wheel beside it ({found})"
+        )
+    return given(shipped[0])
+
+
 def bundle(
     wheel: Path, out: Path, requirements: Path, installer: Path, wheels: Path | None
 ) -> tuple[str, Path]:
@@ -168,7 +182,7 @@ def bundle(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--root", type=Path, required=True, help="folder with pyproject.toml and src/navarch")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the collection")
     parser.add_argument("--out", type=Path, required=True, help="folder for what is made")
     parser.add_argument("--wheel", default="", help="a wheel of the runtime to take instead of building one")
     parser.add_argument(
@@ -178,9 +192,7 @@ def main() -> None:
     parser.add_argument("--wheels", default="", help="folder with wheels of the dependencies")
     arguments = parser.parse_args()
     out = arguments.out.resolve()
-    answer = (
-        given(Path(arguments.wheel).resolve()) if arguments.wheel else build(arguments.root.resolve(), out)
-    )
+    answer = given(Path(arguments.wheel).resolve()) if arguments.wheel else own(arguments.root.resolve(), out)
     if arguments.requirements:
         wheels = Path(arguments.wheels).resolve() if arguments.wheels else None
         id, packed = bundle(
