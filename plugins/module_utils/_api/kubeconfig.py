@@ -50,6 +50,7 @@ class Connection:
     proxy: str | None = None
     origin: str = "host"
     source: Source | None = None  # of further credentials, which are got when they are needed
+    impersonate: tuple[tuple[str, str], ...] = ()  # headers that ask to act as somebody else
 
     def __repr__(self) -> str:  # a traceback shows reprs: no credentials in it
         return "Connection(%s, from %s)" % (self.server, self.origin)
@@ -70,9 +71,10 @@ def connect_params(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str] |
             client_cert=None,
             client_key=None,
             source=None,
+            impersonate=(),
         )
     elif params.get("client_cert"):
-        changes.update(token=None, token_file=None, username=None, source=None)
+        changes.update(token=None, token_file=None, username=None, source=None, impersonate=())
     if params.get("validate_certs") is not None:
         changes["verify"] = bool(params["validate_certs"])
     if params.get("proxy"):
@@ -219,7 +221,16 @@ def from_kubeconfig(
         proxy=_proxy(cluster.get("proxy-url"), "%s, proxy-url" % where),
         origin="%s, context %s" % (where, name),
         source=_source(content, chosen.get("user"), user, user_folder, cluster, where),
+        impersonate=_impersonate(user, "%s, user %s" % (where, chosen.get("user"))),
     )
+
+
+def _impersonate(user: dict[str, t.Any], where: str) -> tuple[tuple[str, str], ...]:
+    if not any(key in user for key in ("as", "as-uid", "as-groups", "as-user-extra")):
+        return ()
+    from . import impersonation  # which few tasks need
+
+    return impersonation.headers(user, where)
 
 
 def _source(

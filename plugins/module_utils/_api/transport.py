@@ -100,6 +100,13 @@ class Credentials(AuthBase):
             request.headers["Authorization"] = "Bearer %s" % token
         elif connection.username and connection.password:
             request = requests.auth.HTTPBasicAuth(connection.username, connection.password)(request)
+        if connection.impersonate:
+            from urllib3._collections import HTTPHeaderDict  # requests' own holds one value of a name
+
+            several = HTTPHeaderDict(request.headers)
+            for name, value in connection.impersonate:
+                several.add(name, value)
+            request.headers = several
         return request
 
     def renew(self) -> bool:

@@ -61,7 +61,8 @@ def dial(
     try:
         key = base64.b64encode(os.urandom(16))
         lines = ["GET %s HTTP/1.1" % asked.path_url, "Host: %s" % target.netloc.rpartition("@")[2]]
-        lines += ["%s: %s" % (k, _text(v)) for k, v in asked.headers.items() if k in ("Authorization",)]
+        who = ("Authorization", "Impersonate-")
+        lines += ["%s: %s" % (k, _text(v)) for k, v in asked.headers.items() if k.startswith(who)]
         lines += ["User-Agent: navarch.cluster", "Connection: Upgrade", "Upgrade: websocket"]
         lines += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + key.decode()]
         lines += ["Sec-WebSocket-Protocol: " + ", ".join(protocols), "", ""]

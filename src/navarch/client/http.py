@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar, cast
 
 import aiohttp
 import msgspec
+from multidict import CIMultiDict
 
 from navarch import __version__
 from navarch.api.authentication.tokenreview import TokenRequest
@@ -113,7 +114,8 @@ class HttpClient:
 
     def session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            headers = {"User-Agent": f"navarch/{__version__}", "Accept": "application/json"}
+            headers = CIMultiDict({"User-Agent": f"navarch/{__version__}", "Accept": "application/json"})
+            headers.extend(self.connection.impersonate)
             if self.connection.token:
                 headers["Authorization"] = f"Bearer {self.connection.token}"
             self._ssl = self.connection.ssl_context()

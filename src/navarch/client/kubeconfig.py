@@ -10,8 +10,12 @@ import ssl
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
+
+#: Characters of a header's name; others of an extra's key are percent-encoded.
+_TOKEN = "!#$&'*+-.^_`|~"
 
 
 class KubeconfigError(Exception):
@@ -29,6 +33,8 @@ class Connection(msgspec.Struct, frozen=True):
     namespace: str = "default"
     insecure: bool = False
     tls_server_name: str = ""
+    #: Headers that ask to act as somebody else; a name may come several times.
+    impersonate: tuple[tuple[str, str], ...] = ()
 
     def ssl_context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cadata=self.ca.decode() if self.ca else None)
@@ -84,7 +90,28 @@ def load(path: str | Path, context: str = "") -> Connection:
         namespace=chosen.get("namespace") or "default",
         insecure=bool(cluster.get("insecure-skip-tls-verify")),
         tls_server_name=cluster.get("tls-server-name") or "",
+        impersonate=_impersonation(path, user),
     )
+
+
+def _impersonation(path: Path, user: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """`as`, `as-uid`, `as-groups` and `as-user-extra` of a user, as client-go sends them."""
+    groups, extra = user.get("as-groups") or [], user.get("as-user-extra") or {}
+    if not isinstance(groups, list):
+        raise KubeconfigError(f"kubeconfig {path}: as-groups is not a list")
+    if not isinstance(extra, dict) or not all(isinstance(values, list) for values in extra.values()):
+        raise KubeconfigError(f"kubeconfig {path}: as-user-extra is not a mapping of lists")
+    found = [("Impersonate-User", user.get("as")), ("Impersonate-Uid", user.get("as-uid"))]
+    found += [("Impersonate-Group", group) for group in groups]
+    for key, values in extra.items():
+        name = f"Impersonate-Extra-{quote(str(key), safe=_TOKEN)}"
+        found += [(name, value) for value in values]
+    made = tuple((name, str(value)) for name, value in found if value not in (None, ""))
+    if made and not user.get("as"):
+        raise KubeconfigError(f"kubeconfig {path}: as-uid, as-groups and as-user-extra want an as")
+    if not all(value.isascii() and value.isprintable() for _, value in made):
+        raise KubeconfigError(f"kubeconfig {path}: as and the like hold characters that no header has")
+    return made
 
 
 def _entry(document: dict[str, Any], path: Path, section: str, key: str, name: str) -> dict[str, Any]:

@@ -183,3 +183,29 @@ async def test_the_event_source(direct: Direct, login: Login) -> None:
         source.cancel()
         await asyncio.gather(source, return_exceptions=True)
     assert len(login.runs()) == 2
+
+
+def test_a_kubeconfig_acts_as_somebody_else(plugins: str, kubeconfig: str, tmp_path: Path) -> None:
+    """As client-go: each group and each value in a header of its own. Streams have the same headers."""
+    content = yaml.safe_load(Path(kubeconfig).read_text())
+    content["users"][0]["user"] |= {
+        "as": "bob",
+        "as-groups": ["a", "b"],
+        "as-user-extra": {"acme.com/team": ["1", "2"]},
+    }
+    path = tmp_path / "acting.conf"
+    path.write_text(json.dumps(content))
+    api = f"{plugins}.module_utils._api"
+    connection = importlib.import_module(f"{api}.kubeconfig").connect_params({"kubeconfig": str(path)})
+    client = importlib.import_module(f"{api}.client").Client(connection)
+    answer = client._send("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body={})
+    assert answer.json()["status"]["userInfo"] == {
+        "username": "bob",
+        "groups": ["a", "b", "system:authenticated"],
+        "extra": {"acme.com/team": ["1", "2"]},
+    }
+    transport = importlib.import_module(f"{api}.transport")
+    asked = transport.make_session(connection).prepare_request(
+        transport.requests.Request("GET", connection.server)
+    )
+    assert [v for k, v in asked.headers.items() if k == "Impersonate-Group"] == ["a", "b"]

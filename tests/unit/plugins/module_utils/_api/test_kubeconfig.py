@@ -129,9 +129,41 @@ def test_a_token_that_is_given_is_the_only_identity(write):
     assert (made.token, made.client_cert, made.client_key) == ("t", None, None)
 
 
+ACTING = {
+    "token": "t",
+    "as": "jane",
+    "as-uid": "7",
+    "as-groups": ["a", "b"],
+    "as-user-extra": {"example.org/x%": ["1", "2"]},
+}
+
+
+def test_acting_as_somebody_else(write):
+    path = write(config(user=ACTING))
+    assert connect_params({"kubeconfig": path}, {}).impersonate == (
+        ("Impersonate-User", "jane"),
+        ("Impersonate-Uid", "7"),
+        ("Impersonate-Group", "a"),
+        ("Impersonate-Group", "b"),
+        ("Impersonate-Extra-example.org%2Fx%25", "1"),
+        ("Impersonate-Extra-example.org%2Fx%25", "2"),
+    )
+    # Who is named by an option is not the kubeconfig's user.
+    assert connect_params({"kubeconfig": path, "api_key": "t"}, {}).impersonate == ()
+
+
 @pytest.mark.parametrize(
     ("params", "line"),
     [
+        (
+            {"kubeconfig": config(user={"as-groups": ["a"]})},
+            "kubeconfig, user a: as-uid, as-groups and as-user-extra want an as",
+        ),
+        (
+            {"kubeconfig": config(user={"as": "a", "as-groups": "b"})},
+            "kubeconfig, user a: as-groups is not a list",
+        ),
+        ({"kubeconfig": config(user={"as": "a\nX: y"})}, "kubeconfig, user a: as, as-uid, as-groups or"),
         ({}, "kubeconfig: no cluster is named"),
         ({"kubeconfig": "/not/there"}, "kubeconfig: there is no file /not/there"),
         ({"kubeconfig": {}}, "context: kubeconfig has no current-context; it has none"),
