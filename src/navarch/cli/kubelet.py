@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     except kubelet_config.ConfigError as error:
         raise Failure(str(error), 2) from None
     if options.check:
-        from navarch.kubelet.preflight import lacking
+        from navarch.kubelet.node.preflight import lacking
 
         if wrong := lacking(config):
             raise Failure(f"{options.config}: {wrong}", 2)

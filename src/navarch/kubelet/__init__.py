@@ -24,7 +24,7 @@ async def run(config: KubeletConfig, ready: Callable[[], None] = lambda: None) -
     """
     from navarch.client.kubeconfig import KubeconfigError
     from navarch.kubelet.main import main
-    from navarch.kubelet.tls_bootstrap import BootstrapError
+    from navarch.kubelet.node.tls_bootstrap import BootstrapError
 
     try:
         await main(config, ready)

@@ -19,21 +19,22 @@ from navarch.api.core.pod.pod import Pod
 from navarch.client.base import Client, WatchEvent
 from navarch.client.events import EventRecorder, Reference
 from navarch.client.informer import Informer, Reflector
-from navarch.kubelet import node_info, resources, termination
 from navarch.kubelet.config import KubeletConfig
-from navarch.kubelet.containers import Containers
-from navarch.kubelet.context import Shared
-from navarch.kubelet.images import Images
-from navarch.kubelet.node import NodeReporter
+from navarch.kubelet.node import info as node_info
+from navarch.kubelet.node.pod_network import PodNetwork
+from navarch.kubelet.node.status import NodeReporter
 from navarch.kubelet.objects import ObjectSource
-from navarch.kubelet.podnetwork import PodNetwork
+from navarch.kubelet.pods import resources, termination
+from navarch.kubelet.pods.context import Shared
+from navarch.kubelet.pods.spec import read_resolver
+from navarch.kubelet.pods.status_manager import StatusManager
+from navarch.kubelet.pods.unlisted import UnlistedPods
+from navarch.kubelet.pods.worker import PodWorker
 from navarch.kubelet.runtime.base import RuntimeFault
+from navarch.kubelet.runtime.containers import Containers
 from navarch.kubelet.runtime.docker import DockerRuntime
-from navarch.kubelet.spec import read_resolver
-from navarch.kubelet.status_manager import StatusManager
+from navarch.kubelet.runtime.images import Images
 from navarch.kubelet.tokens import TokenSource
-from navarch.kubelet.unlisted import UnlistedPods
-from navarch.kubelet.worker import PodWorker
 from navarch.network.services import Services
 
 log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ from navarch.api.core.node import address as node_address
 from navarch.api.machinery.errors import StatusError
 from navarch.client import kubeconfig
 from navarch.client.http import HttpClient
-from navarch.kubelet import csr, tls_bootstrap
 from navarch.kubelet.agent import Kubelet
 from navarch.kubelet.config import KubeletConfig
+from navarch.kubelet.node import csr, tls_bootstrap
 from navarch.kubelet.server import tls
 from navarch.kubelet.server.app import NodeServer, listen
 from navarch.network.address import OwnAddress

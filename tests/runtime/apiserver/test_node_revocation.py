@@ -28,8 +28,8 @@ from navarch.cli.token import new_token, token_data
 from navarch.client import kubeconfig
 from navarch.client.http import HttpClient
 from navarch.client.local import LocalClient
-from navarch.kubelet import tls_bootstrap
 from navarch.kubelet.config import KubeletConfig
+from navarch.kubelet.node import tls_bootstrap
 from navarch.registry.registry import Registry
 from navarch.registry.revocations import NodeRevocations
 from navarch.store.sqlite import SqliteStore

@@ -21,7 +21,8 @@ from navarch.api.core.node.node import Node
 from navarch.cli import main
 from navarch.client import kubeconfig
 from navarch.client.http import HttpClient
-from navarch.kubelet import config, tls_bootstrap
+from navarch.kubelet import config
+from navarch.kubelet.node import tls_bootstrap
 
 
 @dataclass

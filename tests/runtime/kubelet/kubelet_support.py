@@ -28,8 +28,8 @@ from navarch.api.core.pod.pod import Pod
 from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.meta import ObjectMeta
 from navarch.client.http import HttpClient
-from navarch.kubelet import resources
 from navarch.kubelet.config import KubeletConfig, load
+from navarch.kubelet.pods import resources
 from navarch.kubelet.runtime.base import LABEL_CONTAINER, LABEL_OWNER, LABEL_POD, LABEL_UID, SANDBOX
 from navarch.kubelet.volumes.base import tear_down
 from navarch.network.address import default_address

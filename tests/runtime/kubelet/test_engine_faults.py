@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 from kubelet_support import eventually
 
-from navarch.kubelet import containers
-from navarch.kubelet.containers import Containers
+from navarch.kubelet.runtime import containers
+from navarch.kubelet.runtime.containers import Containers
 from navarch.kubelet.runtime.docker import DockerRuntime
 
 PATIENCE = 6.0

@@ -17,7 +17,7 @@ from navarch.api.core.pod.pod import Pod
 from navarch.api.core.pod.volume import Volume
 from navarch.api.core.secret import Secret
 from navarch.api.machinery.meta import ObjectMeta
-from navarch.kubelet import subpath
+from navarch.kubelet.pods import subpath
 from navarch.kubelet.volumes import registry
 from navarch.kubelet.volumes.base import Context, File, write_files
 

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from kubelet_support import IMAGE, build_image, namespace_of
 
-from navarch.kubelet import hooks
+from navarch.kubelet.pods import hooks
 from navarch.kubelet.runtime.base import ContainerSpec, NoSuchContainer, NoSuchImage, SandboxSpec
 from navarch.kubelet.runtime.docker import DockerRuntime
 

@@ -16,8 +16,8 @@ import docker
 import pytest
 from kubelet_support import IMAGE, Cluster, Pods, build_image, eventually, state
 
-from navarch.kubelet import subpath
-from navarch.kubelet.spec import SpecError
+from navarch.kubelet.pods import subpath
+from navarch.kubelet.pods.spec import SpecError
 
 pytestmark = [pytest.mark.root]
 

@@ -18,14 +18,16 @@ from navarch import pki
 from navarch.api.core.pod.container import Container
 from navarch.api.core.pod.pod import Pod
 from navarch.api.machinery.errors import StatusError
-from navarch.kubelet import config, csr, downward, status
+from navarch.kubelet import config, downward
 from navarch.kubelet.backoff import Backoff
-from navarch.kubelet.env import expand
-from navarch.kubelet.images import credentials
+from navarch.kubelet.node import csr
+from navarch.kubelet.pods import status
+from navarch.kubelet.pods.env import expand
+from navarch.kubelet.pods.spec import Resolver, pod_resolver, spec_hash
 from navarch.kubelet.runtime import pause
 from navarch.kubelet.runtime.base import ContainerState
+from navarch.kubelet.runtime.images import credentials
 from navarch.kubelet.server import logs
-from navarch.kubelet.spec import Resolver, pod_resolver, spec_hash
 from navarch.kubelet.volumes.base import File, VolumeError, write_files
 from navarch.kubelet.volumes.payload import safe
 

@@ -28,9 +28,10 @@ from navarch.api.core.pod.status import PodStatus
 from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.meta import ObjectMeta, now
 from navarch.client.base import WatchEvent
-from navarch.kubelet import hooks, resources, termination
 from navarch.kubelet.agent import Kubelet
 from navarch.kubelet.config import KubeletConfig
+from navarch.kubelet.pods import hooks, resources, termination
+from navarch.kubelet.pods.worker import PodWorker
 from navarch.kubelet.runtime import docker_streams
 from navarch.kubelet.runtime.base import (
     SANDBOX,
@@ -41,7 +42,6 @@ from navarch.kubelet.runtime.base import (
     RuntimeFault,
     SandboxSpec,
 )
-from navarch.kubelet.worker import PodWorker
 from navarch.network.cni import CniError
 
 UID = "0a1b2c3d-0000-4000-8000-000000000001"

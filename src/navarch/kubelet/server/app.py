@@ -18,11 +18,11 @@ from aiohttp import web
 
 from navarch.api.machinery.errors import StatusError, bad_request, not_found
 from navarch.kubelet.agent import Kubelet
+from navarch.kubelet.pods.worker import PodWorker
 from navarch.kubelet.runtime.base import ContainerState
 from navarch.kubelet.server import forward, logs, stats, streams
 from navarch.kubelet.server.access import Access
 from navarch.kubelet.server.connections import LIMITS, Connection
-from navarch.kubelet.worker import PodWorker
 from navarch.serving.listener import Listener
 from navarch.serving.peers import Places
 

@@ -11,8 +11,8 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from navarch.kubelet import node_info
 from navarch.kubelet.agent import Kubelet
+from navarch.kubelet.node import info as node_info
 from navarch.kubelet.runtime.base import Usage
 
 

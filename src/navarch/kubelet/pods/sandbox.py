@@ -13,11 +13,11 @@ import logging
 from pathlib import Path
 
 from navarch.api.core.pod.pod import Pod
-from navarch.kubelet import hostports, resources
-from navarch.kubelet.context import Shared
 from navarch.kubelet.modes import make_file
+from navarch.kubelet.pods import host_ports, resources
+from navarch.kubelet.pods.context import Shared
+from navarch.kubelet.pods.spec import hosts_file, pod_resolver
 from navarch.kubelet.runtime.base import Mount, SandboxSpec
-from navarch.kubelet.spec import hosts_file, pod_resolver
 from navarch.network.cni import CniError
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class Sandbox:
                 uid=self._uid,
                 namespace=pod.metadata.namespace or "",
                 pod=pod.metadata.name or "",
-                ports=hostports.mappings(pod),
+                ports=host_ports.mappings(pod),
             )
         self._write_files(pod)
         await weighed

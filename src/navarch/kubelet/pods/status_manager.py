@@ -15,7 +15,7 @@ from navarch.api.core.pod.status import PodStatus
 from navarch.api.machinery.errors import StatusError
 from navarch.client.base import Client
 from navarch.client.workqueue import WorkQueue
-from navarch.kubelet import status
+from navarch.kubelet.pods import status
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 """A new key and a signing request for it, made in a process of its own, and how long a certificate is good.
 
 The cryptography library takes 10 MB that a kubelet needs for some milliseconds a year; hence `python -m
-navarch.kubelet.csr` (JSON in, JSON out), and reading dates and names by hand.
+navarch.kubelet.node.csr` (JSON in, JSON out), and reading dates and names by hand.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ async def request(
     """(private key, signing request), PEM. Raises CsrError."""
     asked = {"commonName": common_name, "organizations": list(organizations), "names": list(names)}
     code, out, err = await process.run(
-        sys.executable, "-m", "navarch.kubelet.csr", stdin=json.dumps(asked).encode()
+        sys.executable, "-m", "navarch.kubelet.node.csr", stdin=json.dumps(asked).encode()
     )
     if code != 0:
         raise CsrError(f"making a key failed: {err.decode(errors='replace').strip()[-300:]}")

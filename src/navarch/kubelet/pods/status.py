@@ -62,6 +62,13 @@ def is_sidecar(container: Container) -> bool:
     return container.restart_policy == "Always"
 
 
+def reported(pod: Pod, name: str) -> ContainerStatus | None:
+    """A container's status as the master has it."""
+    old = pod.status or PodStatus()
+    before = [*(old.init_container_statuses or ()), *(old.container_statuses or ())]
+    return next((s for s in before if s.name == name), None)
+
+
 def restarts(pod: Pod, container: Container, exit_code: int, *, init: bool) -> bool:
     """Whether an ended container is to be started again."""
     policy = (pod.spec.restart_policy if pod.spec else None) or "Always"

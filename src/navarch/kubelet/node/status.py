@@ -28,8 +28,8 @@ from navarch.api.core.node.node import (
 from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.meta import ObjectMeta, now, now_micro
 from navarch.client.base import Client
-from navarch.kubelet import node_info
 from navarch.kubelet.config import KubeletConfig
+from navarch.kubelet.node import info as node_info
 from navarch.network.address import OwnAddress
 
 log = logging.getLogger(__name__)

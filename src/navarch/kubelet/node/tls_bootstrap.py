@@ -32,8 +32,8 @@ from navarch.api.machinery.meta import ObjectMeta
 from navarch.client import kubeconfig
 from navarch.client.base import Client
 from navarch.client.http import HttpClient
-from navarch.kubelet import csr
 from navarch.kubelet.config import KubeletConfig
+from navarch.kubelet.node import csr
 
 log = logging.getLogger(__name__)
 

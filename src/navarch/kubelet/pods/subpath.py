@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from navarch.kubelet.modes import make_folder
-from navarch.kubelet.spec import SpecError
+from navarch.kubelet.pods.spec import SpecError
 
 #: Below a pod's folder, a folder for each of its containers.
 FOLDER = "subpaths"

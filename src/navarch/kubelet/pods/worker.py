@@ -9,7 +9,6 @@ not at earlier steps: a restarted kubelet goes on where the last one stopped.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import random
 import weakref
@@ -17,19 +16,19 @@ from collections.abc import Sequence
 
 from navarch.api.core.pod.container import Container
 from navarch.api.core.pod.pod import Pod
-from navarch.api.core.pod.status import ContainerStatus, PodStatus
+from navarch.api.core.pod.status import PodStatus
 from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.meta import Preconditions, now, parse_time
-from navarch.kubelet import hostports, resources, status, termination
-from navarch.kubelet.backoff import Backoff
-from navarch.kubelet.container_start import ContainerStart
-from navarch.kubelet.context import Shared, record_event
-from navarch.kubelet.poststart import PostStarts, post_start
-from navarch.kubelet.probes import Probes
+from navarch.kubelet.pods import host_ports, status, termination
+from navarch.kubelet.pods.container_start import ContainerStart
+from navarch.kubelet.pods.context import Shared, record_event
+from navarch.kubelet.pods.due import DueContainers, Start
+from navarch.kubelet.pods.ended import EndedContainers
+from navarch.kubelet.pods.post_start import PostStarts
+from navarch.kubelet.pods.probes import Probes
+from navarch.kubelet.pods.sandbox import Sandbox
+from navarch.kubelet.pods.spec import spec_hash
 from navarch.kubelet.runtime.base import ContainerState, RuntimeFault
-from navarch.kubelet.sandbox import Sandbox
-from navarch.kubelet.spec import spec_hash
-from navarch.kubelet.termination_message import message as termination_message
 from navarch.kubelet.volumes.base import VolumeError
 from navarch.network.cni import CniError
 from navarch.network.host import HostNetworkError
@@ -39,9 +38,6 @@ log = logging.getLogger(__name__)
 _FINAL = ("Succeeded", "Failed")
 #: How soon a volume is looked at again that could not be set up anew for a restarted container.
 _STALE = 10.0
-#: The exit code of what SIGKILL ended.
-_KILLED = 137
-_MOMENT = 0.1
 
 
 class PodWorker:
@@ -53,9 +49,6 @@ class PodWorker:
         self._shared = shared
         self._woken = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._crashes = Backoff(shared.clock)
-        self._begun: dict[str, int] = {}  # container -> number of its last restart
-        self._ended_at: dict[str, float] = {}  # container id -> when its end was seen, monotonic
         self._failures = 0
         #: Of all that is being ended: a deletion may bring it nearer.
         self._deadlines: weakref.WeakSet[termination.Deadline] = weakref.WeakSet()
@@ -71,8 +64,11 @@ class PodWorker:
         self._sandbox = Sandbox(shared, self.uid)
         self._container_start = ContainerStart(shared, self.uid, self.facts, self._sandbox)
         self._probes = Probes(shared, self)
-        self._removals: dict[str, asyncio.Task[None]] = {}
         self._post_starts = PostStarts(shared, self, self._container_start)
+        self._ended = EndedContainers(shared, self.uid, self.facts, self._container_start)
+        self._due = DueContainers(
+            shared, self.uid, self.facts, self._ended, self._post_starts, self.wake_after
+        )
 
     # What others call.
 
@@ -144,8 +140,7 @@ class PodWorker:
             self._post_starts.stop()
             if self._timer is not None:
                 self._timer.cancel()
-            for task in self._removals.values():
-                task.cancel()
+            self._ended.stop()
 
     def _failed_step(self, error: Exception) -> None:
         self._failures += 1
@@ -170,7 +165,7 @@ class PodWorker:
         if self._leaves():
             await self._end()
             return True
-        await self._note_ends()
+        await self._ended.note(self.pod)
         phase = (self.pod.status.phase if self.pod.status else "") or ""
         if phase in _FINAL or self.status().phase in _FINAL:
             await self._settle()
@@ -187,42 +182,6 @@ class PodWorker:
     def _leaves(self) -> bool:
         """Whether it was deleted."""
         return self.gone or self.pod.metadata.deletion_timestamp is not None
-
-    async def _note_ends(self) -> None:
-        """Remember when containers ended and what they left as their last words."""
-        for state in self._shared.containers.of(self.uid):
-            if state.status != "exited" or state.id in self._ended_at:
-                continue
-            await self._ask_why(state)
-            age = 0.0
-            if state.finished_at:
-                age = max(0.0, parse_time(now()).timestamp() - parse_time(state.finished_at).timestamp())
-            self._ended_at[state.id] = self._shared.clock() - age
-            container = self._container(state.name)
-            if container is not None:
-                path = self._container_start.termination_log(state.name, state.attempt)
-                self.facts.messages[state.id] = await termination_message(
-                    self._shared.runtime, container, state, path
-                )
-            self._shared.post(self.uid, 0.01)
-        known = {c.id for c in self._shared.containers.of(self.uid)}
-        for id in [id for id in self._ended_at if id not in known]:
-            del self._ended_at[id]
-            self.facts.messages.pop(id, None)
-
-    async def _ask_why(self, state: ContainerState) -> None:
-        """The Engine may know of an end a moment before it knows that memory was what was missing."""
-        container = self._container(state.name)
-        if state.exit_code != _KILLED or state.oom_killed or self.facts.terminating:
-            return
-        if container is not None and resources.memory_limit(container):
-            await asyncio.sleep(_MOMENT)
-            await self._shared.containers.refresh(state.id)
-
-    def _container(self, name: str) -> Container | None:
-        spec = self.pod.spec
-        found = [*(spec.init_containers or ()), *spec.containers] if spec else []
-        return next((c for c in found if c.name == name), None)
 
     def _past_deadline(self) -> bool:
         """activeDeadlineSeconds: past it the pod has failed."""
@@ -300,7 +259,7 @@ class PodWorker:
         # Before, too: what changes while volumes are set up or containers start is set up anew.
         before, self._mounted = self._mounted, self.pod.metadata.resource_version or ""
         try:
-            batch = self._due()
+            batch = self._due.of(self.pod)
             if batch:
                 await self._start(batch)
             elif before != self._mounted:
@@ -338,105 +297,10 @@ class PodWorker:
                 "Pod sandbox changed, it will be killed and re-created.",
             )
             await termination.stop_all(shared, self.pod, running, self._deadline())
-            await self._note_ends()
+            await self._ended.note(self.pod)
         return not self._leaves()
 
-    def _due(self) -> list[tuple[Container, int]]:
-        """The containers to start now, with their attempt numbers."""
-        spec = self.pod.spec
-        assert spec is not None
-        found = self._shared.containers.of(self.uid)
-        # A new sandbox begins with the init containers again, unless nothing would come after them.
-        here = [c for c in found if self._here(c)]
-        began = any(status.latest(here, c.name)[0] is not None for c in spec.containers) or all(
-            self._over(c, status.latest(found, c.name)[0]) for c in spec.containers
-        )
-        due: list[tuple[Container, int]] = []
-        for container in spec.init_containers or ():
-            current, _ = status.latest(found, container.name)
-            if status.is_sidecar(container):
-                due += self._if_due(container, current, init=True)
-                up = current is not None and current.status == "running"
-                held = container.name in self.facts.unstarted or self._post_starts.holds(container, current)
-                if not began and (not up or held):
-                    return due
-                continue
-            if began:
-                continue
-            if current is None or not self._here(current):
-                return [*due, (container, self._next(container, current))]
-            if current.status == "exited" and current.exit_code == 0:
-                continue
-            return due + self._if_due(container, current, init=True)
-        for container in spec.containers:
-            current, _ = status.latest(found, container.name)
-            starts = self._if_due(container, current, init=False)
-            due += starts
-            if (starts and post_start(container)) or self._post_starts.holds(container, current):
-                break  # the next ones wait for its hook
-        return due
-
-    def _here(self, state: ContainerState) -> bool:
-        """Whether it is of the sandbox that runs. Of those an older kubelet made that is not known."""
-        sandboxes = self._shared.containers.sandboxes(self.uid)
-        running = sandboxes[-1].id if sandboxes and sandboxes[-1].status == "running" else ""
-        return state.sandbox in ("", running)
-
-    def reported(self, name: str) -> ContainerStatus | None:
-        """What the master knows of it."""
-        old = self.pod.status or PodStatus()
-        before = [*(old.init_container_statuses or ()), *(old.container_statuses or ())]
-        return next((s for s in before if s.name == name), None)
-
-    def _next(self, container: Container, current: ContainerState | None) -> int:
-        """The number of the attempt to come."""
-        if current is not None:
-            return current.attempt + (current.status != "created")
-        reported = self.reported(container.name)
-        return reported.restart_count + 1 if reported is not None and reported.container_id else 0
-
-    def _over(self, container: Container, current: ContainerState | None, *, init: bool = False) -> bool:
-        """Whether it has run and will not again."""
-        if current is not None:
-            ended = current.status == "exited"
-            return ended and not status.restarts(self.pod, container, current.exit_code, init=init)
-        reported = self.reported(container.name)
-        if reported is None or not reported.state or not reported.state.terminated:
-            return False
-        return not status.restarts(self.pod, container, reported.state.terminated.exit_code, init=init)
-
-    def _if_due(
-        self, container: Container, current: ContainerState | None, *, init: bool
-    ) -> list[tuple[Container, int]]:
-        if self._over(container, current, init=init):
-            return []
-        if current is None or current.status == "created":
-            # Created: a kubelet was killed before it could start it, and it is made again.
-            return [(container, self._next(container, current))]
-        if current.status == "running":
-            return []
-        if current.spec_hash != spec_hash(container):
-            return [(container, current.attempt + 1)]
-        if self._begun.get(container.name) == current.attempt + 1:
-            return [(container, current.attempt + 1)]
-        key, since = container.name, self._ended_at.get(current.id, self._shared.clock())
-        remaining = self._crashes.remaining(key, since)
-        if remaining > 0:
-            meta = self.pod.metadata
-            text = (
-                f"back-off {self._crashes.delay(key):.0f}s restarting failed container={container.name} "
-                f"pod={meta.name}_{meta.namespace}({self.uid})"
-            )
-            if self.facts.backing_off.get(container.name) != text:
-                self.facts.backing_off[container.name] = text
-                record_event(
-                    self._shared, self.pod, "Warning", "BackOff", text[0].upper() + text[1:], container.name
-                )
-            self.wake_after(remaining + 0.01)
-            return []
-        return [(container, current.attempt + 1)]
-
-    async def _start(self, batch: Sequence[tuple[Container, int]]) -> None:
+    async def _start(self, batch: Sequence[Start]) -> None:
         shared = self._shared
         self._sandbox.prepare_files()
         # Both to their ends: a sandbox that is still being made when the next step begins is not known to it.
@@ -448,11 +312,7 @@ class PodWorker:
         if isinstance(volumes, BaseException):
             raise volumes
         _, ready = begun
-        for container, attempt in batch:
-            if attempt and self._begun.get(container.name) != attempt:
-                self._begun[container.name] = attempt
-                self._crashes.next(container.name)
-                self._trim(container.name)
+        self._due.started(batch)
         starts = [
             self._container_start.start(self.pod, container, attempt, volumes) for container, attempt in batch
         ]
@@ -475,22 +335,8 @@ class PodWorker:
             return
         self.facts.ips = self._sandbox.ips
         if self.facts.ips:
-            await self._shared.host.set_ports(self.uid, hostports.mappings(self.pod, self.facts.ips[0]))
+            await self._shared.host.set_ports(self.uid, host_ports.mappings(self.pod, self.facts.ips[0]))
         self.facts.sandbox_ready, self._network_of = True, self._sandbox.id
-
-    def _trim(self, name: str) -> None:
-        """Of ended containers the last one stays, for its logs and its last state."""
-        ended = [c for c in self._shared.containers.of(self.uid) if c.name == name and c.status == "exited"]
-        for old in ended[:-1]:
-            self._shared.containers.drop(old.id)
-            key = f"remove {old.id}"
-            self._removals[key] = asyncio.create_task(self._shared.runtime.remove(old.id), name=key)
-            self._removals[key].add_done_callback(functools.partial(self._removed, key))
-
-    def _removed(self, key: str, task: asyncio.Task[None]) -> None:
-        self._removals.pop(key, None)
-        if not task.cancelled() and task.exception() is not None:
-            log.warning("%s: %s", key, task.exception())
 
     def _follow_running(self) -> None:
         """Probes and postStart hooks of what runs: the probes begin after the hook."""
@@ -521,7 +367,7 @@ class PodWorker:
         running = [s for s in shared.containers.of(self.uid) if s.status == "running"]
         if running:
             await termination.stop_all(shared, self.pod, running, self._deadline())
-            await self._note_ends()
+            await self._ended.note(self.pod)
         await self._sandbox.settled()
         shared.ports.release(self.uid)  # before the scheduler hears that it is over
         self.facts.sandbox_ready = False
@@ -542,7 +388,7 @@ class PodWorker:
         states = shared.containers.of(self.uid)
         if any(s.status == "running" for s in states):
             await termination.stop_all(shared, self.pod, states, self._last)
-        await self._note_ends()
+        await self._ended.note(self.pod)
         await self._sandbox.settled()
         shared.ports.release(self.uid)  # before the scheduler hears that it is over
         self.facts.sandbox_ready = False

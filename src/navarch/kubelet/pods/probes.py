@@ -16,13 +16,13 @@ import msgspec
 from navarch.api.core.pod.container import Container
 from navarch.api.core.pod.probe import Probe
 from navarch.api.machinery.meta import now, parse_time
-from navarch.kubelet import hooks
-from navarch.kubelet.context import Shared, record_event
-from navarch.kubelet.hooks import ActionFailed
+from navarch.kubelet.pods import hooks, status
+from navarch.kubelet.pods.context import Shared, record_event
+from navarch.kubelet.pods.hooks import ActionFailed
 from navarch.kubelet.runtime.base import ContainerState, RuntimeFault
 
 if TYPE_CHECKING:
-    from navarch.kubelet.worker import PodWorker
+    from navarch.kubelet.pods.worker import PodWorker
 
 Kind = Literal["Startup", "Liveness", "Readiness"]
 
@@ -76,7 +76,7 @@ class Probes:
 
         A restarted kubelet does not flap.
         """
-        known = self._worker.reported(container.name)
+        known = status.reported(self._worker.pod, container.name)
         if known is None or known.container_id != f"docker://{state.id}":
             return False, False
         return known.ready, bool(known.started)

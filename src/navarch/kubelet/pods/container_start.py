@@ -15,14 +15,14 @@ from pathlib import Path
 
 from navarch.api.core.pod.container import Container
 from navarch.api.core.pod.pod import Pod
-from navarch.kubelet import env, resources, serviceenv, subpath
-from navarch.kubelet.context import Shared, record_event
-from navarch.kubelet.images import credentials
 from navarch.kubelet.objects import ObjectUnavailable, PodObjects
+from navarch.kubelet.pods import env, resources, service_env, subpath
+from navarch.kubelet.pods.context import Shared, record_event
+from navarch.kubelet.pods.sandbox import Sandbox
+from navarch.kubelet.pods.spec import SpecError, container_spec, sub_paths
+from navarch.kubelet.pods.status import Facts
 from navarch.kubelet.runtime.base import Mount, NoSuchImage, RuntimeFault
-from navarch.kubelet.sandbox import Sandbox
-from navarch.kubelet.spec import SpecError, container_spec, sub_paths
-from navarch.kubelet.status import Facts
+from navarch.kubelet.runtime.images import credentials
 from navarch.kubelet.volumes import registry
 from navarch.kubelet.volumes.base import Context, VolumeError, was_set_up
 
@@ -161,7 +161,7 @@ class ContainerStart:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 await services.services.synced.wait()
-        return serviceenv.variables(pod, services.items())
+        return service_env.variables(pod, services.items())
 
     def _refused(self, pod: Pod, container: Container, reason: str, message: str) -> float:
         if self._facts.waiting.get(container.name) != (reason, message):

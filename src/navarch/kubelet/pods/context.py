@@ -17,12 +17,12 @@ from navarch.api.core.pod.pod import Pod
 from navarch.client.base import Client
 from navarch.client.events import EventRecorder, Reference
 from navarch.kubelet.config import KubeletConfig
-from navarch.kubelet.containers import Containers
-from navarch.kubelet.hostports import HostPorts
-from navarch.kubelet.images import Images
 from navarch.kubelet.objects import ObjectSource
+from navarch.kubelet.pods.host_ports import HostPorts
+from navarch.kubelet.pods.spec import Resolver
 from navarch.kubelet.runtime.base import Runtime
-from navarch.kubelet.spec import Resolver
+from navarch.kubelet.runtime.containers import Containers
+from navarch.kubelet.runtime.images import Images
 from navarch.kubelet.tokens import TokenSource
 from navarch.network.address import OwnAddress
 from navarch.network.cni import Cni

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from navarch.api.core.pod.container import Container
 from navarch.api.core.pod.probe import LifecycleHandler
-from navarch.kubelet import hooks
-from navarch.kubelet.container_start import ContainerStart
-from navarch.kubelet.context import Shared, record_event
-from navarch.kubelet.hooks import ActionFailed
+from navarch.kubelet.pods import hooks
+from navarch.kubelet.pods.container_start import ContainerStart
+from navarch.kubelet.pods.context import Shared, record_event
+from navarch.kubelet.pods.hooks import ActionFailed
 from navarch.kubelet.runtime.base import ContainerState, RuntimeFault
 
 if TYPE_CHECKING:
-    from navarch.kubelet.worker import PodWorker
+    from navarch.kubelet.pods.worker import PodWorker
 
 
 def post_start(container: Container) -> LifecycleHandler | None:

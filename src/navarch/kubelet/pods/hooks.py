@@ -14,7 +14,7 @@ import aiohttp
 from navarch.api.core.pod.container import Container
 from navarch.api.core.pod.pod import Pod
 from navarch.api.core.pod.probe import HTTPGetAction, HTTPHeader, LifecycleHandler
-from navarch.kubelet.context import Shared
+from navarch.kubelet.pods.context import Shared
 from navarch.kubelet.runtime.base import ContainerState, Stream
 
 _BODY = 10 * 1024

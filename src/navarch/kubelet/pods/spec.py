@@ -15,8 +15,8 @@ import msgspec
 from navarch.api.core.pod.container import Container, VolumeMount
 from navarch.api.core.pod.pod import Pod
 from navarch.api.core.pod.security import PodSecurityContext, SecurityContext
-from navarch.kubelet import resources
-from navarch.kubelet.env import expand, unknown
+from navarch.kubelet.pods import resources
+from navarch.kubelet.pods.env import expand, unknown
 from navarch.kubelet.runtime.base import ContainerSpec, Image, Mount
 
 _PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}

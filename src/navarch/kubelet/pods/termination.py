@@ -14,8 +14,8 @@ from typing import Any
 
 from navarch.api.core.pod.container import Container
 from navarch.api.core.pod.pod import Pod
-from navarch.kubelet import hooks, resources, subpath
-from navarch.kubelet.context import Shared, record_event
+from navarch.kubelet.pods import hooks, resources, subpath
+from navarch.kubelet.pods.context import Shared, record_event
 from navarch.kubelet.runtime.base import ContainerState, RuntimeFault
 from navarch.kubelet.volumes.base import tear_down
 from navarch.network.cni import CniError
