@@ -23,6 +23,7 @@ from navarch.apiserver.request import Reply, Request
 from navarch.apiserver.route import Options, Target
 from navarch.registry.context import Context, ListResult, Stored
 from navarch.registry.offload import LARGE, offload
+from navarch.registry.query import Query
 from navarch.registry.registry import Registry
 from navarch.store.cache import Entry
 
@@ -99,17 +100,16 @@ class Verbs:
 
     async def list(self, x: Request, target: Target, options: Options) -> Reply:
         kind = target.kind
-        found = self._registry.list(
-            kind,
+        query = Query(
             target.namespace or None,
-            context(x, options),
-            labels=label_selector(options),
-            fields=field_selector(options),
+            label_selector(options),
+            field_selector(options),
             limit=options.limit,
             continue_=options.continue_,
             resource_version=options.resource_version,
             match=options.resource_version_match,
         )
+        found = self._registry.list(kind, query, context(x, options))
         if options.continue_ and not _of_list(found.entries, kind, target.namespace):
             raise errors.bad_request("continue key is not valid")
         more = b""
@@ -252,14 +252,8 @@ class Verbs:
         kind = target.kind
         asked = _defaulted(await self.struct(x, DeleteOptions, "DeleteOptions"), options)
         ctx = context(x, options._replace(dry_run=options.dry_run or bool(asked.dry_run)))
-        found = await self._registry.delete_collection(
-            kind,
-            target.namespace or None,
-            asked,
-            ctx,
-            labels=label_selector(options),
-            fields=field_selector(options),
-        )
+        query = Query(target.namespace or None, label_selector(options), field_selector(options))
+        found = await self._registry.delete_collection(kind, query, asked, ctx)
         head = b'{"kind":"%bList","apiVersion":"%b","metadata":{"resourceVersion":"%d"},"items":[' % (
             kind.kind.encode(),
             kind.api_version.encode(),

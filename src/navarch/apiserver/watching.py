@@ -25,6 +25,7 @@ from navarch.apiserver.metrics import Requests
 from navarch.apiserver.request import WRITTEN, WRITTEN_LAST, Reply, Request, head
 from navarch.apiserver.route import Options, Target
 from navarch.apiserver.verbs import context, field_selector, label_selector
+from navarch.registry.query import Query
 from navarch.registry.reading import Bookmark, Watching
 from navarch.registry.registry import Registry
 from navarch.store.cache import Batch, batches
@@ -72,17 +73,16 @@ class Watches:
         if options.send_initial_events is not None and options.resource_version_match != "NotOlderThan":
             raise errors.bad_request("sendInitialEvents requires resourceVersionMatch=NotOlderThan")
         try:
-            watching = self._registry.watch(
-                kind,
+            query = Query(
                 target.namespace or None,
-                context(x, options),
-                since=options.resource_version or None,
-                labels=label_selector(options),
-                fields=field_selector(options),
+                label_selector(options),
+                field_selector(options),
+                resource_version=options.resource_version,
                 send_initial_events=options.send_initial_events,
                 bookmarks=options.bookmarks,
                 unread=UNREAD,
             )
+            watching = self._registry.watch(kind, query, context(x, options))
         except errors.StatusError as error:
             if error.code != 410:
                 raise

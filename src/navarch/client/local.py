@@ -18,6 +18,7 @@ from navarch.api.machinery.selectors import FieldSelector, Selector, parse_field
 from navarch.auth.user import User
 from navarch.client.base import Listing, PatchType, WatchEvent
 from navarch.registry.context import Context
+from navarch.registry.query import Query
 from navarch.registry.reading import Bookmark, Watching
 from navarch.registry.registry import Registry
 from navarch.store.cache import Change, Entry
@@ -99,8 +100,8 @@ class LocalClient:
         view: type[Any] | None = None,
     ) -> Listing[Any]:
         which = self._kind(kind)
-        by_labels, by_fields = _selectors(labels, fields)
-        found = self._registry.list(which, namespace, self._context(), labels=by_labels, fields=by_fields)
+        query = Query(namespace, *_selectors(labels, fields))
+        found = self._registry.list(which, query, self._context())
         read = self._reader(which, view)
         return Listing([read(entry) for entry in found.entries], str(found.revision))
 
@@ -115,10 +116,8 @@ class LocalClient:
         view: type[Any] | None = None,
     ) -> LocalWatch:
         which = self._kind(kind)
-        by_labels, by_fields = _selectors(labels, fields)
-        watching = self._registry.watch(
-            which, namespace, self._context(), since=since, labels=by_labels, fields=by_fields, bookmarks=True
-        )
+        query = Query(namespace, *_selectors(labels, fields), resource_version=since, bookmarks=True)
+        watching = self._registry.watch(which, query, self._context())
         return LocalWatch(watching, self._reader(which, view))
 
     async def create(self, obj: Any, namespace: str | None = None) -> Any:

@@ -13,6 +13,7 @@ from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.scheme import Kind
 from navarch.auth.user import SYSTEM
 from navarch.registry.context import Context
+from navarch.registry.query import Query
 from navarch.registry.registry import Registry
 
 
@@ -39,7 +40,9 @@ class PodsOfNodes:
     async def names_object(self, node: str, resource: str, namespace: str, name: str) -> bool:
         fields = selectors.FieldSelector([("spec.nodeName", False, node)])
         wanted = name.encode()
-        for entry in self._registry.list(self._kind, namespace, Context(SYSTEM), fields=fields).entries:
+        for entry in self._registry.list(
+            self._kind, Query(namespace, fields=fields), Context(SYSTEM)
+        ).entries:
             # The name as bytes is a cheap first look: most pods do not name it and are never decoded.
             if wanted in entry.value:
                 pod = self._registry.object(self._kind, entry)

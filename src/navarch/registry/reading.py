@@ -20,10 +20,10 @@ import msgspec
 
 from navarch.api.machinery.errors import StatusError, bad_request, gone
 from navarch.api.machinery.scheme import Kind
-from navarch.api.machinery.selectors import FieldSelector, Selector
 from navarch.registry.context import ListResult
 from navarch.registry.core import Core, refused
 from navarch.registry.metadata import parse_version
+from navarch.registry.query import Query
 from navarch.store import base as store
 from navarch.store.cache import Batch, Cache, Change, Entry, Lagging, Watcher
 from navarch.store.watchers import UNREAD_BYTES
@@ -72,10 +72,9 @@ class Selection:
 
     __slots__ = ("_rest", "by", "group", "labels", "name", "namespace", "plain", "scope")
 
-    def __init__(
-        self, kind: Kind[Any], namespace: str | None, labels: Selector | None, fields: FieldSelector | None
-    ) -> None:
+    def __init__(self, kind: Kind[Any], query: Query) -> None:
         """Raises StatusError 400 for a field the kind does not offer."""
+        namespace, labels, fields = query.namespace, query.labels, query.fields
         self.labels = None if labels is None or labels.empty else labels
         terms: tuple[tuple[str, bool, str], ...] = ()
         self.namespace = namespace if kind.namespaced else None
@@ -180,11 +179,9 @@ class Reading:
         self._expiry: asyncio.TimerHandle | None = None
         self._ids = 0
 
-    def select(
-        self, kind: Kind[Any], namespace: str | None, labels: Selector | None, fields: FieldSelector | None
-    ) -> list[Entry]:
+    def select(self, kind: Kind[Any], query: Query) -> list[Entry]:
         """What the selectors select now, in key order."""
-        return self._select(kind, Selection(kind, namespace, labels, fields))
+        return self._select(kind, Selection(kind, query))
 
     def _select(self, kind: Kind[Any], wanted: Selection) -> list[Entry]:
         cache = self._core.resource(kind).cache
@@ -194,22 +191,12 @@ class Reading:
         entries = cache.scan(kind.prefix(wanted.namespace))
         return entries if wanted.plain else wanted.of(entries)
 
-    def list(
-        self,
-        kind: Kind[Any],
-        namespace: str | None,
-        *,
-        labels: Selector | None,
-        fields: FieldSelector | None,
-        limit: int,
-        continue_: str,
-        resource_version: str,
-        match: str,
-    ) -> ListResult:
-        if continue_:
+    def list(self, kind: Kind[Any], query: Query) -> ListResult:
+        resource_version, match, limit = query.resource_version, query.match, query.limit
+        if query.continue_:
             if resource_version not in ("", "0"):
                 raise bad_request("specifying resource version is not allowed when using continue")
-            return self._page(continue_, limit, Selection(kind, namespace, labels, fields).scope)
+            return self._page(query.continue_, limit, Selection(kind, query).scope)
         revision = self._core.resource(kind).cache.revision
         asked = parse_version(resource_version) if resource_version else 0
         if match:
@@ -221,7 +208,7 @@ class Reading:
                 raise bad_request('resourceVersionMatch "Exact" is forbidden for resourceVersion "0"')
         if asked > revision:
             raise too_large(asked, revision)
-        wanted = Selection(kind, namespace, labels, fields)
+        wanted = Selection(kind, query)
         entries = self._select(kind, wanted)
         if match == "Exact" and asked != revision and self._core.resource(kind).cache.changed(asked):
             raise gone(f"too old resource version: {asked} ({revision})")
@@ -304,26 +291,15 @@ class Reading:
 
     # Watch
 
-    def watch(
-        self,
-        kind: Kind[Any],
-        namespace: str | None,
-        *,
-        since: str | None,
-        labels: Selector | None,
-        fields: FieldSelector | None,
-        send_initial_events: bool | None,
-        bookmarks: bool,
-        unread: int = 0,
-        every: float = BOOKMARK_SECONDS,
-    ) -> Watching:
+    def watch(self, kind: Kind[Any], query: Query, *, every: float = BOOKMARK_SECONDS) -> Watching:
+        """every: seconds between the bookmarks of an idle watch."""
         cache = self._core.resource(kind).cache
-        wanted = Selection(kind, namespace, labels, fields)
-        asked = parse_version(since) if since else 0
+        wanted = Selection(kind, query)
+        asked = parse_version(query.resource_version) if query.resource_version else 0
         current = cache.revision
         if asked > current:
             raise too_large(asked, current)
-        initial = send_initial_events if send_initial_events is not None else not asked
+        initial = not asked if query.send_initial_events is None else query.send_initial_events
         try:
             watcher = cache.watch(
                 prefix=kind.prefix(wanted.namespace),
@@ -331,8 +307,8 @@ class Reading:
                 group=wanted.group,
                 match=wanted.match(),
                 by=wanted.by,
-                unread=unread or UNREAD_BYTES,
-                hints=not unread,
+                unread=query.unread or UNREAD_BYTES,
+                hints=not query.unread,
             )
         except store.Compacted as exc:
             raise gone(f"too old resource version: {exc.asked} ({exc.oldest})") from exc
@@ -342,8 +318,8 @@ class Reading:
             if entries:
                 size = sum(len(entry.value) for entry in entries)
                 batch = Batch(tuple(Change("ADDED", entry) for entry in entries), current, {}, size)
-        end = current if send_initial_events and bookmarks else None
-        return Watching(watcher, batch, end=end, bookmarks=bookmarks, every=every)
+        end = current if query.send_initial_events and query.bookmarks else None
+        return Watching(watcher, batch, end=end, bookmarks=query.bookmarks, every=every)
 
 
 def too_large(asked: int, current: int) -> StatusError:

@@ -15,7 +15,6 @@ from navarch.api.core.binding import BINDING
 from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.meta import DeleteOptions, ObjectMeta
 from navarch.api.machinery.scheme import Kind, Scheme
-from navarch.api.machinery.selectors import FieldSelector, Selector
 from navarch.auth.user import SYSTEM
 from navarch.registry.admission import Admission
 from navarch.registry.admission.namespace_lifecycle import IMMORTAL
@@ -23,6 +22,7 @@ from navarch.registry.context import Context, ListResult, Stored
 from navarch.registry.core import Core
 from navarch.registry.deletion import Deletion
 from navarch.registry.pods import Pods
+from navarch.registry.query import Query
 from navarch.registry.reading import Reading, Watching
 from navarch.registry.writing import Reviewer, Writing
 from navarch.store.base import Store
@@ -103,63 +103,13 @@ class Registry:
         """The object of an entry, with its resourceVersion; shared, frozen."""
         return self._core.resource(kind).object(entry)
 
-    def list(
-        self,
-        kind: Kind[Any],
-        namespace: str | None,
-        ctx: Context,
-        *,
-        labels: Selector | None = None,
-        fields: FieldSelector | None = None,
-        limit: int = 0,
-        continue_: str = "",
-        resource_version: str = "",
-        match: str = "",
-    ) -> ListResult:
-        """resource_version, match: as the query parameters resourceVersion and resourceVersionMatch.
+    def list(self, kind: Kind[Any], query: Query, ctx: Context) -> ListResult:
+        """Raises StatusError 400, 410 (page token or exact version expired), 504 (version not reached)."""
+        return self._reading.list(kind, query)
 
-        Raises StatusError 400, 410 (page token or exact version expired), 504 (version not reached yet).
-        """
-        return self._reading.list(
-            kind,
-            namespace,
-            labels=labels,
-            fields=fields,
-            limit=limit,
-            continue_=continue_,
-            resource_version=resource_version,
-            match=match,
-        )
-
-    def watch(
-        self,
-        kind: Kind[Any],
-        namespace: str | None,
-        ctx: Context,
-        *,
-        since: str | None = None,
-        labels: Selector | None = None,
-        fields: FieldSelector | None = None,
-        send_initial_events: bool | None = None,
-        bookmarks: bool = False,
-        unread: int = 0,
-    ) -> Watching:
-        """Changes after `since`; without one (or "0") first everything there is, as ADDED.
-
-        send_initial_events: None leaves that to `since`. With bookmarks, True also marks the end of the
-        initial events. unread: bytes that may wait for a reader outside of this process, which gets no
-        decoded objects; 0: the reader is a part of it. Raises StatusError 400, 410, 504.
-        """
-        return self._reading.watch(
-            kind,
-            namespace,
-            since=since,
-            labels=labels,
-            fields=fields,
-            send_initial_events=send_initial_events,
-            bookmarks=bookmarks,
-            unread=unread,
-        )
+    def watch(self, kind: Kind[Any], query: Query, ctx: Context) -> Watching:
+        """Raises StatusError 400, 410, 504."""
+        return self._reading.watch(kind, query)
 
     def pin(self, kind: Kind[Any], entries: Sequence[Entry], drop: Callable[[], Any]) -> Callable[[], None]:
         """Say that entries of a list are held while they are sent. `drop` is called when what was replaced
@@ -232,18 +182,11 @@ class Registry:
         return await self._deletion.delete(kind, namespace, name, options or DeleteOptions(), ctx)
 
     async def delete_collection(
-        self,
-        kind: Kind[Any],
-        namespace: str | None,
-        options: DeleteOptions | None,
-        ctx: Context,
-        *,
-        labels: Selector | None = None,
-        fields: FieldSelector | None = None,
+        self, kind: Kind[Any], query: Query, options: DeleteOptions | None, ctx: Context
     ) -> ListResult:
         """Delete what the selectors select. Returns the objects as they were."""
         revision = self._core.resource(kind).cache.revision
-        entries = self._reading.select(kind, namespace, labels, fields)
+        entries = self._reading.select(kind, query)
         await self._deletion.delete_all(kind, entries, options or DeleteOptions(), ctx)
         return ListResult(entries, revision)
 

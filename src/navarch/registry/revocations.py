@@ -15,6 +15,7 @@ from navarch.api.machinery.errors import StatusError
 from navarch.api.navarch.noderevocation import NODE_REVOCATION as KIND
 from navarch.auth.user import SYSTEM
 from navarch.registry.context import Context
+from navarch.registry.query import ALL
 from navarch.registry.reading import Bookmark
 from navarch.registry.registry import Registry
 
@@ -44,7 +45,7 @@ class NodeRevocations:
     async def run(self, revoked: Callable[[str], None]) -> None:
         """Call with the name of each node that is thrown out, until cancelled; those of before as well."""
         while True:
-            watching = self._registry.watch(KIND, None, Context(SYSTEM))
+            watching = self._registry.watch(KIND, ALL, Context(SYSTEM))
             try:
                 while True:
                     batch = await watching.next()

@@ -17,6 +17,7 @@ from navarch.api.machinery.meta import DeleteOptions, Object, ObjectMeta
 from navarch.api.machinery.scheme import Kind, Rules, Scheme
 from navarch.auth.user import User
 from navarch.registry.context import Context, Stored
+from navarch.registry.query import Query
 from navarch.registry.registry import Registry
 
 ADMIN = User("admin", ("system:masters",))
@@ -144,8 +145,8 @@ def stored(registry: Registry, name: str = "w", namespace: str | None = "default
 
 
 def gone(registry: Registry, name: str = "w") -> bool:
-    return not registry.list(WIDGET, "default", ctx()).entries or all(
-        not e.key.endswith(f"/{name}") for e in registry.list(WIDGET, "default", ctx()).entries
+    return not registry.list(WIDGET, Query("default"), ctx()).entries or all(
+        not e.key.endswith(f"/{name}") for e in registry.list(WIDGET, Query("default"), ctx()).entries
     )
 
 

@@ -13,6 +13,7 @@ from registry_support import ADMIN, Widget, WidgetSpec, WidgetStatus, ctx, refus
 from navarch.api.machinery.meta import ObjectMeta, Preconditions
 from navarch.client.base import Client, WatchEvent
 from navarch.client.local import LocalClient
+from navarch.registry.query import Query
 from navarch.registry.registry import Registry
 
 
@@ -127,4 +128,4 @@ async def test_watch_ends_when_the_registry_does_and_refuses_old_versions(
 async def test_where_an_object_goes(client: LocalClient, registry: Registry) -> None:
     made = await client.create(Widget(metadata=ObjectMeta(name="w", namespace="kube-system")), "default")
     assert made.metadata.namespace == "kube-system"
-    assert registry.list(registry.scheme.of(Widget), "default", ctx()).entries == []
+    assert registry.list(registry.scheme.of(Widget), Query("default"), ctx()).entries == []

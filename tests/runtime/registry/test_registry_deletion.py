@@ -19,6 +19,7 @@ from registry_support import (
 from navarch.api.core.namespace import NAMESPACE, Namespace, NamespaceSpec
 from navarch.api.machinery.meta import DeleteOptions, ObjectMeta, Preconditions, parse_time
 from navarch.api.machinery.selectors import parse_labels
+from navarch.registry.query import ALL, Query
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
 
@@ -122,15 +123,17 @@ async def test_dry_run_in_the_options(registry: Registry, store: SqliteStore) ->
 async def test_delete_collection_takes_what_is_selected(registry: Registry) -> None:
     for i in range(150):
         await make(registry, name=f"w{i:03}", labels={"odd": str(i % 2)})
-    found = await registry.delete_collection(WIDGET, "default", None, ctx(), labels=parse_labels("odd=1"))
+    found = await registry.delete_collection(
+        WIDGET, Query("default", labels=parse_labels("odd=1")), None, ctx()
+    )
     assert len(found.entries) == 75
-    left = names(registry.list(WIDGET, "default", ctx()).entries)
+    left = names(registry.list(WIDGET, Query("default"), ctx()).entries)
     assert left == [f"w{i:03}" for i in range(0, 150, 2)]
 
 
 async def test_the_system_namespaces_exist_and_cannot_be_deleted(registry: Registry) -> None:
     wanted = ["default", "kube-node-lease", "kube-public", "kube-system"]
-    assert names(registry.list(NAMESPACE, None, ctx()).entries) == wanted
+    assert names(registry.list(NAMESPACE, ALL, ctx()).entries) == wanted
     for name in wanted:
         with refused(
             403, "Forbidden", f'namespaces "{name}" is forbidden: this namespace may not be deleted'

@@ -21,6 +21,7 @@ from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.meta import DeleteOptions, ObjectMeta, Preconditions
 from navarch.api.policy.eviction import Eviction
 from navarch.registry import core
+from navarch.registry.query import Query
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
 
@@ -135,7 +136,7 @@ async def test_events_end_by_themselves(store: SqliteStore, monkeypatch: pytest.
         involved = ObjectReference(kind="Pod", name="p", namespace="default")
         event = Event(metadata=ObjectMeta(name="e"), involved_object=involved, reason="Tested", type="Normal")
         made = await registry.create(EVENT, "default", event, ctx())
-        watch = registry.watch(EVENT, "default", ctx(), since=str(made.revision))
+        watch = registry.watch(EVENT, Query("default", resource_version=str(made.revision)), ctx())
         batch = await asyncio.wait_for(watch.next(), 10)
         assert [c.kind for c in batch.changes] == ["DELETED"]  # type: ignore[union-attr] # no bookmarks asked
         watch.close()

@@ -27,6 +27,7 @@ from navarch.api.core.namespace import NAMESPACE, Namespace
 from navarch.api.machinery.meta import DeleteOptions, ObjectMeta
 from navarch.api.machinery.selectors import parse_fields, parse_labels
 from navarch.registry import reading
+from navarch.registry.query import ALL, Query
 from navarch.registry.reading import Bookmark, Watching
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
@@ -51,7 +52,7 @@ async def open_watch(registry: Registry) -> AsyncIterator[Any]:
         for name, parse in (("labels", parse_labels), ("fields", parse_fields)):
             if name in options:
                 options[name] = parse(options[name])
-        made.append(registry.watch(kind, namespace, ctx(), **options))
+        made.append(registry.watch(kind, Query(namespace, **options), ctx()))
         return made[-1]
 
     yield open
@@ -65,7 +66,7 @@ def listed(registry: Registry, namespace: str | None = "default", **selectors: s
         chosen["labels"] = parse_labels(selectors["labels"])
     if "fields" in selectors:
         chosen["fields"] = parse_fields(selectors["fields"])
-    return names(registry.list(WIDGET, namespace, ctx(), **chosen).entries)
+    return names(registry.list(WIDGET, Query(namespace, **chosen), ctx()).entries)
 
 
 async def test_selectors_of_lists(registry: Registry) -> None:
@@ -93,20 +94,20 @@ async def test_selectors_of_lists(registry: Registry) -> None:
 async def test_pages_are_of_one_state(registry: Registry) -> None:
     for i in range(10):
         await make(registry, name=f"w{i}")
-    first = registry.list(WIDGET, "default", ctx(), limit=4)
+    first = registry.list(WIDGET, Query("default", limit=4), ctx())
     assert names(first.entries) == ["w0", "w1", "w2", "w3"]
     assert first.remaining == 6
     await delete(registry, "w5")
     await make(registry, name="w55")
-    second = registry.list(WIDGET, "default", ctx(), limit=4, continue_=first.continue_)
+    second = registry.list(WIDGET, Query("default", limit=4, continue_=first.continue_), ctx())
     assert names(second.entries) == ["w4", "w5", "w6", "w7"]
     assert second.revision == first.revision
-    third = registry.list(WIDGET, "default", ctx(), limit=4, continue_=second.continue_)
+    third = registry.list(WIDGET, Query("default", limit=4, continue_=second.continue_), ctx())
     assert names(third.entries) == ["w8", "w9"]
     assert (third.continue_, third.remaining) == ("", None)
-    rest = registry.list(WIDGET, "default", ctx(), continue_=first.continue_)
+    rest = registry.list(WIDGET, Query("default", continue_=first.continue_), ctx())
     assert len(rest.entries) == 6
-    exact = registry.list(WIDGET, "default", ctx(), limit=10)
+    exact = registry.list(WIDGET, Query("default", limit=10), ctx())
     assert (len(exact.entries), exact.continue_) == (10, "")
 
 
@@ -114,21 +115,21 @@ async def test_page_tokens_are_checked(registry: Registry, monkeypatch: pytest.M
     for i in range(4):
         await make(registry, name=f"w{i}")
         await registry.create(NOTE, None, NOTE.type(metadata=ObjectMeta(name=f"n{i}")), ctx())
-    token = registry.list(WIDGET, "default", ctx(), limit=1).continue_
+    token = registry.list(WIDGET, Query("default", limit=1), ctx()).continue_
     with refused(400, "BadRequest", "continue key is not valid"):
-        registry.list(WIDGET, "default", ctx(), continue_="%%%")
+        registry.list(WIDGET, Query("default", continue_="%%%"), ctx())
     with refused(400, "BadRequest", "continue key is not valid"):
-        registry.list(NOTE, None, ctx(), continue_=token)
+        registry.list(NOTE, Query(continue_=token), ctx())
     with refused(400, "BadRequest", "continue key is not valid"):
-        registry.list(WIDGET, "kube-system", ctx(), continue_=token)
+        registry.list(WIDGET, Query("kube-system", continue_=token), ctx())
     with refused(400, "BadRequest", "not allowed when using continue"):
-        registry.list(WIDGET, "default", ctx(), continue_=token, resource_version="5")
-    selected = registry.list(WIDGET, "default", ctx(), limit=1, labels=parse_labels("!x"))
+        registry.list(WIDGET, Query("default", continue_=token, resource_version="5"), ctx())
+    selected = registry.list(WIDGET, Query("default", limit=1, labels=parse_labels("!x")), ctx())
     assert selected.remaining is None
     late = reading.monotonic() + reading.SNAPSHOT_SECONDS + 1
     monkeypatch.setattr(reading, "monotonic", lambda: late)
     with refused(410, "Expired", "too old to display a consistent list"):
-        registry.list(WIDGET, "default", ctx(), continue_=token)
+        registry.list(WIDGET, Query("default", continue_=token), ctx())
 
 
 async def test_versions_of_lists(registry: Registry, store: SqliteStore) -> None:
@@ -137,7 +138,7 @@ async def test_versions_of_lists(registry: Registry, store: SqliteStore) -> None
     await registry.create(NOTE, None, NOTE.type(metadata=ObjectMeta(name="n")), ctx())
 
     def at(version: str, match: str = "") -> int:
-        return registry.list(WIDGET, "default", ctx(), resource_version=version, match=match).revision
+        return registry.list(WIDGET, Query("default", resource_version=version, match=match), ctx()).revision
 
     assert at("") == at("0") == at(str(then)) == at("1", "NotOlderThan") == store.revision
     assert at(str(then), "Exact") == then, "nothing of this kind changed since"
@@ -153,31 +154,31 @@ async def test_versions_of_lists(registry: Registry, store: SqliteStore) -> None
 
 async def test_watch_begins_with_what_there_is(registry: Registry, open_watch: Any) -> None:
     await make(registry, name="a")
-    for since in (None, "", "0"):
-        watching = open_watch(since=since)
+    for since in ("", "0"):
+        watching = open_watch(resource_version=since)
         assert await seen(watching, 1) == [("ADDED", "a")]
-    now = registry.list(WIDGET, "default", ctx()).revision
-    later = open_watch(since=str(now))
+    now = registry.list(WIDGET, Query("default"), ctx()).revision
+    later = open_watch(resource_version=str(now))
     await make(registry, name="b")
     assert await seen(later, 1) == [("ADDED", "b")]
     assert await seen(watching, 1) == [("ADDED", "b")]
 
 
 async def test_watch_resumes_from_a_version(registry: Registry, open_watch: Any) -> None:
-    start = str(registry.list(WIDGET, None, ctx()).revision)
+    start = str(registry.list(WIDGET, ALL, ctx()).revision)
     made = await make(registry, name="a")
     await registry.update(WIDGET, "default", "a", replace(made, spec=WidgetSpec(size=2)), ctx())
     await delete(registry, "a")
     wanted = [("ADDED", "a"), ("MODIFIED", "a"), ("DELETED", "a")]
-    assert await seen(open_watch(since=start), 3) == wanted
-    assert await seen(open_watch(since=made.metadata.resource_version), 2) == wanted[1:]
+    assert await seen(open_watch(resource_version=start), 3) == wanted
+    assert await seen(open_watch(resource_version=made.metadata.resource_version), 2) == wanted[1:]
 
 
 async def test_an_object_enters_and_leaves_a_selection(registry: Registry, open_watch: Any) -> None:
-    start = str(registry.list(WIDGET, None, ctx()).revision)
-    on_node = open_watch(since=start, fields="spec.node=n1")
-    labelled = open_watch(since=start, labels="on", fields="spec.node!=n1")
-    named = open_watch(since=start, namespace=None, fields="metadata.name=w")
+    start = str(registry.list(WIDGET, ALL, ctx()).revision)
+    on_node = open_watch(resource_version=start, fields="spec.node=n1")
+    labelled = open_watch(resource_version=start, labels="on", fields="spec.node!=n1")
+    named = open_watch(resource_version=start, namespace=None, fields="metadata.name=w")
     await make(registry)
     await make(registry, name="noise")
     for body in (
@@ -202,8 +203,8 @@ async def test_an_object_enters_and_leaves_a_selection(registry: Registry, open_
 
 
 async def test_watchers_of_one_selection_share_their_batches(registry: Registry, open_watch: Any) -> None:
-    start = str(registry.list(WIDGET, None, ctx()).revision)
-    one, two = (open_watch(since=start, labels="a=b") for _ in range(2))
+    start = str(registry.list(WIDGET, ALL, ctx()).revision)
+    one, two = (open_watch(resource_version=start, labels="a=b") for _ in range(2))
     await make(registry, labels={"a": "b"})
     assert await one.next() is await two.next()
 
@@ -212,26 +213,26 @@ async def test_watch_versions_that_cannot_be(store: SqliteStore) -> None:
     registry = Registry(store, SCHEME, window=2)
     await registry.start()
     try:
-        start = registry.list(WIDGET, None, ctx()).revision
+        start = registry.list(WIDGET, ALL, ctx()).revision
         for i in range(6):
             await make(registry, name=f"w{i}")
         with refused(410, "Expired", f"too old resource version: {start}"):
-            registry.watch(WIDGET, "default", ctx(), since=str(start))
+            registry.watch(WIDGET, Query("default", resource_version=str(start)), ctx())
         with refused(504, "Timeout"):
-            registry.watch(WIDGET, "default", ctx(), since="99999")
+            registry.watch(WIDGET, Query("default", resource_version="99999"), ctx())
         with refused(400, "BadRequest"):
-            registry.watch(WIDGET, "default", ctx(), since="abc")
+            registry.watch(WIDGET, Query("default", resource_version="abc"), ctx())
     finally:
         await registry.close()
 
 
 async def test_bookmarks(registry: Registry, open_watch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     await make(registry, name="a")
-    current = registry.list(WIDGET, None, ctx()).revision
-    watching = open_watch(since="", send_initial_events=True, bookmarks=True)
+    current = registry.list(WIDGET, ALL, ctx()).revision
+    watching = open_watch(resource_version="", send_initial_events=True, bookmarks=True)
     assert await seen(watching, 1) == [("ADDED", "a")]
     assert await watching.next() == Bookmark(current, True)
-    without = open_watch(since="", send_initial_events=False, bookmarks=True)
+    without = open_watch(resource_version="", send_initial_events=False, bookmarks=True)
     without._every = 0.01
     assert await asyncio.wait_for(without.next(), 5) == Bookmark(current, False)
     await registry.create(NOTE, None, NOTE.type(metadata=ObjectMeta(name="n")), ctx())
@@ -243,7 +244,7 @@ async def test_bookmarks(registry: Registry, open_watch: Any, monkeypatch: pytes
 async def test_closing_the_registry_ends_watches(store: SqliteStore) -> None:
     registry = Registry(store, SCHEME)
     await registry.start()
-    watching = registry.watch(WIDGET, None, ctx(), since=str(store.revision))
+    watching = registry.watch(WIDGET, Query(resource_version=str(store.revision)), ctx())
     waiting = asyncio.ensure_future(watching.next())
     await asyncio.sleep(0)
     await registry.close()

@@ -31,6 +31,7 @@ from navarch.api.machinery.errors import StatusError
 from navarch.api.machinery.meta import ObjectMeta, OwnerReference, parse_time
 from navarch.registry import metadata
 from navarch.registry.context import Context
+from navarch.registry.query import Query
 from navarch.registry.registry import Registry
 from navarch.store.sqlite import SqliteStore
 
@@ -102,7 +103,7 @@ async def test_bad_metadata_is_invalid_and_named(registry: Registry, meta: Objec
         await registry.create(WIDGET, "default", Widget(metadata=meta), ctx())
     assert found.error is not None
     assert [c["field"] for c in (found.error.details or {})["causes"]] == [path]
-    assert not registry.list(WIDGET, "default", ctx()).entries
+    assert not registry.list(WIDGET, Query("default"), ctx()).entries
 
 
 async def test_create_refusals(registry: Registry) -> None:
@@ -367,6 +368,6 @@ async def test_the_state_survives_a_restart(registry: Registry, store: SqliteSto
     await again.start()
     try:
         assert stored(again) == made
-        assert names(again.list(WIDGET, None, ctx()).entries) == ["w"]
+        assert names(again.list(WIDGET, Query(), ctx()).entries) == ["w"]
     finally:
         await again.close()
