@@ -3,7 +3,7 @@
 
 Compare-and-swap is checked against an index in memory, in this file; the way of a write to disk is
 `sqlite_commit`, the writing thread `sqlite_writer`, reading `sqlite_reader`, the file itself `sqlite_file`,
-subscriptions `sqlite_feed`, lease times `sqlite_lease`.
+subscriptions `sqlite_feed`, lease times `sqlite_lease`, keys whose rows are damaged `sqlite_damage`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from navarch.store.base import (
     Unavailable,
 )
 from navarch.store.sqlite_commit import CREATED, SHIFT, GroupCommit, Write
+from navarch.store.sqlite_damage import Damages
 from navarch.store.sqlite_feed import Feed
 from navarch.store.sqlite_lease import Leases
 from navarch.store.sqlite_reader import Reader
-from navarch.store.sqlite_rows import Row
 from navarch.store.sqlite_scrub import SCRUB_SECONDS, Scrub
 from navarch.store.sqlite_wal import SKIPPED
 
@@ -68,9 +68,7 @@ class SqliteStore:
         self._compacted = 0
         self._swept = 0
         self._sweeping = asyncio.Lock()
-        self._damaged: dict[str, Damage] = {}
-        #: Revisions of damaged rows: they stay in the file for a repair.
-        self._damaged_rows: set[int] = set()
+        self._damages = Damages(lambda damage: self.on_damage(damage))
         #: Called for each key that is set aside.
         self.on_damage: Callable[[Damage], None] = lambda damage: None
         #: (key, revision) -> the value, of whoever still has it: with it a damaged row is written again.
@@ -90,12 +88,6 @@ class SqliteStore:
         loaded = await self._writer.open()
         newest = max(loaded.revision, loaded.compacted)
         self._compacted, self._swept = loaded.compacted, loaded.swept
-        self._damaged, self._damaged_rows = loaded.damaged, loaded.damaged_rows
-        for damage in self._damaged.values():
-            log.error(
-                "store: %s is damaged at revision %d (%s) and set aside; see `navarch store check`",
-                damage.key, damage.revision, damage.why,
-            )  # fmt: skip
         reserved = loaded.reserved
         if loaded.torn:
             log.warning(
@@ -120,6 +112,7 @@ class SqliteStore:
             revision=newest,
             flush_interval=self._flush_interval,
         )
+        self._damages.start(self._commits, self._leases, loaded.damaged, loaded.damaged_rows)
         self._closed = ""
         if self._history:
             self._spawn(self._compact_periodically(), "store-compaction")
@@ -177,8 +170,8 @@ class SqliteStore:
             row = (await self._reader.rows([state >> SHIFT])).get(state >> SHIFT)
             if row is not None and row.value is not None and not row.damage:
                 return KeyValue(key, row.value, row.revision, row.created, row.lease)
-            self._unreadable(key, state >> SHIFT, row)
-        self._check_whole(key)
+            self._damages.unreadable(key, state >> SHIFT, row)
+        self._damages.check(key)
         return None
 
     async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
@@ -205,7 +198,7 @@ class SqliteStore:
                 elif (row := rows.pop(at, None)) is not None and row.value is not None and not row.damage:
                     items.append(KeyValue(key, row.value, at, row.created, row.lease))
                 else:
-                    self._unreadable(key, at, row)
+                    self._damages.unreadable(key, at, row)
             if len(items) == len(wanted):
                 return Page(items, visible, remaining)
             # Compaction overtook the read, or something was set aside: look again.
@@ -246,50 +239,15 @@ class SqliteStore:
 
     @property
     def damaged(self) -> Mapping[str, Damage]:
-        return self._damaged
+        return self._damages.keys
 
     def set_aside(self, key: str, revision: int, why: str) -> None:
-        """The key is in no range any more, and get and writes of it raise Damaged. Its row stays."""
-        commits = self._commits
-        state = commits.index.get(key)
-        if key in commits.tail or state is None or state >> SHIFT != revision:
-            return  # There is a newer state.
-        del commits.index[key]
-        commits.ordered = None
-        self._leases.attach(key, 0)
-        damage = self._damaged[key] = Damage(key, revision, why)
-        self._damaged_rows.add(revision)
-        log.error(
-            "store: %s is damaged at revision %d (%s) and set aside; see `navarch store check`",
-            key, revision, why,
-        )  # fmt: skip
-        self.on_damage(damage)
-
-    def _unreadable(self, key: str, revision: int, row: Row | None) -> None:
-        """A row could not be read as the newest of its key."""
-        state = self._commits.index.get(key)
-        if state is None or state >> SHIFT != revision or self._commits.beat(key) is not None:
-            return  # It is not the newest any more.
-        if row is None or not row.damage:
-            self.set_aside(key, revision, "its row is missing")
-        else:
-            self.set_aside(key, revision, row.damage)
-
-    def _check_whole(self, key: str) -> None:
-        if self._damaged and (damage := self._damaged.get(key)) is not None:
-            raise Damaged(key, damage.revision, damage.why)
+        self._damages.set_aside(key, revision, why)
 
     async def _row_damaged(self, revision: int, why: str) -> None:
         """A row was found to be damaged: write it again from memory, or set its key aside."""
-        if revision in self._damaged_rows:
-            return
-        self._damaged_rows.add(revision)
-        state = self._commits.index
-        key = next((key for key, found in state.items() if found >> SHIFT == revision), None)
+        key = self._damages.found(revision, why)
         if key is None:
-            log.warning(
-                "store: the row of revision %d is damaged (%s); it is replaced already", revision, why
-            )
             return
         value = self.recall(key, revision)
         if value is None:
@@ -307,16 +265,7 @@ class SqliteStore:
 
     async def drop(self, key: str) -> int:
         self._check_writable()
-        damage = self._damaged.get(key)
-        if damage is None:
-            raise Missing(key)
-        revision = await self._commits.submit(
-            key, b"", created=damage.revision, previous=damage.revision, deleted=True
-        )
-        self._damaged.pop(key, None)
-        self._damaged_rows.discard(damage.revision)
-        log.warning("store: %s, damaged at revision %d, was dropped", key, damage.revision)
-        return revision
+        return await self._damages.drop(key)
 
     def _keys(self, prefix: str, start: str = "") -> list[str]:
         keys = self._commits.ordered
@@ -339,7 +288,7 @@ class SqliteStore:
                 state = commits.index.get(key)
                 if state is not None:
                     raise Exists(key, state >> SHIFT)
-                self._check_whole(key)
+                self._damages.check(key)
             elif not last.deleted:
                 await commits.settle(last)
                 continue
@@ -395,7 +344,7 @@ class SqliteStore:
             if last is None:
                 state = commits.index.get(key)
                 if state is None:
-                    self._check_whole(key)
+                    self._damages.check(key)
                     raise Missing(key)
                 if expected is not None and state >> SHIFT != expected:
                     raise Conflict(key, expected, state >> SHIFT)
@@ -432,7 +381,7 @@ class SqliteStore:
                 await self._writer.call(statements.set_meta("compacted", revision))
             await self._feed.caught_up()
             while self._swept < self._compacted:
-                kept = self._damaged_rows
+                kept = self._damages.rows
                 swept = await self._writer.call(
                     statements.sweep(self._swept, self._compacted, SWEEP_ROWS, kept)
                 )
