@@ -26,7 +26,7 @@ test: ## Everything the project claims, tested; STEPS="ruff mypy" runs only thes
 
 lint: ## The linters alone
 	@tools/bootstrap.sh test
-	@.venv/bin/python tools/test.py ruff format mypy imports ansible-lint changelog
+	@.venv/bin/python tools/test.py ruff format mypy imports kinds ansible-lint changelog
 
 fuzz: ## N random requests to the API (20,000); SEED=x asks others
 	@tools/bootstrap.sh test

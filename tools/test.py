@@ -80,6 +80,12 @@ STEPS = [
         command("python", "tools/role_docs.py", "--check"),
         beside=True,
     ),
+    Step(
+        "kinds",
+        "what follows from the table of kinds is written",
+        command("python", "tools/kinds.py", "--check"),
+        beside=True,
+    ),
     Step("collection", "metadata, tarball and guides", pytest("tests/collection", "-q"), beside=True),
     Step("docs", "the reference of plugins and roles, by antsibull-docs", documentation, beside=True),
     Step("units", "the plugins' logic", ansible_test("units"), beside=True),

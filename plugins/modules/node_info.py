@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Module navarch.cluster.node_info. Only documentation and wiring belong here."""
+"""Module navarch.cluster.node_info, written by tools/kinds.py from tools/kinds.yml."""
 
 from __future__ import annotations
 
@@ -56,10 +56,12 @@ nodes:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils._api.client import NODE, Client
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import Client, Kind
 from ansible_collections.navarch.cluster.plugins.module_utils._module import args
 from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
 from ansible_collections.navarch.cluster.plugins.module_utils._resources.info import found
+
+KIND = Kind("v1", "Node", "nodes", namespaced=False)
 
 
 def spec() -> args.Spec:
@@ -67,7 +69,7 @@ def spec() -> args.Spec:
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
-    return found(client, NODE, params, "nodes")
+    return found(client, KIND, params, "nodes")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Module navarch.cluster.replication_controller_info. Only documentation and wiring belong here."""
+"""Module navarch.cluster.replication_controller_info, written by tools/kinds.py from tools/kinds.yml."""
 
 from __future__ import annotations
 
@@ -57,13 +57,12 @@ replication_controllers:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils._api.client import (
-    REPLICATION_CONTROLLER,
-    Client,
-)
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import Client, Kind
 from ansible_collections.navarch.cluster.plugins.module_utils._module import args
 from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
 from ansible_collections.navarch.cluster.plugins.module_utils._resources.info import found
+
+KIND = Kind("v1", "ReplicationController", "replicationcontrollers")
 
 
 def spec() -> args.Spec:
@@ -71,7 +70,7 @@ def spec() -> args.Spec:
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
-    return found(client, REPLICATION_CONTROLLER, params, "replication_controllers")
+    return found(client, KIND, params, "replication_controllers")
 
 
 def main() -> None:

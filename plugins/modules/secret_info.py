@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Module navarch.cluster.secret_info. Only documentation and wiring belong here."""
+"""Module navarch.cluster.secret_info, written by tools/kinds.py from tools/kinds.yml."""
 
 from __future__ import annotations
 
@@ -69,11 +69,12 @@ secrets:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils._api.client import SECRET, Client
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import Client, Kind
 from ansible_collections.navarch.cluster.plugins.module_utils._module import args
 from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
 from ansible_collections.navarch.cluster.plugins.module_utils._resources.info import found
-from ansible_collections.navarch.cluster.plugins.module_utils._resources.redaction import without_secrets
+
+KIND = Kind("v1", "Secret", "secrets")
 
 
 def spec() -> args.Spec:
@@ -81,10 +82,7 @@ def spec() -> args.Spec:
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
-    result = found(client, SECRET, params, "secrets")
-    if not params["reveal"]:
-        result["secrets"] = [without_secrets(item) for item in result["secrets"]]
-    return result
+    return found(client, KIND, params, "secrets")
 
 
 def main() -> None:

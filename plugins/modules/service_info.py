@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, Navarch developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Module navarch.cluster.service_info. Only documentation and wiring belong here."""
+"""Module navarch.cluster.service_info, written by tools/kinds.py from tools/kinds.yml."""
 
 from __future__ import annotations
 
@@ -55,10 +55,12 @@ services:
 
 import typing as t
 
-from ansible_collections.navarch.cluster.plugins.module_utils._api.client import SERVICE, Client
+from ansible_collections.navarch.cluster.plugins.module_utils._api.client import Client, Kind
 from ansible_collections.navarch.cluster.plugins.module_utils._module import args
 from ansible_collections.navarch.cluster.plugins.module_utils._module.runner import run_module
 from ansible_collections.navarch.cluster.plugins.module_utils._resources.info import found
+
+KIND = Kind("v1", "Service", "services")
 
 
 def spec() -> args.Spec:
@@ -66,7 +68,7 @@ def spec() -> args.Spec:
 
 
 def run(params: t.Mapping[str, t.Any], client: Client) -> dict[str, t.Any]:
-    return found(client, SERVICE, params, "services")
+    return found(client, KIND, params, "services")
 
 
 def main() -> None:

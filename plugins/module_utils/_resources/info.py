@@ -9,6 +9,7 @@ import typing as t
 
 from .._api.client import NODE, Client, Kind
 from .._api.discovery import api_versions
+from .redaction import without_secrets
 
 
 def find(
@@ -23,9 +24,14 @@ def find(
 
 
 def found(client: Client, kind: Kind, params: t.Mapping[str, t.Any], key: str) -> dict[str, t.Any]:
-    """The result of an ``_info`` module, with the objects under ``key``."""
+    """The result of an ``_info`` module, with the objects under ``key``; without what secrets hold where the
+    module has the option ``reveal`` and it is not set.
+    """
     namespace = params.get("namespace") or ("default" if params.get("name") else None)
-    return {"changed": False, key: find(client, kind, namespace, params)}
+    items = find(client, kind, namespace, params)
+    if params.get("reveal") is False:
+        items = [t.cast("dict[str, t.Any]", without_secrets(item)) for item in items]
+    return {"changed": False, key: items}
 
 
 def cluster(client: Client) -> dict[str, t.Any]:

@@ -126,6 +126,8 @@ TASKS: dict[str, list[tuple[Options, Options]]] = {
         ({"state": "planned"}, {}),
     ],
 }
+for row in yaml.safe_load((ROOT / "tools" / "kinds.yml").read_text()):
+    TASKS.setdefault(row["name"] + "_info", [({}, {}), ({"label_selectors": "a in"}, {})])
 
 
 def lasting(value: Any) -> Any:
