@@ -19,6 +19,7 @@ from navarch.api.core.node.identity import KUBELET_CLIENT
 from navarch.apiserver.limits import Limits
 from navarch.cli import Failure
 from navarch.cli.config import size
+from navarch.cli.renewal import Leaf, Renewal
 from navarch.cli.serving import listen, load_http, logging_to_stderr, serve
 
 #: Pod addresses for more simulated nodes than the usual range of the cluster has room for. It holds the usual
@@ -112,18 +113,17 @@ def _run(options: argparse.Namespace, folder: str, sock: socket.socket, history:
         "::",
     }
     names |= {socket.gethostname()} if options.address in ("0.0.0.0", "::") else set()
-    serving = pki.issue(ca, "navarch-apiserver", names=sorted(names), usages=["server auth"])
-    with tempfile.TemporaryDirectory(prefix="navarch-tls-") as files:
-        authority = _put(files, "ca.crt", ca.certificate)
-        tls = server_tls(
-            _put(files, "tls.crt", serving.certificate), _put(files, "tls.key", serving.key), authority
-        )
-        client = pki.issue(ca, KUBELET_CLIENT)
-        kubelet_tls = client_tls(
-            _put(files, "client.crt", client.certificate),
-            _put(files, "client.key", client.key),
-            _put(files, "kubelet-ca.crt", kubelet_ca.certificate),
-        )
+    serving = _leaf(folder, "apiserver", ca, "navarch-apiserver", names, ["server auth"])
+    client = _leaf(folder, "kubelet-client", ca, KUBELET_CLIENT, set(), ["client auth"])
+    authority, key, kubelet_authority = (
+        os.path.join(folder, file) for file in ("ca.crt", "ca.key", "kubelet-ca.crt")
+    )
+    renewal = Renewal(ca=(authority, key), leaves=[serving, client], authorities=[kubelet_authority])
+    renewal.settle()
+    tls = server_tls(serving.certificate, serving.key, authority)
+    kubelet_tls = client_tls(client.certificate, client.key, kubelet_authority)
+    renewal.follow(tls, serving)
+    renewal.follow(kubelet_tls, client, [kubelet_authority])
     token = options.token or secrets.token_urlsafe(24)
     settings = Settings(
         store=f"sqlite:{os.path.join(folder, 'store.db')}",
@@ -141,6 +141,7 @@ def _run(options: argparse.Namespace, folder: str, sock: socket.socket, history:
         advertise_address=_advertised(address),
         watch_history=history,
         limits=limits,
+        renewal=renewal,
     )
     if options.nodes > _USUAL_NODES:
         settings = msgspec.structs.replace(settings, cluster_cidr=_WIDE_CIDR)
@@ -181,6 +182,22 @@ def _authority(folder: str, file: str, name: str) -> pki.Pair:
         return made
 
 
+def _leaf(folder: str, file: str, ca: pki.Pair, name: str, names: set[str], usages: list[str]) -> Leaf:
+    """A certificate in the folder, which is renewed; made where there is none of these names by this CA."""
+    leaf = Leaf(file, os.path.join(folder, f"{file}.crt"), os.path.join(folder, f"{file}.key"))
+    try:
+        with open(leaf.certificate, "rb") as one, open(leaf.key, "rb"):
+            present = one.read()
+        if pki.inspect(present).names == names and pki.issued_by(present, ca.certificate):
+            return leaf
+    except (FileNotFoundError, pki.PkiError):
+        pass
+    made = pki.issue(ca, name, names=sorted(names), usages=usages)
+    pki.write_file(leaf.key, made.key, 0o600)
+    pki.write_file(leaf.certificate, made.certificate, 0o644)
+    return leaf
+
+
 def _service_account_key(folder: str) -> bytes:
     """The key that signs service account tokens, made when it is not there."""
     path = os.path.join(folder, "sa.key")
@@ -197,9 +214,3 @@ def _advertised(address: str) -> str:
     from navarch.network.address import default_address
 
     return default_address() if address in ("0.0.0.0", "::") else address
-
-
-def _put(folder: str, name: str, data: bytes) -> str:
-    path = os.path.join(folder, name)
-    pki.write_file(path, data, 0o600)
-    return path

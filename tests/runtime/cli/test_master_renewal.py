@@ -22,6 +22,7 @@ import pytest
 from cli_support import make_master
 
 from navarch import pki
+from navarch.cli import standalone
 from navarch.cli.renewal import AHEAD, Leaf, Renewal
 
 DAY = timedelta(days=1)
@@ -308,3 +309,42 @@ def test_a_kubeconfig_that_somebody_wrote_is_left_alone(folder: Path) -> None:
     made.settle()
     assert conf.read_text() == "users: [{}]"
     assert made.warnings() == []
+
+
+def test_a_standalone_renews_its_own_certificate(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    put(data, "ca", pki.make_ca("navarch-ca"))
+    names = ["localhost", "127.0.0.1", "::1", "kubernetes.default.svc"]
+    put(
+        data,
+        "apiserver",
+        pki.issue(pair(data, "ca"), "navarch-apiserver", names=names, usages=["server auth"]),
+    )
+    seeded = due_soon(data, "apiserver", seconds=10)
+    command = [
+        *(sys.executable, "-m", "navarch", "standalone", "--port", "0", "--data-dir", str(data)),
+        *("--kubeconfig", str(tmp_path / "admin.conf")),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline().split()[1].rpartition(":")[2])
+            until(lambda: shown(port) != ssl.PEM_cert_to_DER_cert(seeded.certificate.decode()))
+            assert shown(port) == ssl.PEM_cert_to_DER_cert((data / "apiserver.crt").read_text())
+        finally:
+            process.terminate()
+
+
+def test_a_standalone_on_another_address_has_a_certificate_for_it(tmp_path: Path) -> None:
+    ca = pki.make_ca("navarch-ca")
+    put(tmp_path, "ca", ca)
+    first = standalone._leaf(str(tmp_path), "apiserver", ca, "n", {"127.0.0.1"}, ["server auth"])
+    before = Path(first.certificate).read_bytes()
+    standalone._leaf(str(tmp_path), "apiserver", ca, "n", {"127.0.0.1"}, ["server auth"])
+    assert Path(first.certificate).read_bytes() == before
+    standalone._leaf(str(tmp_path), "apiserver", ca, "n", {"10.0.0.1"}, ["server auth"])
+    assert pki.inspect(Path(first.certificate).read_bytes()).names == {"10.0.0.1"}
+    other = pki.make_ca("navarch-ca")
+    standalone._leaf(str(tmp_path), "apiserver", other, "n", {"10.0.0.1"}, ["server auth"])
+    assert pki.issued_by(Path(first.certificate).read_bytes(), other.certificate)
