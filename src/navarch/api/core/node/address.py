@@ -18,7 +18,10 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 #: Names of the machine itself (RFC 6761, 6.3, and the usual lines of /etc/hosts).
-_LOCAL = ("localhost", "localdomain", "ip6-localhost", "ip6-loopback")
+_LOCAL = ("localdomain", "ip6-localhost", "ip6-loopback")
+_LOCALHOST = ("localhost", "localhost4", "localhost6")
+#: IPv6 addresses whose last 32 bits are an IPv4 address: NAT64 (RFC 6052) and the deprecated compatible ones.
+_EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 _MASTER = "kubernetes"
 
 
@@ -37,7 +40,7 @@ def local(value: str) -> bool:
     address = _parsed(value)
     if address is None:
         name = _folded(value)
-        return name in _LOCAL or name.partition(".")[0] == "localhost" or name.endswith(".localhost")
+        return name in _LOCAL or name.partition(".")[0] in _LOCALHOST or name.endswith(".localhost")
     return address.is_loopback or address.is_link_local or address.is_unspecified
 
 
@@ -144,8 +147,12 @@ def _parsed(value: str) -> _Address | None:
             address = ipaddress.IPv4Address(socket.inet_aton(value))
         except OSError:
             return None
-        # A node may be called 12: that is no address anybody meant.
-        return address if "." in value or int(address) >= 1 << 24 else None
-    if isinstance(address, ipaddress.IPv6Address):
-        return address.ipv4_mapped or address
+        # A node may be called 12: that is no address anybody meant. 0 is one: the machine itself.
+        return address if "." in value or int(address) >= 1 << 24 or not int(address) else None
+    if not isinstance(address, ipaddress.IPv6Address):
+        return address
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if int(address) > 1 and any(address in network for network in _EMBEDDING):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address
