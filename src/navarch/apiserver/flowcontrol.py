@@ -65,6 +65,7 @@ class _Level:
             while flow.waiting and found is None:
                 future, _ = flow.waiting.popleft()
                 self.queued -= 1
+                flow._control.queued -= 1
                 found = None if future.done() else future
             if flow.waiting:
                 self.add(flow)
@@ -100,10 +101,18 @@ class Flow:
 
     def enter(self) -> bool:
         """Take a seat if there is one now. False: `wait` for it."""
+        # In one piece, since every request comes this way.
         level, control = self.level, self._control
-        if level.queued or not level.free() or not control._time_left():
+        if level.queued or (level.seats is not None and level.executing >= level.seats):
             return False
-        self.seat()
+        now = perf_counter()
+        if not control._slicing:
+            control._begin(now)
+        elif now >= control._until:
+            return False
+        level.executing += 1
+        level.dispatched += 1
+        self.executing += 1
         return True
 
     def seat(self) -> None:
@@ -129,6 +138,7 @@ class Flow:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiting.append((future, began))
         level.queued += 1
+        control.queued += 1
         level.add(self)
         control._wake()
         try:
@@ -146,6 +156,7 @@ class Flow:
         while self.waiting and self.waiting[0][1] < before:
             future, _ = self.waiting.popleft()
             self.level.queued -= 1
+            self._control.queued -= 1
             if not future.done():
                 future.set_exception(self._refused("time-out"))
 
@@ -174,6 +185,8 @@ class FlowControl:
         self._levels = {name: _Level(name, most) for name, most in seats.items()}
         self._rotation = deque(self._levels.values())
         self._flows: dict[tuple[str, tuple[str, ...]], Flow] = {}
+        #: Requests that wait, of all levels.
+        self.queued = 0
         #: Whether a slice is under way, when it began and ends, what was begun in it from the queues, and
         #: what such a request cost lately.
         self._slicing = False
@@ -198,13 +211,6 @@ class FlowControl:
             elif forget and flow.idle:
                 del self._flows[key]
 
-    def _time_left(self) -> bool:
-        now = perf_counter()
-        if self._slicing:
-            return now < self._until
-        self._begin(now)
-        return True
-
     def _wake(self) -> None:
         if not self._slicing:
             self._begin(perf_counter())
@@ -217,6 +223,9 @@ class FlowControl:
 
     def _next_slice(self) -> None:
         """The loop has looked at its sockets, and what was begun has run as far as it could."""
+        if not self.queued:
+            self._slicing = False
+            return
         now = perf_counter()
         if self._granted:
             self._cost = (self._cost + (now - self._began) / self._granted) / 2

@@ -343,7 +343,6 @@ def _object(kind: Kind[Any], body: bytes, content_type: str, ctx: Context, yaml_
             _judge(kind, strict.problems_of_document(kind, document), ctx)
         return decode.from_document(kind, document)
     if media == decode.JSON and ctx.field_validation != "Ignore":
-        decode.check_depth(body)
         _judge(kind, strict.problems(kind, body), ctx)
     return decode.decode(kind, body, media)
 

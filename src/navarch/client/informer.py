@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
 from navarch.api.machinery.errors import StatusError
@@ -118,7 +118,7 @@ class Informer(Generic[V]):
     def __init__(self, client: Client, kind: type[Any], **options: Any) -> None:
         self._objects: dict[Key, V] = {}
         self._listeners: list[Listener[V]] = []
-        self._indexers: dict[str, Callable[[V], Iterable[str]]] = {}
+        self._indexers: dict[str, Callable[[V], Collection[str]]] = {}
         self._indexes: dict[str, dict[str, set[Key]]] = {}
         self._reflector: Reflector[V] = Reflector(client, kind, self, **options)
         self.kind = kind
@@ -136,7 +136,7 @@ class Informer(Generic[V]):
         for obj in self._objects.values():
             listener(None, obj)
 
-    def index(self, name: str, values: Callable[[V], Iterable[str]]) -> None:
+    def index(self, name: str, values: Callable[[V], Collection[str]]) -> None:
         """Keep an index: for each object the strings under which `by_index` finds it."""
         if name in self._indexers:
             return
@@ -156,7 +156,8 @@ class Informer(Generic[V]):
         return len(self._objects)
 
     def by_index(self, index: str, value: str) -> list[V]:
-        return [self._objects[key] for key in self._indexes[index].get(value, ())]
+        keys = self._indexes[index].get(value)
+        return [self._objects[key] for key in keys] if keys else []
 
     def count(self, index: str, value: str) -> int:
         """How many objects `by_index` would return, without making the list."""
@@ -189,14 +190,17 @@ class Informer(Generic[V]):
             self._objects[key] = new
         for name, values in self._indexers.items():
             index = self._indexes[name]
-            before = set(values(old)) if old is not None else set()
-            after = set(values(new)) if new is not None else set()
-            for value in before - after:
+            before = values(old) if old is not None else ()
+            after = values(new) if new is not None else ()
+            if before == after:
+                continue
+            held, holds = set(before), set(after)
+            for value in held - holds:
                 keys = index[value]
                 keys.discard(key)
                 if not keys:
                     del index[value]
-            for value in after - before:
+            for value in holds - held:
                 index.setdefault(value, set()).add(key)
         for listener in self._listeners:
             listener(old, new)

@@ -38,7 +38,8 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = [1 if byte in b"[{" else -1 for byte in range(256)]
 _SPACE = b" \t\r\n"
 
-_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+#: All digits as one, and all opening brackets.
+_FLAT = bytes.maketrans(b"123456789[", b"0" * 9 + b"{")
 _LONG = b"0" * 10
 _WORDS = {
     dict: "object",
@@ -152,20 +153,21 @@ def convert(struct: type[S], value: Any, what: str = "") -> S:
     Raises StatusError 400 with the field's path.
     """
     try:
-        encoded = _encode(value)
-        check_depth(encoded)
-        quick = _quick(struct, encoded)
+        quick = _quick(struct, _encode(value))
     except (TypeError, ValueError, RecursionError):
         quick = None
     return _slow(struct, value, what) if quick is None else quick
 
 
 def _quick(struct: type[S], body: bytes) -> S | None:
-    """The one pass that nearly all bodies need.
+    """The one pass that nearly all bodies need. Raises StatusError 400 for one that is nested too deeply.
 
     None: look closer, for what is wrong or for what may be forgiven.
     """
-    if _LONG in body.translate(_DIGITS):
+    flat = body.translate(_FLAT)
+    if flat.count(b"{") > MAX_DEPTH:
+        check_depth(body)
+    if _LONG in flat:
         return None  # A number that long may be out of range of its field.
     try:
         made: S = decoders.of(struct).decode(body)
@@ -262,7 +264,6 @@ def decode_struct(
     """A body as any struct (DeleteOptions, say). Raises StatusError 400, 413, 415."""
     kind = media_type(content_type)
     if kind == JSON:
-        check_depth(body)
         quick = _quick(struct, body)
         if quick is not None:
             return quick

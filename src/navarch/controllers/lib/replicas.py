@@ -6,7 +6,7 @@ ReplicationController and ReplicaSet are declarations on this.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -81,15 +81,21 @@ class Replicas(Generic[T]):
         assert pod is not None
         namespace = pod.metadata.namespace or ""
         ending = new is None or bool(new.metadata.deletion_timestamp)
-        for name in {name for p in (old, new) if p is not None and (name := self._owner(p))}:
+        for name in self._owners_of(old, new):
             expected = self._expectations.known((namespace, name))
             if expected is not None:
                 expected.observed(pod.metadata.name, ending=ending)
             self._queue.add((namespace, name))
-        if new is not None and new.controller is None and not ending:
+        if new is not None and not ending and new.controller is None:
             for candidate in self._owners.by_index("namespace", namespace):
                 if self.selector(candidate).matches(new.metadata.labels):
                     self._queue.add((namespace, candidate.metadata.name or ""))
+
+    def _owners_of(self, old: PodView | None, new: PodView | None) -> Collection[str]:
+        """The names of the owners of this kind that a pod had and has."""
+        before = self._owner(old) if old is not None and old.metadata.owner_references else ""
+        after = self._owner(new) if new is not None and new.metadata.owner_references else ""
+        return {name for name in (before, after) if name} if before or after else ()
 
     def _owner(self, pod: PodView) -> str:
         """The name of the owner of this kind, or ""."""
