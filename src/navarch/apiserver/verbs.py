@@ -342,8 +342,8 @@ def _object(kind: Kind[Any], body: bytes, content_type: str, ctx: Context, yaml_
         if ctx.field_validation != "Ignore":
             _judge(kind, strict.problems_of_document(kind, document), ctx)
         return decode.from_document(kind, document)
-    if media == decode.JSON and ctx.field_validation != "Ignore":
-        _judge(kind, strict.problems(kind, body), ctx)
+    if media == decode.JSON and ctx.field_validation != "Ignore" and (found := strict.problems(kind, body)):
+        _judge(kind, found, ctx)
     return decode.decode(kind, body, media)
 
 

@@ -278,16 +278,12 @@ def decode(kind: Kind[T], body: bytes, content_type: str = JSON) -> T:
 
     Raises StatusError 400, 413, 415.
     """
-    return _whole(kind, decode_struct(kind.type, body, content_type, _what(kind)))
+    return _whole(kind, decode_struct(kind.type, body, content_type, kind.title))
 
 
 def from_document(kind: Kind[T], value: Any) -> T:
     """The same for a generic document (what a patch made)."""
-    return _whole(kind, convert(kind.type, value, _what(kind)))
-
-
-def _what(kind: Kind[Any]) -> str:
-    return f'{kind.kind} in version "{kind.version}"'
+    return _whole(kind, convert(kind.type, value, kind.title))
 
 
 def _whole(kind: Kind[T], obj: T) -> T:

@@ -143,6 +143,8 @@ class Kind(Generic[T]):
         self.volatile = volatile
         self.stored = stored
         self.api_version = f"{group}/{version}" if group else version
+        #: What error messages call it.
+        self.title = f'{self.kind} in version "{version}"'
         self.root = f"/registry/{group}/{resource}/" if group else f"/registry/{resource}/"
         head = f'{{"kind":"{self.kind}","apiVersion":"{self.api_version}","metadata":{{"resourceVersion":"'
         #: Where the digits of resourceVersion go in the stored bytes.

@@ -193,6 +193,5 @@ def problems_of_document(kind: Kind[Any], document: Any) -> list[str]:
 def refusal(kind: Kind[Any], found: list[str]) -> StatusError:
     """The answer to `fieldValidation=Strict` when problems were found."""
     return bad_request(
-        f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
-        f"strict decoding error: {', '.join(found)}"
+        f"{kind.title} cannot be handled as a {kind.kind}: strict decoding error: {', '.join(found)}"
     )

@@ -21,14 +21,6 @@ class Pod(Object):
     )
 
 
-def _spec(pod: Pod) -> PodSpec:
-    return pod.spec or _SPEC
-
-
-def _status(pod: Pod) -> PodStatus:
-    return pod.status or _STATUS
-
-
 _SPEC = PodSpec()
 _STATUS = PodStatus()
 
@@ -41,14 +33,14 @@ POD = Kind(
     columns=COLUMNS,
     cells=cells,
     fields={
-        "spec.nodeName": lambda p: _spec(p).node_name or "",
-        "spec.restartPolicy": lambda p: _spec(p).restart_policy or "",
-        "spec.schedulerName": lambda p: _spec(p).scheduler_name or "",
-        "spec.serviceAccountName": lambda p: _spec(p).service_account_name or "",
-        "spec.hostNetwork": lambda p: "true" if _spec(p).host_network else "false",
-        "status.phase": lambda p: _status(p).phase or "",
-        "status.podIP": lambda p: _status(p).pod_ip or "",
-        "status.nominatedNodeName": lambda p: _status(p).nominated_node_name or "",
+        "spec.nodeName": lambda p: (p.spec or _SPEC).node_name or "",
+        "spec.restartPolicy": lambda p: (p.spec or _SPEC).restart_policy or "",
+        "spec.schedulerName": lambda p: (p.spec or _SPEC).scheduler_name or "",
+        "spec.serviceAccountName": lambda p: (p.spec or _SPEC).service_account_name or "",
+        "spec.hostNetwork": lambda p: "true" if (p.spec or _SPEC).host_network else "false",
+        "status.phase": lambda p: (p.status or _STATUS).phase or "",
+        "status.podIP": lambda p: (p.status or _STATUS).pod_ip or "",
+        "status.nominatedNodeName": lambda p: (p.status or _STATUS).nominated_node_name or "",
     },
     rules=PodRules(),
 )
