@@ -84,7 +84,7 @@ class Nodes:
         query = dict(_pairs(x.query))
         container = _container(pod, query.pop("container", ""))
         kubelet = self._kubelet(pod)
-        asked = {k: v for k, v in query.items() if k in _LOG_OPTIONS}
+        requested = {k: v for k, v in query.items() if k in _LOG_OPTIONS}
         path = f"/containerLogs/{quote(target.namespace)}/{quote(target.name)}/{quote(container)}"
         url = f"https://{_bracketed(kubelet.host)}:{kubelet.port}{path}"
         session = self._session
@@ -96,7 +96,7 @@ class Nodes:
         tls = self._client_tls()
         x.release()
         try:
-            async with session.get(url, params=asked, ssl=tls, server_hostname=kubelet.node) as answer:
+            async with session.get(url, params=requested, ssl=tls, server_hostname=kubelet.node) as answer:
                 return await _pass_on(x, answer)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if x.lost or isinstance(error, ConnectionResetError):
@@ -167,16 +167,16 @@ async def _pass_on(x: Request, answer: aiohttp.ClientResponse) -> Reply:
     return WRITTEN_LAST if x.should_close else WRITTEN
 
 
-def _container(pod: Any, asked: str) -> str:
+def _container(pod: Any, requested: str) -> str:
     """The container that is meant. Raises StatusError 400."""
     spec = pod.spec
     containers = [c.name for c in spec.containers or ()]
     init = [c.name for c in spec.init_containers or ()]
     name = pod.metadata.name
-    if asked:
-        if asked in containers or asked in init:
-            return asked
-        raise errors.bad_request(f"container {asked} is not valid for pod {name}")
+    if requested:
+        if requested in containers or requested in init:
+            return requested
+        raise errors.bad_request(f"container {requested} is not valid for pod {name}")
     if len(containers) == 1:
         return str(containers[0])
     raise errors.bad_request(

@@ -46,11 +46,11 @@ class Reviews:
             if kind is not None:
                 registry.reviewers[kind] = _reviewer(kind, answer)
 
-    async def _may_i(self, ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-        return await self._decide(ctx.user, asked.get("spec") or {})
+    async def _may_i(self, ctx: Context, requested: dict[str, Any]) -> dict[str, Any]:
+        return await self._decide(ctx.user, requested.get("spec") or {})
 
-    async def _may_somebody(self, ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-        spec = asked.get("spec") or {}
+    async def _may_somebody(self, ctx: Context, requested: dict[str, Any]) -> dict[str, Any]:
+        spec = requested.get("spec") or {}
         name, groups = spec.get("user") or "", tuple(spec.get("groups") or ())
         if not name and not groups:
             raise errors.bad_request("spec.user or spec.groups must be given")
@@ -82,11 +82,11 @@ class Reviews:
             status["reason"] = decision.reason
         return status
 
-    async def _what_may_i(self, ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    async def _what_may_i(self, ctx: Context, requested: dict[str, Any]) -> dict[str, Any]:
         """The fixed roles' rules. What else a node may depends on its pods and cannot be listed."""
         rules = [
             {"verbs": sorted(r.verbs), "apiGroups": sorted(r.groups), "resources": sorted(r.resources)}
-            for r in roles.rules(ctx.user, (asked.get("spec") or {}).get("namespace") or "")
+            for r in roles.rules(ctx.user, (requested.get("spec") or {}).get("namespace") or "")
         ]
         paths = (
             ["*"]
@@ -101,11 +101,11 @@ class Reviews:
             "incomplete": is_node(ctx.user.name, ctx.user.groups),
         }
 
-    async def _who_am_i(self, ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    async def _who_am_i(self, ctx: Context, requested: dict[str, Any]) -> dict[str, Any]:
         return {"userInfo": _user_info(ctx.user)}
 
-    async def _whose_token(self, ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-        spec = asked.get("spec") or {}
+    async def _whose_token(self, ctx: Context, requested: dict[str, Any]) -> dict[str, Any]:
+        spec = requested.get("spec") or {}
         known = await self._authenticator.token(spec.get("token") or "", spec.get("audiences") or ())
         if known is None:
             return {"authenticated": False}

@@ -74,10 +74,10 @@ class Subresources:
 
     async def _token(self, x: Request, target: Target, options: Options) -> Reply:
         ctx = context(x, options)
-        asked = await self._verbs.object(x, TOKEN_REQUEST, ctx)
-        _same_name(asked, target)
-        asked = replace(asked, metadata=replace(asked.metadata, name=target.name))
-        made = await self._registry.create(TOKEN_REQUEST, target.namespace, asked, ctx)
+        requested = await self._verbs.object(x, TOKEN_REQUEST, ctx)
+        _same_name(requested, target)
+        requested = replace(requested, metadata=replace(requested.metadata, name=target.name))
+        made = await self._registry.create(TOKEN_REQUEST, target.namespace, requested, ctx)
         return x.reply(201, made.value)
 
 

@@ -51,9 +51,9 @@ class Issuer:
         self._clock = clock
         registry.reviewers[TOKEN_REQUEST] = self.issue
 
-    async def issue(self, ctx: Context, asked: TokenRequest) -> TokenRequest:
+    async def issue(self, ctx: Context, requested: TokenRequest) -> TokenRequest:
         """Raises StatusError 403, 404, 409, 422."""
-        meta, spec = asked.metadata, asked.spec
+        meta, spec = requested.metadata, requested.spec
         namespace, name = meta.namespace or "", meta.name or ""
         account = self._find("serviceaccounts", namespace, name)
         ref = spec.bound_object_ref
@@ -89,16 +89,16 @@ class Issuer:
             expiration_timestamp=datetime.fromtimestamp(ends, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         )
         full = replace(spec, audiences=claims.aud, expiration_seconds=ends - moment)
-        return replace(asked, spec=full, status=status)
+        return replace(requested, spec=full, status=status)
 
     def _seconds(self, ctx: Context, spec: TokenRequestSpec) -> int:
         """How long the token is good for. One that is shorter than requested comes with a warning."""
-        asked = spec.expiration_seconds or _SECONDS
-        if asked > self._longest:
+        requested = spec.expiration_seconds or _SECONDS
+        if requested > self._longest:
             ctx.warnings.append(
-                f"requested expiration of {asked} seconds shortened to {self._longest} seconds"
+                f"requested expiration of {requested} seconds shortened to {self._longest} seconds"
             )
-        return min(asked, self._longest)
+        return min(requested, self._longest)
 
     def _check_node(self, ctx: Context, name: str, spec: TokenRequestSpec, pod: Any) -> None:
         """A kubelet gets tokens only for pods that are on its node, and only such as the pod mounts (the

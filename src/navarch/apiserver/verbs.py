@@ -234,11 +234,11 @@ class Verbs:
 
     async def delete(self, x: Request, target: Target, options: Options) -> Reply:
         kind = target.kind
-        asked = _defaulted(await self.struct(x, DeleteOptions, "DeleteOptions"), options)
-        ctx = context(x, options._replace(dry_run=options.dry_run or bool(asked.dry_run)))
-        if asked.ignore_store_read_error_with_cluster_breaking_potential:
+        requested = _defaulted(await self.struct(x, DeleteOptions, "DeleteOptions"), options)
+        ctx = context(x, options._replace(dry_run=options.dry_run or bool(requested.dry_run)))
+        if requested.ignore_store_read_error_with_cluster_breaking_potential:
             await self._may(x, "unsafe-delete-ignore-read-errors", target, options)
-        stored = await self._registry.delete(kind, target.namespace or None, target.name, asked, ctx)
+        stored = await self._registry.delete(kind, target.namespace or None, target.name, requested, ctx)
         if not stored.deleted or (kind.resource in _ANSWERS_DELETED and stored.value):
             return await self.one(x, kind, stored, options)
         details: dict[str, Any] = {"name": target.name, "group": kind.group, "kind": kind.resource}
@@ -250,10 +250,10 @@ class Verbs:
 
     async def delete_collection(self, x: Request, target: Target, options: Options) -> Reply:
         kind = target.kind
-        asked = _defaulted(await self.struct(x, DeleteOptions, "DeleteOptions"), options)
-        ctx = context(x, options._replace(dry_run=options.dry_run or bool(asked.dry_run)))
+        requested = _defaulted(await self.struct(x, DeleteOptions, "DeleteOptions"), options)
+        ctx = context(x, options._replace(dry_run=options.dry_run or bool(requested.dry_run)))
         query = Query(target.namespace or None, label_selector(options), field_selector(options))
-        found = await self._registry.delete_collection(kind, query, asked, ctx)
+        found = await self._registry.delete_collection(kind, query, requested, ctx)
         head = b'{"kind":"%bList","apiVersion":"%b","metadata":{"resourceVersion":"%d"},"items":[' % (
             kind.kind.encode(),
             kind.api_version.encode(),
@@ -383,20 +383,23 @@ def _bad_options(error: errors.FieldError) -> errors.StatusError:
     return errors.invalid_object("PatchOptions", "", [error], "meta.k8s.io")
 
 
-def _defaulted(asked: DeleteOptions, options: Options) -> DeleteOptions:
+def _defaulted(requested: DeleteOptions, options: Options) -> DeleteOptions:
     """The body of a DELETE; what it leaves out comes from the query. Raises StatusError 400."""
-    if asked.grace_period_seconds is not None and asked.grace_period_seconds < 0:
+    if requested.grace_period_seconds is not None and requested.grace_period_seconds < 0:
         raise errors.bad_request("DeleteOptions: gracePeriodSeconds must not be negative")
     changes: dict[str, Any] = {}
-    if asked.grace_period_seconds is None and options.grace_period is not None:
+    if requested.grace_period_seconds is None and options.grace_period is not None:
         changes["grace_period_seconds"] = options.grace_period
-    if asked.propagation_policy is None and options.propagation:
+    if requested.propagation_policy is None and options.propagation:
         changes["propagation_policy"] = options.propagation
-    if asked.ignore_store_read_error_with_cluster_breaking_potential is None and options.ignore_read_errors:
+    if (
+        requested.ignore_store_read_error_with_cluster_breaking_potential is None
+        and options.ignore_read_errors
+    ):
         changes["ignore_store_read_error_with_cluster_breaking_potential"] = True
-    if asked.orphan_dependents is None and options.orphan is not None:
+    if requested.orphan_dependents is None and options.orphan is not None:
         changes["orphan_dependents"] = options.orphan
-    return msgspec.structs.replace(asked, **changes) if changes else asked
+    return msgspec.structs.replace(requested, **changes) if changes else requested
 
 
 def _stays_here(x: Request) -> bool:

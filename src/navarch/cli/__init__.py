@@ -39,10 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     # Only the command that is asked for is imported: start-up time is its own.
-    asked = next((word for word in given if not word.startswith("-")), None)
+    requested = next((word for word in given if not word.startswith("-")), None)
     for name, help in COMMANDS.items():
         sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
-        if name == asked:
+        if name == requested:
             importlib.import_module(f"navarch.cli.{name}").add(sub)
     options = parser.parse_args(given)
     command = importlib.import_module(f"navarch.cli.{options.command}")

@@ -107,10 +107,10 @@ def fetch(kubeconfig_file: str, into: IO[bytes]) -> None:
         if answer.status != 200:
             body = answer.read(65536).decode(errors="replace")
             try:
-                told = json.loads(body)["message"]
+                message = json.loads(body)["message"]
             except (ValueError, KeyError, TypeError):
-                told = answer.reason
-            raise Failure(f"the master refuses the backup: {told}")
+                message = answer.reason
+            raise Failure(f"the master refuses the backup: {message}")
         declared = int(answer.headers.get("Content-Length", "-1"))
         while portion := answer.read(1 << 20):
             into.write(portion)
@@ -138,11 +138,11 @@ def pack(file: IO[bytes], store: IO[bytes], pki: Path) -> dict[str, object]:
 
 
 def _digest(file: IO[bytes]) -> str:
-    seen = hashlib.sha256()
+    digest = hashlib.sha256()
     file.seek(0)
     while portion := file.read(1 << 20):
-        seen.update(portion)
-    return seen.hexdigest()
+        digest.update(portion)
+    return digest.hexdigest()
 
 
 def _add(tar: tarfile.TarFile, name: str, data: IO[bytes]) -> None:

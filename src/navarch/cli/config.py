@@ -44,14 +44,14 @@ def load(path: str, type: type[T]) -> T:
         text = str(error)
         found = _PATH.search(text)
         key = found[1] if found else ""
-        told = _PATH.sub("", text)
-        unknown = re.search(r"unknown field `(.*?)`", told)
+        message = _PATH.sub("", text)
+        unknown = re.search(r"unknown field `(.*?)`", message)
         if unknown:
-            told, key = "unknown key", f"{key}.{unknown[1]}" if key else unknown[1]
-        missing = re.search(r"missing required field `(.*?)`", told)
+            message, key = "unknown key", f"{key}.{unknown[1]}" if key else unknown[1]
+        missing = re.search(r"missing required field `(.*?)`", message)
         if missing:
-            told, key = "this key is required", f"{key}.{missing[1]}" if key else missing[1]
-        raise ConfigError(f"{path}: {key}: {told}" if key else f"{path}: {told}") from None
+            message, key = "this key is required", f"{key}.{missing[1]}" if key else missing[1]
+        raise ConfigError(f"{path}: {key}: {message}" if key else f"{path}: {message}") from None
 
 
 def duration(text: str) -> float:

@@ -274,11 +274,11 @@ def _answer_reviews(registry: Registry, made: asyncio.Future[tuple[Any, LocalCli
     if kind is None:
         return
 
-    async def answer(ctx: Context, asked: Any) -> Any:
+    async def answer(ctx: Context, requested: Any) -> Any:
         scheduler, client = await asyncio.shield(made)
         from navarch.scheduler import review
 
-        return await review(scheduler, client, asked)
+        return await review(scheduler, client, requested)
 
     registry.reviewers[kind] = answer
 

@@ -76,7 +76,7 @@ class Renewal:
         #: Leaf -> when it is to be renewed.
         self._due: dict[str, datetime] = {}
         #: What was told -> when.
-        self._told: dict[str, datetime] = {}
+        self._warned: dict[str, datetime] = {}
         #: Leaf -> why it could not be renewed.
         self._failed: dict[str, str] = {}
 
@@ -221,7 +221,7 @@ class Renewal:
                 await asyncio.to_thread(self.settle)
                 self.take_up()
                 for reason, message in self.warnings():
-                    if self._untold(message):
+                    if self._first_warning(message):
                         log.warning("%s", message)
                         events.record(await _about(client), "Warning", reason, message)
                 await asyncio.sleep(self._pause())
@@ -234,13 +234,13 @@ class Renewal:
                 wait = min(wait, (due - now).total_seconds())
         return max(wait, 1.0)
 
-    def _untold(self, message: str) -> bool:
+    def _first_warning(self, message: str) -> bool:
         """Whether it is time to tell this, once a day."""
         now = self._clock()
-        then = self._told.get(message)
+        then = self._warned.get(message)
         if then is not None and now - then < _AGAIN:
             return False
-        self._told[message] = now
+        self._warned[message] = now
         return True
 
 

@@ -100,14 +100,14 @@ def verify(tar: tarfile.TarFile, name: str, digest: str, target: Path | None) ->
         file = None
     if file is None:
         raise Failure(f"--archive: {name} is missing in it", 2)
-    seen = hashlib.sha256()
+    found = hashlib.sha256()
     out = None
     if target is not None:
         target.unlink(missing_ok=True)
         out = os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
     try:
         while portion := file.read(1 << 20):
-            seen.update(portion)
+            found.update(portion)
             if out is not None:
                 out.write(portion)
         if out is not None:
@@ -116,7 +116,7 @@ def verify(tar: tarfile.TarFile, name: str, digest: str, target: Path | None) ->
     finally:
         if out is not None:
             out.close()
-    if seen.hexdigest() != digest:
+    if found.hexdigest() != digest:
         raise Failure(f"--archive: {name} in it is damaged", 2)
 
 

@@ -113,8 +113,8 @@ async def _list(client: Any, options: argparse.Namespace) -> int:
     for secret in found.items:
         data = secret.data or {}
         until = _text(data, "expiration")
-        told = "expired" if expired(until) else until or "never"
-        print(f"{_text(data, 'token-id'):10}{told:24}{_text(data, 'description')}")
+        expiry = "expired" if expired(until) else until or "never"
+        print(f"{_text(data, 'token-id'):10}{expiry:24}{_text(data, 'description')}")
     return 0
 
 

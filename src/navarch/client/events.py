@@ -41,7 +41,7 @@ class Reference(msgspec.Struct, frozen=True, gc=False):
     field_path: str = ""
 
 
-_Told = tuple[Reference, str, str, str]  # (about, type, reason, message)
+_Entry = tuple[Reference, str, str, str]  # (about, type, reason, message)
 
 
 class EventRecorder:
@@ -49,8 +49,8 @@ class EventRecorder:
         self._client = client
         self._component = component
         self._host = host
-        self._waiting: deque[_Told] = deque(maxlen=_WAITING)
-        self._known: OrderedDict[_Told, tuple[str, int]] = OrderedDict()  # -> (name of the Event, count)
+        self._waiting: deque[_Entry] = deque(maxlen=_WAITING)
+        self._known: OrderedDict[_Entry, tuple[str, int]] = OrderedDict()  # -> (name of the Event, count)
         self._wake = asyncio.Event()
 
     def record(self, about: Reference, type: Literal["Normal", "Warning"], reason: str, message: str) -> None:
@@ -72,16 +72,16 @@ class EventRecorder:
                 await asyncio.sleep((1.0 - tokens) / _PER_SECOND)
                 continue
             tokens -= 1.0
-            told = self._waiting.popleft()
+            entry = self._waiting.popleft()
             try:
-                await self._write(told)
+                await self._write(entry)
             except StatusError as error:
-                log.debug("event %s not written: %s", told[2], error)
+                log.debug("event %s not written: %s", entry[2], error)
 
-    async def _write(self, told: _Told) -> None:
-        about, kind, reason, message = told
+    async def _write(self, entry: _Entry) -> None:
+        about, kind, reason, message = entry
         namespace = about.namespace or "default"
-        known = self._known.get(told)
+        known = self._known.get(entry)
         if known is not None:
             name, count = known[0], known[1] + 1
             try:
@@ -90,8 +90,8 @@ class EventRecorder:
                 if error.code != 404:
                     raise
             else:
-                self._known[told] = (name, count)
-                self._known.move_to_end(told)
+                self._known[entry] = (name, count)
+                self._known.move_to_end(entry)
                 return
         name = f"{about.name}.{secrets.token_hex(8)}"
         await self._client.create(
@@ -116,6 +116,6 @@ class EventRecorder:
                 reporting_instance=self._host or None,
             )
         )
-        self._known[told] = (name, 1)
+        self._known[entry] = (name, 1)
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)

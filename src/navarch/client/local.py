@@ -164,8 +164,8 @@ class LocalClient:
         await self._registry.delete(self._kind(kind), namespace, name, options, self._context())
 
     async def create_token(self, request: TokenRequest) -> TokenRequest:
-        asked: TokenRequest = await self.create(request)
-        return asked
+        requested: TokenRequest = await self.create(request)
+        return requested
 
     async def bind(self, name: str, namespace: str, node: str, *, uid: str | None = None) -> None:
         await self._registry.assign(namespace, name, node, self._context(), uid=uid)

@@ -299,18 +299,18 @@ def _wrong(signer: str, csr: Any, usages: list[str]) -> str:
     "Kubernetes signers"."""
     from cryptography import x509
 
-    asked = set(usages)
+    requested = set(usages)
     needed = "server auth" if signer == SERVING else "client auth"
-    if strange := sorted(asked - {"digital signature", "key encipherment", needed}):
+    if strange := sorted(requested - {"digital signature", "key encipherment", needed}):
         return f"{signer} does not sign for {', '.join(strange)}"
-    if needed not in asked:
+    if needed not in requested:
         return f"{signer} signs for {needed}, which is not among the usages"
     user = _one(csr.subject, x509.NameOID.COMMON_NAME)
     if not user:
         return "subject has not exactly one common name"
     organizations = [a.value for a in csr.subject.get_attributes_for_oid(x509.NameOID.ORGANIZATION_NAME)]
     if signer != _OTHER_CLIENT:
-        if "digital signature" not in asked:
+        if "digital signature" not in requested:
             return f"{signer} signs for digital signature, which is not among the usages"
         if organizations != [GROUP]:
             return f"subject organization is not {GROUP}"

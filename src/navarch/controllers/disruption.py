@@ -22,8 +22,8 @@ async def set_condition(
 
     A pod that is gone or another one by now is left to the deletion that follows.
     """
-    told = any(c.type == DISRUPTED and c.status == "True" for c in pod.status.conditions or ())
-    if told and (phase is None or pod.finished):
+    marked = any(c.type == DISRUPTED and c.status == "True" for c in pod.status.conditions or ())
+    if marked and (phase is None or pod.finished):
         return
     condition = {
         "type": DISRUPTED,

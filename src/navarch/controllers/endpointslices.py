@@ -100,10 +100,10 @@ class EndpointSlices:
         for value in {key for obj in (old, new) if obj is not None for key in _service_of(obj)}:
             namespace, _, service = value.partition("/")
             key = (namespace, service)
-            seen = new or old
-            assert seen is not None
+            present = new or old
+            assert present is not None
             pending = self._written.get(key)
-            if pending is not None and (name := seen.metadata.name or "") in pending:
+            if pending is not None and (name := present.metadata.name or "") in pending:
                 ours = pending[name]
                 if new is None or (ours is not None and _version(new) >= _version(ours)):
                     del pending[name]
@@ -198,8 +198,10 @@ class EndpointSlices:
         self._remember(key, name, None)
 
     def _remember(self, key: Key, name: str, done: EndpointSlice | None) -> None:
-        seen = self._slices.get(name, key[0])
-        caught_up = seen is None if done is None else seen is not None and _version(seen) >= _version(done)
+        cached = self._slices.get(name, key[0])
+        caught_up = (
+            cached is None if done is None else cached is not None and _version(cached) >= _version(done)
+        )
         if not caught_up:
             self._written.setdefault(key, {})[name] = done
 

@@ -142,8 +142,10 @@ class GarbageCollector:
             await self._delete(key, obj, "Foreground")
         elif owners:
             finalizers = meta.finalizers or ()
-            asked = "Orphan" if _ORPHAN in finalizers else "Foreground" if _FOREGROUND in finalizers else ""
-            await self._delete(key, obj, asked or "Background")
+            requested = (
+                "Orphan" if _ORPHAN in finalizers else "Foreground" if _FOREGROUND in finalizers else ""
+            )
+            await self._delete(key, obj, requested or "Background")
 
     async def _state(self, owner: Owner, namespace: str | None) -> _State:
         """What the informer says of an owner. That it is gone is checked with the server: the informer may
@@ -244,9 +246,9 @@ class GarbageCollector:
         kind = self._kinds[key[0]]
         log.info("collecting %s %s: its owner is gone or going", kind.kind, meta.key)
         # The version too: it may have got another owner meanwhile.
-        seen = Preconditions(uid=meta.uid, resource_version=meta.resource_version or None)
+        preconditions = Preconditions(uid=meta.uid, resource_version=meta.resource_version or None)
         call = self._client.delete(
-            kind.type, meta.name, meta.namespace, preconditions=seen, propagation=propagation
+            kind.type, meta.name, meta.namespace, preconditions=preconditions, propagation=propagation
         )
         await self._done(key, call)
 

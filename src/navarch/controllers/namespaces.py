@@ -90,10 +90,10 @@ class Namespaces:
 
     async def _update_status(self, namespace: Namespace, left: dict[str, list[Meta]]) -> None:
         """Write what is left into the conditions, where it changed."""
-        told = {c.type: c for c in (namespace.status.conditions if namespace.status else None) or ()}
+        present = {c.type: c for c in (namespace.status.conditions if namespace.status else None) or ()}
         wanted = []
         for type, reason, message in _reasons(left):
-            known = told.get(type)
+            known = present.get(type)
             status = "True" if message else "False"
             if known is not None and (known.status, known.message) == (status, message):
                 wanted.append(known)
@@ -109,7 +109,7 @@ class Namespaces:
                         last_transition_time=since,
                     )
                 )
-        if wanted == list(told.values()):
+        if wanted == list(present.values()):
             return
         status_ = NamespaceStatus(phase="Terminating", conditions=wanted)
         try:

@@ -266,7 +266,7 @@ class Kubelet:
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
         if new is not None and self.node is not None:
-            self.node.seen(new)
+            self.node.observe(new)
         spec = new.spec if new is not None else None
         if spec is not None and spec.pod_cidr:
             self.network.set_cidrs(spec.pod_cidrs or [spec.pod_cidr])

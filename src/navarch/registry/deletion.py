@@ -120,14 +120,14 @@ class Deletion:
                     raise failure
 
 
-def _check(kind: Kind[Any], name: str, asked: Preconditions, obj: Any) -> None:
+def _check(kind: Kind[Any], name: str, requested: Preconditions, obj: Any) -> None:
     """Raises StatusError 409."""
     meta = obj.metadata
-    if asked.uid is not None and asked.uid != meta.uid:
-        why = metadata.precondition_failed("UID", asked.uid, meta.uid or "")
+    if requested.uid is not None and requested.uid != meta.uid:
+        why = metadata.precondition_failed("UID", requested.uid, meta.uid or "")
         raise conflict(kind.resource, name, why, kind.group)
-    if asked.resource_version is not None and asked.resource_version != meta.resource_version:
+    if requested.resource_version is not None and requested.resource_version != meta.resource_version:
         why = metadata.precondition_failed(
-            "ResourceVersion", asked.resource_version, meta.resource_version or ""
+            "ResourceVersion", requested.resource_version, meta.resource_version or ""
         )
         raise conflict(kind.resource, name, why, kind.group)

@@ -89,12 +89,14 @@ def mark(meta: ObjectMeta, options: DeleteOptions, grace: int, *, orphans: bool 
             generation=generation,
         )
     before = meta.deletion_grace_period_seconds
-    asked = options.grace_period_seconds
-    if before is None or asked is None or asked >= before:
+    requested = options.grace_period_seconds
+    if before is None or requested is None or requested >= before:
         return meta if kept == meta.finalizers else replace(meta, finalizers=kept)
-    asked = max(asked, 0)
-    end = parse_time(meta.deletion_timestamp) - timedelta(seconds=before) + timedelta(seconds=asked)
-    return replace(meta, deletion_timestamp=_stamp(end), deletion_grace_period_seconds=asked, finalizers=kept)
+    requested = max(requested, 0)
+    end = parse_time(meta.deletion_timestamp) - timedelta(seconds=before) + timedelta(seconds=requested)
+    return replace(
+        meta, deletion_timestamp=_stamp(end), deletion_grace_period_seconds=requested, finalizers=kept
+    )
 
 
 def _stamp(moment: datetime) -> str:

@@ -117,8 +117,8 @@ def apply_to(
         gone = {**gone, "f:metadata": {k: v for k, v in gone["f:metadata"].items() if k != "."}}
     wanted = apply.without(shape, wanted, _without_keys(gone))
     given = intent.get("metadata") or {}
-    asked = {name: given.get(name) for name in ("resourceVersion", "uid")}
-    wanted["metadata"] = {**wanted["metadata"], "managedFields": None, **asked}
+    requested = {name: given.get(name) for name in ("resourceVersion", "uid")}
+    wanted["metadata"] = {**wanted["metadata"], "managedFields": None, **requested}
     if manager == _KUBECTL and not subresource:
         _keep_last_applied(wanted["metadata"], intent)
     obj = decode.from_document(kind, wanted)

@@ -203,8 +203,8 @@ def parse_version(text: str) -> int:
     raise bad_request(f'invalid resource version "{text}": must be an unsigned integer')
 
 
-def precondition_failed(what: str, asked: str, found: str) -> str:
-    return f"Precondition failed: {what} in precondition: {asked}, {what} in object meta: {found}"
+def precondition_failed(what: str, requested: str, found: str) -> str:
+    return f"Precondition failed: {what} in precondition: {requested}, {what} in object meta: {found}"
 
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"

@@ -198,21 +198,21 @@ class Reading:
                 raise bad_request("specifying resource version is not allowed when using continue")
             return self._page(query.continue_, limit, Selection(kind, query).scope)
         revision = self._core.resource(kind).cache.revision
-        asked = parse_version(resource_version) if resource_version else 0
+        requested = parse_version(resource_version) if resource_version else 0
         if match:
             if not resource_version:
                 raise bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided")
             if match not in ("Exact", "NotOlderThan"):
                 raise bad_request(f'resourceVersionMatch "{match}": must be Exact or NotOlderThan')
-            if match == "Exact" and not asked:
+            if match == "Exact" and not requested:
                 raise bad_request('resourceVersionMatch "Exact" is forbidden for resourceVersion "0"')
-        if asked > revision:
-            raise too_large(asked, revision)
+        if requested > revision:
+            raise too_large(requested, revision)
         wanted = Selection(kind, query)
         entries = self._select(kind, wanted)
-        if match == "Exact" and asked != revision and self._core.resource(kind).cache.changed(asked):
-            raise gone(f"too old resource version: {asked} ({revision})")
-        whole = ListResult(entries, asked if match == "Exact" else revision)
+        if match == "Exact" and requested != revision and self._core.resource(kind).cache.changed(requested):
+            raise gone(f"too old resource version: {requested} ({revision})")
+        whole = ListResult(entries, requested if match == "Exact" else revision)
         if not limit or len(entries) <= limit:
             return whole
         return self._cut(kind, whole, limit, wanted)
@@ -295,15 +295,15 @@ class Reading:
         """every: seconds between the bookmarks of an idle watch."""
         cache = self._core.resource(kind).cache
         wanted = Selection(kind, query)
-        asked = parse_version(query.resource_version) if query.resource_version else 0
+        requested = parse_version(query.resource_version) if query.resource_version else 0
         current = cache.revision
-        if asked > current:
-            raise too_large(asked, current)
-        initial = not asked if query.send_initial_events is None else query.send_initial_events
+        if requested > current:
+            raise too_large(requested, current)
+        initial = not requested if query.send_initial_events is None else query.send_initial_events
         try:
             watcher = cache.watch(
                 prefix=kind.prefix(wanted.namespace),
-                since=asked if asked and not initial else current,
+                since=requested if requested and not initial else current,
                 group=wanted.group,
                 match=wanted.match(),
                 by=wanted.by,
@@ -311,7 +311,7 @@ class Reading:
                 hints=not query.unread,
             )
         except store.Compacted as exc:
-            raise gone(f"too old resource version: {exc.asked} ({exc.oldest})") from exc
+            raise gone(f"too old resource version: {exc.requested} ({exc.oldest})") from exc
         batch: Batch | None = None
         if initial:
             entries = self._select(kind, wanted)
@@ -322,12 +322,12 @@ class Reading:
         return Watching(watcher, batch, end=end, bookmarks=query.bookmarks, every=every)
 
 
-def too_large(asked: int, current: int) -> StatusError:
+def too_large(requested: int, current: int) -> StatusError:
     """A version that this server has not reached: the client should try again in a moment."""
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     return StatusError(
         504,
         "Timeout",
-        f"Timeout: Too large resource version: {asked}, current: {current}",
+        f"Timeout: Too large resource version: {requested}, current: {current}",
         {"causes": [cause], "retryAfterSeconds": 1},
     )

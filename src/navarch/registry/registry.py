@@ -53,7 +53,7 @@ class Registry:
         self._writing = Writing(self._core, self.reviewers)
         self._deletion = Deletion(self._core)
         self._pods = Pods(self._core, self._deletion)
-        self.reviewers[BINDING] = self._bind_asked
+        self.reviewers[BINDING] = self._bind_posted
 
     async def start(self) -> None:
         """Fill the caches and make the namespaces that always exist."""
@@ -68,7 +68,7 @@ class Registry:
             ):
                 await self.create(kind, None, kind.type(metadata=ObjectMeta(name=name)), Context(SYSTEM))
 
-    async def _bind_asked(self, ctx: Context, binding: Any) -> Any:
+    async def _bind_posted(self, ctx: Context, binding: Any) -> Any:
         """A Binding posted to the namespace instead of to the pod's subresource (the older way)."""
         await self._pods.bind(binding.metadata.namespace, binding.metadata.name, binding, ctx)
         return binding

@@ -96,15 +96,15 @@ class Writing:
                 meta = replace(meta, managed_fields=managed)
             obj = replace(obj, kind=kind.kind, api_version=kind.api_version, metadata=meta)
             if large:
-                told = await offload(_checked, res, obj)
+                warnings = await offload(_checked, res, obj)
                 request.obj = defaulted
                 res.mutate(request)
             else:
-                told = _checked(res, obj)
+                warnings = _checked(res, obj)
             request.obj = obj
             res.validate(request)
-            if told:
-                ctx.warnings += told
+            if warnings:
+                ctx.warnings += warnings
             key = kind.key(namespace, name)
             if ctx.dry_run:
                 if res.cache.get(key) is not None:
@@ -254,8 +254,8 @@ class Writing:
             old = res.object(entry)
             large = ctx.large or len(entry.value) > LARGE
             new = await offload(change, old, entry) if large else change(old, entry)
-            asked = new.metadata.resource_version
-            if asked and asked != "0" and metadata.parse_version(asked) != entry.revision:
+            requested = new.metadata.resource_version
+            if requested and requested != "0" and metadata.parse_version(requested) != entry.revision:
                 raise conflict(kind.resource, name, metadata.MODIFIED, kind.group)
             uid = new.metadata.uid
             if uid and uid != old.metadata.uid:
@@ -301,8 +301,8 @@ class Writing:
             new = managed_fields.stamped(new, entries)
         request.obj = new
         res.validate(request)
-        if not request.subresource and (told := res.rules.warnings(new)):
-            request.ctx.warnings += told
+        if not request.subresource and (warnings := res.rules.warnings(new)):
+            request.ctx.warnings += warnings
         value = _encoded(new, len(entry.value))
         revision = entry.revision
         unchanged = kind.splice(value, revision) == entry.value

@@ -231,10 +231,10 @@ def make_class(pod: PodRow, node_name: str = "") -> EquivalenceClass:
     owners = _decode(_owners, meta.owner_references) or ()
     containers = _decode(_containers, spec.containers) or []
     inits = _decode(_containers, spec.init_containers) or []
-    asked = [_requests(c) for c in containers]
+    requested = [_requests(c) for c in containers]
     init_asked = [(_requests(c), c.restart_policy == "Always") for c in inits]
-    requests = _total(asked, init_asked)
-    counted = _total(map(_nonzero, asked), [(_nonzero(r), always) for r, always in init_asked])
+    requests = _total(requested, init_asked)
+    counted = _total(map(_nonzero, requested), [(_nonzero(r), always) for r, always in init_asked])
     overhead = {
         name: amount(name, msgspec.json.decode(raw, type=str | int | float))
         for name, raw in (_decode(_quantities, spec.overhead) or {}).items()

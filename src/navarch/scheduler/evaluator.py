@@ -152,8 +152,8 @@ class Evaluator:
         if not self.snapshot.nodes:
             return "no nodes available to schedule pods"
         reasons = Counter(reason for reasons in self.refusals(eclass).values() for reason in reasons)
-        told = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
-        return f"0/{self.snapshot.nodes} nodes are available: {told}."
+        summary = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
+        return f"0/{self.snapshot.nodes} nodes are available: {summary}."
 
     def _rating(self, eclass: EquivalenceClass) -> _Rating:
         known = self._ratings.get(id(eclass))

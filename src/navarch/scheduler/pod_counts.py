@@ -46,7 +46,7 @@ class _Concern(NamedTuple):
 
     groups: list[tuple[bool, _Count]]  # (only pods that stay, the count)
     held: list[_Count]
-    seen: int
+    counted: int
 
 
 class Bond(NamedTuple):
@@ -67,8 +67,8 @@ class PodCounts:
         self._forget()
 
     def _forget(self) -> None:
-        self._asked: dict[tuple[tuple[Group, ...], bool], _Count] = {}
-        self._asked_list: list[tuple[tuple[Group, ...], bool, _Count]] = []
+        self._counted: dict[tuple[tuple[Group, ...], bool], _Count] = {}
+        self._counted_list: list[tuple[tuple[Group, ...], bool, _Count]] = []
         self._held: dict[tuple[Term, int], _Count] = {}  # weight 0: the term forbids
         self._concerns: dict[EquivalenceClass, _Concern] = {}
         self._bonds: dict[EquivalenceClass, tuple[int, list[tuple[Term, int, _Count]]]] = {}
@@ -109,9 +109,7 @@ class PodCounts:
         something."""
         labels = {name: labels for name, labels in namespaces.items() if labels}
         changed, self._namespaces = labels != self._namespaces, labels
-        groups = [group for asked, _ in self._asked for group in asked] + [
-            term.group for term, _ in self._held
-        ]
+        groups = [group for key, _ in self._counted for group in key] + [term.group for term, _ in self._held]
         if not changed or all(group.namespace_selector.nothing for group in groups):
             return False
         self._forget()
@@ -130,12 +128,12 @@ class PodCounts:
     def pods(self, groups: tuple[Group, ...], rows: int, *, staying: bool = False) -> Ints:
         """How many pods that are in all these groups sit on each of the first `rows` rows; staying: without
         those being deleted. Not to be changed by the caller."""
-        count = self._asked.get((groups, staying))
+        count = self._counted.get((groups, staying))
         if count is None:
-            if len(self._asked) >= _MANY:
+            if len(self._counted) >= _MANY:
                 self._forget()
-            count = self._asked[groups, staying] = _Count(rows)
-            self._asked_list.append((groups, staying, count))
+            count = self._counted[groups, staying] = _Count(rows)
+            self._counted_list.append((groups, staying, count))
             for eclass, seats in self._seats.items():
                 if self.belongs(eclass, groups):
                     for row, number in seats.items():
@@ -193,7 +191,7 @@ class PodCounts:
         self, row: int, eclass: EquivalenceClass, number: int, *, everyone: bool, staying: bool
     ) -> None:
         """everyone: in the counts of all pods that sit; staying: in the counts of those that stay."""
-        if not self._asked_list and not eclass.held:
+        if not self._counted_list and not eclass.held:
             return
         concern = self._concern(eclass)
         for only_staying, count in concern.groups:
@@ -207,14 +205,14 @@ class PodCounts:
         known = self._concerns.get(eclass)
         if known is None:
             known = _Concern([], [self._holders(term, weight) for term, weight in eclass.held], 0)
-        elif known.seen == len(self._asked_list):
+        elif known.counted == len(self._counted_list):
             return known
-        for groups, staying, count in self._asked_list[known.seen :]:
+        for groups, staying, count in self._counted_list[known.counted :]:
             if self.belongs(eclass, groups):
                 known.groups.append((staying, count))
         if len(self._concerns) >= _MANY:
             self._concerns.clear()
-        known = self._concerns[eclass] = known._replace(seen=len(self._asked_list))
+        known = self._concerns[eclass] = known._replace(counted=len(self._counted_list))
         return known
 
     def _holders(self, term: Term, weight: int) -> _Count:

@@ -103,11 +103,11 @@ class Snapshot:
         takes[PODS] = 1
         for name, number in eclass.requests.items():
             takes[self.columns[name]] = number
-        asked = np.flatnonzero(takes)
+        requested = np.flatnonzero(takes)
         if len(self._vectors) > 8192:
             self._vectors.clear()
-        self._vectors[id(eclass)] = (eclass, width, takes, asked)
-        return takes, asked
+        self._vectors[id(eclass)] = (eclass, width, takes, requested)
+        return takes, requested
 
     def of_nodes(self, key: Hashable, make: Callable[[], V]) -> V:
         """What follows from nodes alone, made once and kept until one changes. Not to be changed by the

@@ -51,18 +51,18 @@ class Conflict(StoreError):
 class Compacted(StoreError):
     """The revision asked for lies behind the compaction point: the caller must list anew (HTTP 410 Gone)."""
 
-    def __init__(self, asked: int, oldest: int) -> None:
-        super().__init__(f"revision {asked} is compacted; the oldest is {oldest}")
-        self.asked = asked
+    def __init__(self, requested: int, oldest: int) -> None:
+        super().__init__(f"revision {requested} is compacted; the oldest is {oldest}")
+        self.requested = requested
         self.oldest = oldest
 
 
 class Future(StoreError):
     """The revision asked for has not been written yet."""
 
-    def __init__(self, asked: int, current: int) -> None:
-        super().__init__(f"revision {asked} is ahead of the current revision {current}")
-        self.asked = asked
+    def __init__(self, requested: int, current: int) -> None:
+        super().__init__(f"revision {requested} is ahead of the current revision {current}")
+        self.requested = requested
         self.current = current
 
 

@@ -220,11 +220,11 @@ class Dispatcher:
     def offer(self, change: Change, hinted: Change) -> None:
         """Show a change to the groups it may concern; `flush` sends what they took. hinted: with its hint."""
         for group in self._candidates(change):
-            seen = group.view(hinted if group.hints else change)
-            if seen is not None:
+            visible = group.view(hinted if group.hints else change)
+            if visible is not None:
                 if not group.pending:
                     self._touched.append(group)
-                group.pending.append(seen)
+                group.pending.append(visible)
 
     def flush(self) -> None:
         for group in self._touched:

@@ -118,10 +118,10 @@ class Window:
                 entry = change.entry
                 if entry.revision <= revision or not entry.key.startswith(prefix):
                     continue
-                seen = view(change)
-                if seen is None:
+                visible = view(change)
+                if visible is None:
                     continue
-                found.append(seen)
+                found.append(visible)
                 size -= len(entry.value) + OVERHEAD
                 if size <= 0:
                     return found, entry.revision, False

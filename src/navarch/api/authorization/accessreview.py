@@ -233,10 +233,10 @@ class SubjectRules(Rules[SubjectAccessReview]):
 class LocalRules(Rules[LocalSubjectAccessReview]):
     def validate(self, obj: LocalSubjectAccessReview) -> list[FieldError]:
         found = _one_question(obj.spec) + _somebody(obj.spec)
-        asked = obj.spec.resource_attributes
-        if asked is not None and asked.namespace != obj.metadata.namespace:
+        requested = obj.spec.resource_attributes
+        if requested is not None and requested.namespace != obj.metadata.namespace:
             why = f"must match metadata.namespace: {obj.metadata.namespace}"
-            found.append(invalid("spec.resourceAttributes.namespace", asked.namespace, why))
+            found.append(invalid("spec.resourceAttributes.namespace", requested.namespace, why))
         if obj.spec.non_resource_attributes is not None:
             found.append(invalid("spec.nonResourceAttributes", None, "disallowed on this kind of request"))
         return found

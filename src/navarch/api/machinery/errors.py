@@ -213,11 +213,11 @@ def conflict_of_fields(clashes: Sequence[tuple[str, str]]) -> StatusError:
         message = f"Apply failed with 1 conflict: conflict with {manager}: {path}"
     else:
         lines = [f"Apply failed with {f'more than {LIMIT}' if more else len(clashes)} conflicts:"]
-        told = ""
+        listed = ""
         for manager, path in clashes:
-            if manager != told:
+            if manager != listed:
                 lines.append(f"conflicts with {manager}:")
-                told = manager
+                listed = manager
             lines.append(f"- {path}")
         message = " ".join(lines[:2]) + "\n" + "\n".join(lines[2:])
     return StatusError(409, "Conflict", message, {"causes": causes})

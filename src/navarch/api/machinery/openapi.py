@@ -292,8 +292,8 @@ def _collect(scheme: Scheme, dialect: Dialect, kinds: Iterable[Kind[Any]]) -> tu
     paths: Schema = {}
     for kind in kinds:
         definitions.add_kind(kind)
-        for asked in openapi_paths.subresource_kinds(scheme, kind):
-            definitions.ref(asked.type)
+        for requested in openapi_paths.subresource_kinds(scheme, kind):
+            definitions.ref(requested.type)
         paths.update(openapi_paths.paths(scheme, kind, type_name, dialect))
     return dict(sorted(definitions.found.items())), dict(sorted(paths.items()))
 

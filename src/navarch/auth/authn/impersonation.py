@@ -26,12 +26,12 @@ async def acting(request: Request, user: User, authorizer: Authorizer) -> User:
     """Who is meant to act; the user itself when nobody else is asked for. Raises StatusError 400, 403."""
     name, groups, uid = "", list[str](), ""
     extra: dict[str, list[str]] = {}
-    asked = False
+    requested = False
     for header, value in request.headers.items():
         lower = header.lower()
         if not lower.startswith("impersonate-"):
             continue
-        asked = True
+        requested = True
         if lower == _USER:
             name = value
         elif lower == _GROUP:
@@ -40,7 +40,7 @@ async def acting(request: Request, user: User, authorizer: Authorizer) -> User:
             uid = value
         elif lower.startswith(_EXTRA):
             extra.setdefault(unquote(lower[len(_EXTRA) :]), []).append(value)
-    if not asked:
+    if not requested:
         return user
     if not name:
         raise errors.bad_request("impersonation wants the header Impersonate-User beside the others")

@@ -127,10 +127,10 @@ class Deployments:
         if bool(deployment.spec.paused) == noted:
             return False
         if noted:
-            told = (status.RESUMED, "Deployment is resumed")
+            reason = (status.RESUMED, "Deployment is resumed")
         else:
-            told = (status.PAUSED, "Deployment is paused")
-        fresh = status.condition(status.PROGRESSING, "Unknown", *told)
+            reason = (status.PAUSED, "Deployment is paused")
+        fresh = status.condition(status.PROGRESSING, "Unknown", *reason)
         return await self._write(deployment, status.with_condition(present, fresh))
 
     def _scaled(self, deployment: Deployment, sets: Sequence[ReplicaSet]) -> bool:

@@ -63,10 +63,14 @@ def counted(deployment: Deployment, new: ReplicaSet | None, sets: Sequence[Repli
         terminating_replicas=ending or None,
     )
     if available >= sizes.wanted(deployment) - sizes.max_unavailable(deployment):
-        told = ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
+        available_condition = ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
     else:
-        told = ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
-    return with_condition(status, condition(AVAILABLE, *told))
+        available_condition = (
+            "False",
+            "MinimumReplicasUnavailable",
+            "Deployment does not have minimum availability.",
+        )
+    return with_condition(status, condition(AVAILABLE, *available_condition))
 
 
 def complete(deployment: Deployment, status: DeploymentStatus) -> bool:

@@ -28,9 +28,9 @@ async def request(
     common_name: str, organizations: Sequence[str], names: Iterable[str]
 ) -> tuple[bytes, bytes]:
     """(private key, signing request), PEM. Raises CsrError."""
-    asked = {"commonName": common_name, "organizations": list(organizations), "names": list(names)}
+    requested = {"commonName": common_name, "organizations": list(organizations), "names": list(names)}
     code, out, err = await process.run(
-        sys.executable, "-m", "navarch.kubelet.node.csr", stdin=json.dumps(asked).encode()
+        sys.executable, "-m", "navarch.kubelet.node.csr", stdin=json.dumps(requested).encode()
     )
     if code != 0:
         raise CsrError(f"making a key failed: {err.decode(errors='replace').strip()[-300:]}")
@@ -100,10 +100,10 @@ def _element(data: bytes, at: int) -> tuple[int, bytes, int]:
 def _main() -> None:
     from navarch import pki
 
-    asked = json.load(sys.stdin)
+    requested = json.load(sys.stdin)
     key = pki.new_key()
     made = pki.make_request(
-        key, asked["commonName"], organizations=asked["organizations"], names=asked["names"]
+        key, requested["commonName"], organizations=requested["organizations"], names=requested["names"]
     )
     json.dump({"key": key.decode(), "request": made.decode()}, sys.stdout)
 

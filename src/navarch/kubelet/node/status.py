@@ -72,7 +72,7 @@ class NodeReporter:
         """Something that the conditions depend on has changed: tell now."""
         self._changed.set()
 
-    def seen(self, node: Node) -> None:
+    def observe(self, node: Node) -> None:
         """The node as the master has it: conditions that are not what we told (it had given us up) are told
         anew."""
         theirs = {c.type: c.status for c in (node.status.conditions if node.status else None) or ()}
@@ -207,16 +207,16 @@ class NodeReporter:
             Node, self._config.node_name, None, {"status": body}, type="strategic", subresource="status"
         )
 
-    def _told(self) -> dict[str, str]:
+    def _reported(self) -> dict[str, str]:
         """What has to be told at once when it changes: conditions, the address, and why it is not ready."""
-        told = {type: condition.status or "" for type, condition in self._conditions.items()}
-        return told | {"address": self._address.now, "problem": self._wrong()}
+        reported = {type: condition.status or "" for type, condition in self._conditions.items()}
+        return reported | {"address": self._address.now, "problem": self._wrong()}
 
     async def run_status(self) -> None:
         """Post at once when what it tells changes or the master has another, otherwise every 5
         minutes."""
         loop = asyncio.get_running_loop()
-        posted, last = loop.time(), self._told()
+        posted, last = loop.time(), self._reported()
         while True:
             # Not wait_for: in Python 3.11 it loses a cancellation that comes with the wake-up.
             with contextlib.suppress(TimeoutError):
@@ -224,7 +224,7 @@ class NodeReporter:
                     await self._changed.wait()
             self._changed.clear()
             self.conditions()
-            current = self._told()
+            current = self._reported()
             if current == last and not self._contradicted and loop.time() - posted < _STATUS_EVERY:
                 continue
             self._contradicted = False

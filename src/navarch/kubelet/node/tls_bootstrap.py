@@ -72,13 +72,13 @@ def seconds_to_renewal(certificate: bytes, at: datetime | None = None) -> float:
 async def sign(client: Client, signer: str, usage: str, request: bytes) -> bytes:
     """The certificate for a signing request. Raises StatusError, BootstrapError."""
     name = f"{'csr' if signer == SERVING_SIGNER else 'node-csr'}-{hashlib.sha256(request).hexdigest()[:32]}"
-    asked = CertificateSigningRequest(
+    requested = CertificateSigningRequest(
         metadata=ObjectMeta(name=name),
         spec=CertificateSigningRequestSpec(
             request=request, signer_name=signer, usages=["digital signature", usage]
         ),
     )
-    made = await client.create(asked)
+    made = await client.create(requested)
     async with asyncio.timeout(_PATIENCE):
         watch = await client.watch(
             CertificateSigningRequest,

@@ -79,8 +79,8 @@ def oom_score_adj(pod: Pod, container: Container, node_memory: int, *, negative:
     if qos == "BestEffort":
         return 1000
     requests = (container.resources.requests if container.resources else None) or {}
-    asked = quantity.value(requests["memory"]) if "memory" in requests else 0
-    return min(max(3, 1000 - 1000 * asked // max(node_memory, 1)), 999)
+    requested = quantity.value(requests["memory"]) if "memory" in requests else 0
+    return min(max(3, 1000 - 1000 * requested // max(node_memory, 1)), 999)
 
 
 def may_go_negative() -> bool:

@@ -283,8 +283,8 @@ def conditions(
     """The kubelet's own conditions, with the transition times of those that did not change."""
     over = phase in ("Succeeded", "Failed")
     sidecars = {c.name for c in (pod.spec.init_containers if pod.spec else None) or () if is_sidecar(c)}
-    asked = [*(s for s in inits if s.name in sidecars), *mains]
-    unready = [s.name for s in asked if not s.ready]
+    requested = [*(s for s in inits if s.name in sidecars), *mains]
+    unready = [s.name for s in requested if not s.ready]
     reason: str | None = None
     message: str | None = None
     if over:

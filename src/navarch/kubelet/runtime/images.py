@@ -86,9 +86,9 @@ class Images:
             return Verdict("pulling", None, "ContainerCreating")
         failure = self._failed.get(key)
         if failure is not None:
-            when, why, told = failure
+            when, why, reported = failure
             remaining = self._backoff.remaining(key, when)
-            if not told:
+            if not reported:
                 self._failed[key] = (when, why, True)
                 return Verdict("failed", None, "ErrImagePull", why, fresh=True, retry=1.0)
             if remaining > 0:

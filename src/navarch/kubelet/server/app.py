@@ -131,14 +131,14 @@ class NodeServer:
         return web.Response(text=stats.metrics(self._kubelet))
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
-        asked = logs.parse(request.query)
+        requested = logs.parse(request.query)
         worker, name = self._worker(request), request.match_info["container"]
         spec = worker.pod.spec
         if spec is None or name not in {c.name for c in [*spec.containers, *(spec.init_containers or ())]}:
             raise bad_request(f"container {name} is not valid for pod {worker.pod.metadata.name}")
         pod = msgspec.structs.replace(worker.pod, status=worker.status())
-        state = logs.choose(self._kubelet.containers.of(worker.uid), pod, name, asked.previous)
-        return await logs.answer(request, self._kubelet.runtime, state, asked)
+        state = logs.choose(self._kubelet.containers.of(worker.uid), pod, name, requested.previous)
+        return await logs.answer(request, self._kubelet.runtime, state, requested)
 
     async def _exec(self, request: web.Request) -> web.StreamResponse:
         return await streams.run_exec(request, self._kubelet.runtime, self._running(request))

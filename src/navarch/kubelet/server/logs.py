@@ -23,14 +23,14 @@ from navarch.kubelet.runtime.base import ContainerState, LogOptions, Runtime, Ru
 _LOOK = 2.0
 
 
-class Asked(msgspec.Struct, frozen=True):
+class LogQuery(msgspec.Struct, frozen=True):
     options: LogOptions
     previous: bool
     limit: int | None
     stream: int  # 0: both
 
 
-def parse(query: Mapping[str, str]) -> Asked:
+def parse(query: Mapping[str, str]) -> LogQuery:
     """Raises StatusError 400."""
 
     def number(name: str) -> int | None:
@@ -60,7 +60,7 @@ def parse(query: Mapping[str, str]) -> Asked:
         follow=flag("follow"), tail=number("tailLines"), since=since, timestamps=flag("timestamps")
     )
     stream = {"Stdout": 1, "Stderr": 2}.get(query.get("stream", ""), 0)
-    return Asked(options, flag("previous"), number("limitBytes"), stream)
+    return LogQuery(options, flag("previous"), number("limitBytes"), stream)
 
 
 def choose(states: list[ContainerState], pod: Pod, container: str, previous: bool) -> ContainerState:
@@ -82,15 +82,17 @@ def choose(states: list[ContainerState], pod: Pod, container: str, previous: boo
 
 
 async def answer(
-    request: web.Request, runtime: Runtime, state: ContainerState, asked: Asked
+    request: web.Request, runtime: Runtime, state: ContainerState, requested: LogQuery
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/plain"})
-    if not asked.options.follow:
-        await _write(request, response, runtime.logs(state, asked.options), asked)
+    if not requested.options.follow:
+        await _write(request, response, runtime.logs(state, requested.options), requested)
         return response
     # Who follows hears at once that there is a log, and may leave before the container says anything.
     await response.prepare(request)
-    writing = asyncio.ensure_future(_write(request, response, runtime.logs(state, asked.options), asked))
+    writing = asyncio.ensure_future(
+        _write(request, response, runtime.logs(state, requested.options), requested)
+    )
     try:
         while not (await asyncio.wait({writing}, timeout=_LOOK))[0]:
             if request.transport is None or request.transport.is_closing():
@@ -105,13 +107,13 @@ async def _write(
     request: web.Request,
     response: web.StreamResponse,
     log: AsyncIterator[tuple[int, bytes]],
-    asked: Asked,
+    requested: LogQuery,
 ) -> None:
-    left = asked.limit
+    left = requested.limit
     begun = response.prepared
     try:
         async for stream, data in log:
-            if asked.stream and stream != asked.stream:
+            if requested.stream and stream != requested.stream:
                 continue
             if left is not None:
                 data = data[:left]

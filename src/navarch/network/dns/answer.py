@@ -144,10 +144,10 @@ class Resolver:
 
     async def _follow(self, made: Answer, name: str, type: int) -> None:
         """The rest of an alias that leads out of the cluster."""
-        asked = dnslib.DNSRecord(dnslib.DNSHeader(rd=1), q=dnslib.DNSQuestion(name, type))
-        answer = await self._from_others(bytes(asked.pack()), tcp=False)
+        question = dnslib.DNSRecord(dnslib.DNSHeader(rd=1), q=dnslib.DNSQuestion(name, type))
+        answer = await self._from_others(bytes(question.pack()), tcp=False)
         if answer[2] & 0x02:  # cut: by TCP then
-            answer = await self._from_others(bytes(asked.pack()), tcp=True)
+            answer = await self._from_others(bytes(question.pack()), tcp=True)
         try:
             found: Any = dnslib.DNSRecord.parse(answer)
         except (dnslib.DNSError, ValueError):

@@ -149,9 +149,13 @@ class Answer:
         """A name, as a pointer where it stands already."""
         place = self._places.get(name)
         if place is None:
-            asked = self._question.name
-            if asked.endswith(name) and asked[-len(name) - 1] == "." and "\\" not in asked:
-                place = 12 + len(asked) - len(name)
+            question_name = self._question.name
+            if (
+                question_name.endswith(name)
+                and question_name[-len(name) - 1] == "."
+                and "\\" not in question_name
+            ):
+                place = 12 + len(question_name) - len(name)
             else:
                 if self._at < 0x4000:
                     self._places[name] = self._at

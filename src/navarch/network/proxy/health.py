@@ -60,7 +60,7 @@ class HealthChecks:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
             async with asyncio.timeout(_PATIENCE):
-                key = self._services.get(_asked(writer))
+                key = self._services.get(_requested(writer))
                 if key is not None:  # otherwise it came by no rule of ours
                     await reader.readuntil(b"\r\n\r\n")
                     writer.write(self._answer(key))
@@ -86,7 +86,7 @@ class HealthChecks:
         return head.encode() + body
 
 
-def _asked(writer: asyncio.StreamWriter) -> int:
+def _requested(writer: asyncio.StreamWriter) -> int:
     """The port that the client connected to. Raises OSError."""
     sock: socket.socket = writer.get_extra_info("socket")
     found = sock.getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, 16)

@@ -51,9 +51,9 @@ class Table:
         old_sticky, new_sticky = Sticky({}, {}), Sticky({}, {})
         pools: set[str] = set()
         for key, plan in plans.items():
-            asked, asks = _health(had[key]), _health(plan)
-            if asked != asks:
-                gone.update(asked)
+            requested, asks = _health(had[key]), _health(plan)
+            if requested != asks:
+                gone.update(requested)
                 new.update(asks)
             old, now = before[key], self.frontends(key)
             part, fresh = _part(old, now), _part(now, old)

@@ -18,7 +18,7 @@ class NamespaceLifecycle(Admission):
     def __init__(self) -> None:
         self._namespaces: Resource | None = None
         #: name -> (revision looked at, whether the namespace was ending)
-        self._seen: dict[str, tuple[int, bool]] = {}
+        self._known: dict[str, tuple[int, bool]] = {}
 
     async def start(self, core: Core) -> None:
         self._namespaces = core.named("", "v1", "namespaces")
@@ -56,15 +56,15 @@ class NamespaceLifecycle(Admission):
         """None when there is no such namespace."""
         entry = namespaces.cache.get(namespaces.kind.root + name)
         if entry is None:
-            self._seen.pop(name, None)
+            self._known.pop(name, None)
             return None
-        seen = self._seen.get(name)
-        if seen is None or seen[0] != entry.revision:
+        known = self._known.get(name)
+        if known is None or known[0] != entry.revision:
             found = namespaces.object(entry)
             phase = found.status.phase if found.status is not None else None
             ending = found.metadata.deletion_timestamp is not None or phase == "Terminating"
-            seen = self._seen[name] = (entry.revision, ending)
-        return seen[1]
+            known = self._known[name] = (entry.revision, ending)
+        return known[1]
 
     def validate(self, request: Request) -> None:
         if request.operation == "DELETE" and request.name in IMMORTAL:

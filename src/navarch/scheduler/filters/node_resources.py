@@ -20,19 +20,19 @@ class NodeResources:
     def mask(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Bools:
         # Only what is asked for is compared: a node that is over its memory still takes a pod that asks for
         # none.
-        takes, asked = snapshot.vector(eclass)
+        takes, requested = snapshot.vector(eclass)
         mask: Bools | None = None
-        for column in asked:
+        for column in requested:
             fits = snapshot.used[rows, column] + takes[column] <= snapshot.allocatable[rows, column]
             mask = fits if mask is None else mask & fits
         assert mask is not None  # the pod slot is always asked for
         return mask
 
     def reasons(self, eclass: EquivalenceClass, snapshot: Snapshot, row: int) -> list[str]:
-        takes, asked = snapshot.vector(eclass)
+        takes, requested = snapshot.vector(eclass)
         names = {column: name for name, column in snapshot.columns.items()}
         return [
             "Too many pods" if column == PODS else f"Insufficient {names[column]}"
-            for column in asked.tolist()
+            for column in requested.tolist()
             if snapshot.used[row, column] + takes[column] > snapshot.allocatable[row, column]
         ]

@@ -262,8 +262,8 @@ def _resources(
             elif sign > 0:
                 detail = f"must be less than or equal to {name} limit of {limit}"
                 errors.append(invalid(f"{path}.requests", amount, detail))
-    asked = limits.keys() | requests.keys()
-    if any(name.startswith(_HUGE) for name in asked) and not asked & {"cpu", "memory"}:
+    requested = limits.keys() | requests.keys()
+    if any(name.startswith(_HUGE) for name in requested) and not requested & {"cpu", "memory"}:
         errors.append(forbidden(path, "HugePages require cpu or memory"))
 
 

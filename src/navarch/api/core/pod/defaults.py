@@ -149,8 +149,8 @@ def requirements(given: ResourceRequirements) -> ResourceRequirements:
 def _requirements(limits: _Amounts, requests: _Amounts) -> tuple[dict[str, Quantity], dict[str, Quantity]]:
     """Pods of one template share the very same maps."""
     found = quantities(dict(limits))
-    asked = quantities(dict(requests))
-    return found, {**asked, **{key: amount for key, amount in found.items() if key not in asked}}
+    requested = quantities(dict(requests))
+    return found, {**requested, **{key: amount for key, amount in found.items() if key not in requested}}
 
 
 def quantities(given: dict[str, Quantity]) -> dict[str, Quantity]:
@@ -170,14 +170,14 @@ def quantities(given: dict[str, Quantity]) -> dict[str, Quantity]:
 
 def _pod_resources(spec: PodSpec, given: ResourceRequirements) -> ResourceRequirements:
     """Pod-level requests that were not given: what containers request together, else the limit (KEP-2837)."""
-    asked = {key: amount for key in ("cpu", "memory") if (amount := _asked(spec, key)) is not None}
-    missing = {key: amount for key, amount in asked.items() if key not in (given.requests or {})}
+    requested = {key: amount for key in ("cpu", "memory") if (amount := _requested(spec, key)) is not None}
+    missing = {key: amount for key, amount in requested.items() if key not in (given.requests or {})}
     if missing and (given.limits or given.requests):
         given = replace(given, requests={**(given.requests or {}), **missing})
     return requirements(given)
 
 
-def _asked(spec: PodSpec, key: str) -> str | None:
+def _requested(spec: PodSpec, key: str) -> str | None:
     """What all containers request of one resource, as scheduling counts it; None when nobody does."""
     amounts: list[Fraction] = []
     try:
