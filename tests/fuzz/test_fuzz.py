@@ -33,7 +33,7 @@ CONNECTIONS = 4
 SLOW = 2.0
 #: Of a pod's node, which cannot be asked: where the node is not there or has no address.
 TO_NODES = re.compile(r"/api/v1/namespaces/[^/]+/pods/[^/]+/(log|exec|attach|portforward)\?")
-NO_NODE = re.compile(r"node \S+ of pod \S+ is not registered|node \S+ has told no address")
+NO_NODE = re.compile(r"node \S+ of pod \S+ is not registered|node \S+ has reported no address")
 #: What may be there at the end beside what was there after the first quarter.
 GROWTH, GROWN = 1.25, 64 * 1024 * 1024
 

@@ -425,7 +425,7 @@ def _make_request(message: Any, payload: Any, protocol: Connection, writer: Any,
     headers = message.headers
     if not all(value.isascii() for value in headers.values()):
         headers = CIMultiDictProxy(CIMultiDict((name, text_of(value)) for name, value in headers.items()))
-    # Behind an upgrade that is refused no request is read: who asked for it may have sent the stream already.
+    # No request is read behind a refused upgrade: the client may have sent the stream already.
     request = Request(
         message.method,
         text_of(message.path),

@@ -64,12 +64,12 @@ class Nodes:
         addresses = {a.type: a.address for a in (status.addresses or ())} if status is not None else {}
         host = addresses.get("InternalIP") or addresses.get("Hostname")
         if not host:
-            raise errors.unavailable(f"node {node_name} has told no address")
+            raise errors.unavailable(f"node {node_name} has reported no address")
         endpoints = status.daemon_endpoints
         endpoint = endpoints.kubelet_endpoint if endpoints is not None else None
         if endpoint is None or not endpoint.port:
             # A simulated node, say. No 503: asking again does not help.
-            raise errors.bad_request(f"node {node_name} runs no kubelet that could be asked about pod {name}")
+            raise errors.bad_request(f"node {node_name} runs no kubelet that could answer for pod {name}")
         return Kubelet(node_name, host, endpoint.port)
 
     def _client_tls(self) -> ssl.SSLContext:

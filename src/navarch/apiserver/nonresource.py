@@ -131,7 +131,7 @@ class Documents:
         return await streams.send(x, 200, [self._schema(path)], gzip=gzip)
 
     def _schema(self, path: str) -> bytes:
-        """An OpenAPI document's bytes, made when first asked for. Raises StatusError 404."""
+        """An OpenAPI document's bytes, made at the first request. Raises StatusError 404."""
         ready = self._openapi.get(path)
         if ready is None:
             from navarch.api.machinery import openapi  # heavy, and few ask

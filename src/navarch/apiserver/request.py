@@ -2,8 +2,8 @@
 """One HTTP request and how it is answered: the thinnest layer over aiohttp's parser and connection.
 
 aiohttp's own request and response objects cost more than a whole `get` does here, so the connection hands
-us its parsed message and we write finished bytes to the transport. Not here: what is asked (`route`), by
-whom (`authn`), what is answered (`verbs`).
+us its parsed message and we write finished bytes to the transport. Not here: resource and verb (`route`), the
+user (`authn`), the answer (`verbs`).
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class Request:
         self.lost = False
         #: Called when the connection is lost while the request is being answered.
         self.on_lost: Callable[[], object] | None = None
-        #: Whether a HEAD asked: the head alone is sent.
+        #: Whether the method is HEAD: only the head is sent.
         self.silent = False
         #: The user's requests, while this one has a seat among them.
         self.flow: Flow | None = None

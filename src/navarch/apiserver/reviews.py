@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kinds that are only asked: may I, may somebody, who am I, whose token is this. Answered by the
+"""Access reviews, rules reviews, self subject reviews and token reviews. Answered by the
 authorizer and the authenticator.
 """
 

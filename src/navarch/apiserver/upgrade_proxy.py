@@ -85,7 +85,7 @@ async def through(x: Request, kubelet: Kubelet, tls: ssl.SSLContext, target: str
             await x.drain()
             data = await reader.read(65536)
     except (ConnectionResetError, BrokenPipeError):
-        # Either side is gone; the other is told by the end of its connection.
+        # One side is gone: the other sees the end of its connection.
         pass
     finally:
         x.on_lost = None

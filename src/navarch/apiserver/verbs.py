@@ -83,7 +83,7 @@ class Verbs:
     async def one(
         self, x: Request, kind: Kind[Any], stored: Stored, options: Options, code: int = 200
     ) -> Reply:
-        """One object in the form that was asked for."""
+        """One object in the requested form."""
         accept = x.headers.get("Accept")
         if accept is None or accept == "application/json":
             return x.reply(code, stored.value)
@@ -305,7 +305,7 @@ def _joined(entries: list[Entry]) -> list[bytes]:
 
 
 def _of_list(entries: list[Entry], kind: Kind[Any], namespace: str) -> bool:
-    """Whether a page belongs to the list asked for: its token names a list, not who may read it."""
+    """Whether a page belongs to the requested list: a token names a list, not its readers."""
     return not entries or entries[0].key.startswith(kind.prefix(namespace or None))
 
 

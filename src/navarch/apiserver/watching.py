@@ -103,7 +103,7 @@ class Watches:
             watching.close()
 
     def close(self) -> None:
-        """End all watches: their clients get a complete answer and come back to whoever serves then."""
+        """End all watches: their clients get a complete answer and watch again."""
         for watching in list(self._open):
             watching.close()
 

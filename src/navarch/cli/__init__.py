@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="navarch", description="A light pod cluster that speaks the Kubernetes API."
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    # Only the command that is asked for is imported: start-up time is its own.
+    # Only the given command is imported: the others would slow its start.
     requested = next((word for word in given if not word.startswith("-")), None)
     for name, help in COMMANDS.items():
         sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")

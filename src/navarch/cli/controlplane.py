@@ -56,7 +56,7 @@ _PARTS = ("navarch.scheduler", "navarch.controllers")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a control plane needs to know; how it was told (a file, options) is its caller's business."""
+    """Settings of a control plane, wherever they come from (a file, options)."""
 
     #: URL, as `store.factory` reads it.
     store: str
@@ -252,7 +252,7 @@ class ControlPlane:
             self.ended.set_result(RuntimeError(why))
 
     def stop(self) -> None:
-        """Ask for the end; whoever waits for `ended` calls close()."""
+        """Request the end; the waiter for `ended` calls close()."""
         if not self.ended.done():
             self.ended.set_result(None)
 

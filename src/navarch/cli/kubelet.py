@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`navarch kubelet`: the agent of a node, told what to do by one file."""
+"""`navarch kubelet`: the agent of a node, configured by one file."""
 
 from __future__ import annotations
 

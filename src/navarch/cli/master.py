@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`navarch master`: the control plane as a service, told what to do by one file."""
+"""`navarch master`: the control plane as a service, configured by one file."""
 
 from __future__ import annotations
 

@@ -21,4 +21,4 @@ def notify(state: str) -> None:
             sock.connect(address)
             sock.sendall(state.encode())
     except OSError:
-        pass  # The supervisor is gone: nobody to tell.
+        pass  # The supervisor is gone.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`navarch pki init|issue`: the files a master needs, made where they are missing, renewed before they end.
-Idempotent, but for what is asked to be made anew.
+Idempotent, but for what an option says to renew.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from navarch import pki
 from navarch.api.core.node.identity import KUBELET_CLIENT
 from navarch.cli import Failure
 
-#: A certificate that ends within this time is made anew, unless --renew-within says otherwise.
+#: A certificate that ends within this time is renewed, unless --renew-within says otherwise.
 RENEW = "30d"
 #: What signed kubelets' serving certificates before kubelet-ca.crt did.
 FORMER = "kubelet-ca-former.crt"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The certificates on the master's machine while the master runs: made anew when two thirds of their time are
-over, taken up without a restart when their files change, and told of (metric, event, log) when one ends that
+"""The certificates on the master's machine while the master runs: renewed when two thirds of their time are
+over, taken up without a restart when their files change, and reported (metric, event, log) when one ends that
 cannot be made here.
 
 Which files there are is `cli.pki`'s business, and what they say: a new certificate says what the old one
@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds between looks at the files.
 LOOK_EVERY = 60.0
-#: How long before its end a CA is told of: a new one wants a person.
+#: How long before its end a CA is reported: a person must make a new one.
 AHEAD = timedelta(days=90)
-#: How often the same is told again.
+#: How often a warning is repeated.
 _AGAIN = timedelta(days=1)
 
 
@@ -75,7 +75,7 @@ class Renewal:
         self._ends: dict[str, datetime] = {}
         #: Leaf -> when it is to be renewed.
         self._due: dict[str, datetime] = {}
-        #: What was told -> when.
+        #: Warning -> when it was given.
         self._warned: dict[str, datetime] = {}
         #: Leaf -> why it could not be renewed.
         self._failed: dict[str, str] = {}
@@ -91,7 +91,7 @@ class Renewal:
 
     def settle(self) -> None:
         """Renew what is due, or is not its key's, as after a crash between two writes. Blocks for some
-        milliseconds; a failure is told by `run`.
+        milliseconds; `run` reports a failure.
         """
         for leaf in self._leaves:
             try:

@@ -32,7 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--other-cluster",
         action="store_true",
-        help="also when the archive has another authority than the folder: nodes must then join anew",
+        help="also when the archive has another authority than the folder: nodes must then join again",
     )
 
 
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
             elif not same and not options.other_cluster:
                 raise Failure(
                     f"--archive: {options.archive} has another ca.crt than {options.pki_dir}: it is of"
-                    " another cluster, or of before a new authority; nodes would have to join anew"
+                    " another cluster, or of before a new authority; nodes would have to join again"
                     " (--other-cluster)",
                     2,
                 )

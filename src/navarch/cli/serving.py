@@ -21,7 +21,7 @@ from navarch.cli.notify import notify
 if TYPE_CHECKING:
     from navarch.cli.controlplane import Settings
 
-#: Open files that are asked of the system.
+#: Open files requested from the system.
 FILES = 16_384
 
 

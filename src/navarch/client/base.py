@@ -4,7 +4,7 @@
 
 Kinds are named by their struct type (`Pod`); `view=` decodes into a smaller struct that declares only the
 fields its reader needs
-(same wire names), which costs a fraction of the time and memory. All failures are `api.errors.StatusError`.
+(same wire names), which costs a fraction of the time and memory. All failures are `StatusError`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Watch(Protocol[V]):
     """An open watch. Iterating yields batches (one or more events, in order); it ends when the server ends
     it.
 
-    Raises StatusError 410 when the version is too old or the watcher too slow: list anew.
+    Raises StatusError 410 when the version is too old or the watcher too slow: list again.
     """
 
     def __aiter__(self) -> AsyncIterator[list[WatchEvent[V]]]: ...

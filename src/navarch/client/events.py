@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Telling people what happened: Event objects, written beside the work and never in its way.
+"""The event recorder: Event objects, written in the background.
 
-Recording only queues. Repeats of one event count up on one object. When more is told than may be written (a
-token bucket), the
-oldest untold are dropped: events are for people, not for programs.
+Recording only queues. Repeats of one event count up on one object. A token bucket limits the writes; beyond
+it the oldest waiting events are dropped: events are for people, not for programs.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ _PATCH_TYPES = {
 }
 #: A watch asks the server to end it after this many seconds; the reflector opens the next one.
 _WATCH_SECONDS = 300
-#: How often a request that is refused for too many is asked again; in multiples of what the server says.
+#: Waits before a request that was refused with 429 is sent again, in multiples of Retry-After.
 _RETRIES = (1.0, 1.0, 2.0, 3.0, 5.0)
 _encode = msgspec.json.Encoder().encode
 
@@ -103,7 +103,7 @@ class HttpClient:
             return
 
         def over() -> None:
-            # aiohttp tells nobody who reads: a watch of a session that was closed would wait for ever.
+            # aiohttp does not end readers: a watch of a closed session would wait for ever.
             for watch in left:
                 watch.end()
             closing = asyncio.ensure_future(old.close())
@@ -136,7 +136,7 @@ class HttpClient:
     ) -> bytes:
         """One call; the answer's bytes. Raises StatusError (503 when the server cannot be reached).
 
-        Refused for too many requests (429 with Retry-After: nothing was done), it is asked again in time.
+        A request refused with 429 and Retry-After (nothing was done) is sent again in time.
         """
         for wait in (*_RETRIES, 0.0):
             try:

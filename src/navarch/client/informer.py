@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Following a set of objects: list once, then watch, and list anew when the server says the version is gone.
+"""Following a set of objects: list once, then watch, and list again when the server says the version is gone.
 
 `Reflector` calls a handler and keeps nothing. `Informer` is a reflector with a cache, indexes and several
 listeners;
@@ -71,7 +71,7 @@ class Reflector(Generic[V]):
         self.synced = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled. A server that is away is asked again after 0.2 s, doubling to 10 s, with
+        """Until cancelled. A server that is away is tried again after 0.2 s, doubling to 10 s, with
         jitter."""
         version = ""
         delay = 0.2
@@ -131,7 +131,7 @@ class Informer(Generic[V]):
         await self._reflector.run()
 
     def listen(self, listener: Listener[V]) -> None:
-        """Be told of every change; a late listener is told of what is there as additions."""
+        """Call back on every change. A late listener gets the present objects as additions."""
         self._listeners.append(listener)
         for obj in self._objects.values():
             listener(None, obj)

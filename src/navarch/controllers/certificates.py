@@ -71,7 +71,7 @@ class Certificates:
             self._queue.add(new.metadata.name or "")
 
     def _on_node(self, old: views.NodeView | None, new: views.NodeView | None) -> None:
-        """What a node may not have yet it may have after its status told a new address."""
+        """A refused certificate may be granted after the node reported a new address."""
         if new is None or (old is not None and old.status.addresses == new.status.addresses):
             return
         for request in self._requests.by_index(_ASKED_BY, user_name(new.metadata.name)):
@@ -336,7 +336,7 @@ def _one(subject: Any, oid: Any) -> str:
 
 
 def _names(csr: Any) -> set[str]:
-    """The DNS names and addresses a request asks for; other kinds of names as text nobody allows."""
+    """The DNS names and addresses a request asks for; other kinds of names as text that no rule allows."""
     from cryptography import x509
 
     try:

@@ -18,7 +18,7 @@ DISRUPTED = "DisruptionTarget"
 async def set_condition(
     client: Client, pod: PodView, reason: str, message: str, *, phase: str | None = None
 ) -> None:
-    """phase: what it is in from now on, unless it has finished: nobody else may be left to say so.
+    """phase: its phase from now on, unless it has finished: its kubelet may be gone.
 
     A pod that is gone or another one by now is left to the deletion that follows.
     """

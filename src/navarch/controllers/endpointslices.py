@@ -301,7 +301,7 @@ def spread(
 
     What is in a slice already stays there. New endpoints go to slices that change anyway, then to those with
     room, the fullest first, and then to slices of their own. One slice is left when nothing is wanted. When
-    the slices are far emptier than they need be, all is packed anew.
+    the slices are far emptier than they need be, all are packed again.
     """
     left = dict(wanted)
     plan: list[list[Endpoint]] = []

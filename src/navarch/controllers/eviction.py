@@ -30,7 +30,7 @@ class TaintEviction:
         self._pods = views.pods(context.informers)
         self._nodes = views.nodes(context.informers)
         self._queue: WorkQueue[Key] = WorkQueue("taint eviction")
-        #: (node, taint key) -> when it was first seen here, by the monotonic clock: survives wrong clocks.
+        #: (node, taint key) -> when it was first observed, monotonic: wrong clocks do not matter.
         self._since: dict[tuple[str, str], float] = {}
         self._pods.listen(self._on_pod)
         self._nodes.listen(self._on_node)

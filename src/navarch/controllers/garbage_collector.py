@@ -121,7 +121,7 @@ class GarbageCollector:
         if any((owner.api_version, owner.kind) not in self._numbers for owner in owners):
             return  # a kind we do not serve is not ours to judge
         if not kind.namespaced and (astray := [owner for owner in owners if self._namespaced(owner)]):
-            # Nobody can tell which namespace is meant, so nobody can tell that the owner is gone (Kubernetes
+            # The owner's namespace is unknown, so it is unknown whether the owner is gone (Kubernetes
             # 1.20: such an object is never collected).
             self._record_event(kind, obj, astray[0])
             return
@@ -133,7 +133,7 @@ class GarbageCollector:
                 await self._set_owners(key, obj, kept)
         elif _State.WAITS in states and (dependents := self._dependents(meta.uid)):
             if any(_waits(dependent) for _, dependent in dependents):
-                # Perhaps a circle, in which each waits for the next: nobody is to wait for this one.
+                # Perhaps a circle, in which each waits for the next: no owner waits for this one.
                 if not await self._set_owners(
                     key, obj, [replace(o, block_owner_deletion=False) for o in owners]
                 ):

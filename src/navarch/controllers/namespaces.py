@@ -132,7 +132,7 @@ class Namespaces:
                         meta.name,
                         namespace,
                         preconditions=Preconditions(uid=meta.uid),
-                        propagation="Background",  # all goes: nobody need be left without an owner first
+                        propagation="Background",  # all objects go: none must be orphaned first
                     )
                 except StatusError as error:
                     if error.code not in (404, 409):

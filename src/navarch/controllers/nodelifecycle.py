@@ -2,7 +2,7 @@
 """Node lifecycle: a node whose lease is not renewed becomes Unknown; what a node's conditions mean is said
 by taints.
 
-Time is measured here, from when a renewal was seen, by the monotonic clock: nodes' own clocks do not matter.
+Time is measured here, from when a renewal was observed, by the monotonic clock: nodes' clocks do not matter.
 Evicting the pods is
 `eviction`'s business; here they are only said to be not ready, so that services leave them out.
 """
@@ -96,7 +96,7 @@ class NodeLifecycle:
     async def _watch_clock(self) -> None:
         """Wakes when the first node's time is up; the one that is new meanwhile has longer.
 
-        Time in which this process did not run is nobody's silence: what nodes said then is still to be read.
+        Time in which this process did not run does not count: renewals of that time are still to be read.
         """
         period = min(5.0, self._grace / 8)
         loop = asyncio.get_running_loop()

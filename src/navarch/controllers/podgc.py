@@ -18,7 +18,7 @@ from navarch.controllers.views import PodView
 log = logging.getLogger(__name__)
 
 _PERIOD = 20.0
-#: A node must have been missing this long before its pods go: its object may be made anew.
+#: A node must have been missing this long before its pods go: its object may be made again.
 _QUARANTINE = 40.0
 _FINISHED_KEPT = 12_500
 

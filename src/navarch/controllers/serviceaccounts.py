@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What every namespace has for its pods: the service account `default`, and the cluster's CA in the ConfigMap
-`kube-root-ca.crt`. Both are made anew when they go."""
+`kube-root-ca.crt`. Both are made again when they are deleted."""
 
 from __future__ import annotations
 

@@ -305,7 +305,7 @@ class Kubelet:
 
 
 async def _supervise(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-    """Run to its end. What fails unforeseen is told and begun again: a lost part must not go unnoticed."""
+    """Run to its end. An unexpected failure is logged and the part begins again: no loss goes unnoticed."""
     while True:
         try:
             await work()

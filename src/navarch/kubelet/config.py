@@ -59,7 +59,7 @@ class KubeletConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     #: Whether services' addresses lead to their endpoints on this node by our own rules.
     proxy: bool = True
     bridge: str = "navarch0"
-    #: Besides the cluster's own, ranges where pods are seen by their own address.
+    #: Besides the cluster's own, ranges that pods reach with their own address.
     non_masquerade_cidrs: list[str] = _factory("nonMasqueradeCIDRs", list)
     overlay: str = "vxlan"
     vxlan: VxlanSettings = VxlanSettings()

@@ -18,7 +18,7 @@ from navarch.client.informer import Informer
 
 _Key = tuple[type[Any], str, str]
 
-#: How long a pod waits for the first answer before it is told that there is none; it is tried again.
+#: How long a pod waits for the first answer before it fails; it is tried again.
 _PATIENCE = 10.0
 
 
@@ -29,7 +29,7 @@ class ObjectUnavailable(Exception):
 class ObjectSource:
     """Objects by namespace and name.
 
-    A pod that asked once is woken by every later change, until release().
+    A pod that used an object is woken by every later change, until release().
     """
 
     def __init__(self, client: Client, wake: Callable[[str], None]) -> None:
@@ -63,7 +63,7 @@ class ObjectSource:
 
     def _changed(self, key: _Key, old: Any, new: Any) -> None:
         if not self._informers[key][0].synced.is_set():
-            return  # the first list, for which whoever asked is waiting
+            return  # the first list: its caller is waiting
         for uid in self._users.get(key, ()):
             self._wake(uid)
 

@@ -166,7 +166,7 @@ class SimulatedNodes:
                     group.create_task(self._serve(), name=f"simulated kubelet {number}")
 
     def _rejoin(self, name: str) -> None:
-        """A kubelet whose node is deleted registers it anew."""
+        """A kubelet whose node is deleted registers it again."""
         task = asyncio.create_task(self._join(self._names.index(name), name), name=f"join {name}")
         self._joining.add(task)
         task.add_done_callback(self._joined)
@@ -312,7 +312,7 @@ class SimulatedNodes:
                     log.warning("simulated pod %s: %s", pod.metadata.name, error)
 
     async def _look_again(self, pod: Pod) -> None:
-        """It was changed since it was seen, and the news of that was passed over as it was being started."""
+        """The pod changed while it was being started, and that event was passed over."""
         try:
             fresh = await self._client.get(Pod, pod.metadata.name or "", pod.metadata.namespace)
         except StatusError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Service account tokens of this node's pods: asked of the master, kept while fresh, renewed in time."""
+"""Service account tokens of this node's pods: requested from the master, cached, renewed in time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Held(msgspec.Struct, frozen=True):
 
 
 class TokenSource:
-    """wake: called with a pod's uid when one of its tokens should be asked for again."""
+    """wake: called with a pod's uid when one of its tokens should be requested again."""
 
     def __init__(self, client: Client, wake: Callable[[str], None]) -> None:
         self._client = client

@@ -27,7 +27,7 @@ _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
 #: `struct rtmsg`: the length of the destination; 0 is a default route.
 _DESTINATION = netlink.HEADER.size + 1
 
-#: Seconds until an address that changes in several steps is asked for, and between looks without a cause.
+#: Seconds until an address that changes in several steps is read, and between reads without a cause.
 _SETTLE = 0.3
 _LOOK = 60.0
 

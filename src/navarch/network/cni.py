@@ -235,7 +235,7 @@ class Cni:
     async def _predecessors(self) -> None:
         """Before the first plugin: wait for those that a killed kubelet left running, which hold the lock.
 
-        What they do after we looked would be known to nobody.
+        No one would know what they do afterwards.
         """
         async with self._first:
             if self._alone:

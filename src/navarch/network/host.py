@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 _METRIC = "9999"
 
 #: Seconds from the news that rules went until we look, between two such looks, and between looks without
-#: news: the legacy tables tell nobody.
+#: news: the legacy tables send no events.
 _SETTLE, _REST, _LOOK = 0.2, 1.0, 10.0
 
 #: A command failed; the text holds it and what it said.

@@ -38,7 +38,7 @@ class Services:
         await self.slices.synced.wait()
 
     def listen(self, changed: Callable[[ServiceKey], None]) -> None:
-        """Be told which service changed, it or its endpoints; of those that are there, at once."""
+        """Call back with each service that changed, it or its endpoints; with the present ones at once."""
 
         def service(old: ServiceView | None, new: ServiceView | None) -> None:
             for key in {_key(one) for one in (old, new) if one is not None}:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verbs on kinds: what a request means, whoever sends it.
+"""The verbs on kinds, the same for every client.
 
 No HTTP here; bytes and revisions are the store's.
 """

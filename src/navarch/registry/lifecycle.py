@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When an object that should go may go: finalizers, grace periods, and the hold a namespace has on itself.
+"""When an object may be removed: finalizers, grace periods, and the finalizer of namespaces.
 
 Pure functions of objects; the API reference's "Finalizers" and "Pod termination" say the rules.
 """

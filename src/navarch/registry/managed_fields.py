@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who manages which fields of an object (metadata.managedFields), and server-side apply with it (KEP-555).
+"""managedFields: the manager of each field of an object, and server-side apply with them (KEP-555).
 
-Kept from an object's first apply on: until then nobody has asked who owns what, and plain writes do not pay
+Kept from an object's first apply on: until then no client uses them, and plain writes do not pay
 for the answer. What was there before that belongs to a manager of its own, `before-first-apply`.
 
-Not here: the sets (`api.fieldset`), the merging of documents (`api.apply`), storing (`writing`).
+Not here: the sets (`machinery.fieldset`), the merging of documents (`machinery.apply`), storing (`writing`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LONGEST = 128 * 1024
 #: The annotation's own place. kubectl migrates every manager of plain writes that has it.
 _ANNOTATION: Tree = {"f:metadata": {"f:annotations": {f"f:{_LAST_APPLIED}": {".": {}}}}}
 
-#: The server's own fields, and those that name the object: nobody's.
+#: The server's own fields, and those that name the object: no manager owns them.
 _NOBODYS = ("apiVersion", "kind")
 _NOBODYS_META = (
     "name", "namespace", "generateName", "creationTimestamp", "deletionTimestamp",
@@ -133,7 +133,7 @@ def apply_to(
 def after_update(
     kind: Kind[Any], old: Any, new: Any, manager: str, subresource: str = ""
 ) -> list[ManagedFieldsEntry] | None:
-    """The entries after a plain write: what it changed is the writer's now, what it removed is nobody's."""
+    """The entries after a plain write: the writer owns what it changed; what it removed has no owner."""
     struct: type[msgspec.Struct] = kind.type
     shape = shapes.shape(struct)
     changed, gone = fieldset.compare(
@@ -168,7 +168,7 @@ def carried(new: ObjectMeta, old: ObjectMeta) -> list[ManagedFieldsEntry] | None
 
 
 def _ownable(document: dict[str, Any]) -> dict[str, Any]:
-    """The document without what is nobody's."""
+    """The document without the fields that no manager owns."""
     made = {k: v for k, v in document.items() if k not in _NOBODYS}
     meta = {k: v for k, v in (made.pop("metadata", None) or {}).items() if k not in _NOBODYS_META}
     return {"metadata": meta, **made} if meta else made

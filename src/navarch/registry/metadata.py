@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ObjectMeta on its way in: what the server sets, what a client may not change, what must look how.
+"""ObjectMeta of writes: fields that the server sets, fields that a client may not change, and formats.
 
-The rules are those of the API reference for ObjectMeta and of "API concepts". What a kind adds is its
-Strategy's business.
+The rules are those of the API reference for ObjectMeta and of "API concepts". Rules of a kind are its own.
 """
 
 from __future__ import annotations

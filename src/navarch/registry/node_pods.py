@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is bound to a node, and what that names: the node authorizer's `NodePods`, read from the registry's
-cache.
-"""
+"""Pods bound to a node and the objects they name: the node authorizer's `NodePods`, from the cache."""
 
 from __future__ import annotations
 

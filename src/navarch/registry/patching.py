@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From stored bytes and a patch to the object that is wanted.
+"""From stored bytes and a patch to the new object.
 
-The patch formats themselves are `api.patch`.
+The patch formats are `api.machinery.patch`.
 """
 
 from __future__ import annotations

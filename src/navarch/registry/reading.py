@@ -226,7 +226,7 @@ class Reading:
         kept = self._snapshots
         while kept and (len(kept) >= SNAPSHOTS or next(iter(kept.values())).until < present):
             self._drop(next(iter(kept)))
-        # `remaining` of the snapshot: whether what is left may be told.
+        # `remaining` of the snapshot: whether the number of the rest is sent.
         whole = whole._replace(remaining=0 if wanted.plain else None)
         cache = self._core.resource(kind).cache
         pin = cache.pin(whole.entries, lambda: self._drop(snapshot))
@@ -280,7 +280,7 @@ class Reading:
             raise bad_request("continue key is not valid") from None
         kept = self._snapshots.get(token.id)
         if token.at < 0 or (kept is not None and kept.scope != scope):
-            # Who may read a list was asked for this one: a token is good for the list it was made for.
+            # The reader was authorized for this list: a token is good only for the list it was made for.
             raise bad_request("continue key is not valid")
         if kept is None or kept.until < monotonic():
             raise gone(

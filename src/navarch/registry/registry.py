@@ -40,13 +40,13 @@ class Registry:
         window: int = 10_000,
         history: History | None = None,
     ) -> None:
-        """store: started, and closed by whoever made it. admission: plugins, in the order they are asked.
+        """store: started, and closed by its maker. admission: plugins, in their order.
         window: changes of each kind that are kept for watches to resume, at most. history: how much of the
         past is kept in all.
         """
         self.store = store
         self.scheme = scheme
-        #: What answers the kinds that are only asked (`stored=False`).
+        #: What answers the kinds that are not stored (`stored=False`).
         self.reviewers: dict[Kind[Any], Reviewer] = {}
         self._core = Core(store, scheme, admission, window, history)
         self._reading = Reading(self._core)

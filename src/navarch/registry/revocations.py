@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which nodes were thrown out, and since when: NodeRevocations, as the registry's cache has them.
+"""NodeRevocations in the registry's cache: which nodes were removed from the cluster, and when.
 
-Asked with every request of a node, so that a revocation holds from the moment it is stored. What a node had
+Read with every request of a node: a revocation holds from the moment it is stored. What a node had
 open by then is ended by who listens to `run`.
 """
 

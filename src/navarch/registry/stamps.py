@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every write is stamped with: the second and a UID, made so that a write does not feel it.
+"""Timestamps and UIDs of writes, made cheaply.
 
 `datetime.strftime` and `str(uuid4())` together cost as much as encoding ten pods.
 """

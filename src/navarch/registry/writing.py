@@ -128,7 +128,7 @@ class Writing:
             request.close()
 
     async def _review(self, kind: Kind[Any], namespace: str | None, obj: Any, ctx: Context) -> Stored:
-        """A kind that is only asked: answered by a function, nothing is stored."""
+        """A kind that is not stored: a function answers."""
         reviewer = self._reviewers.get(kind)
         if reviewer is None:
             raise method_not_allowed(f"nothing in this master answers {kind.full_resource}")
@@ -350,7 +350,7 @@ def _checked(res: Resource, obj: Any) -> list[str]:
 
 
 def _question(kind: Kind[Any], obj: Any) -> Any:
-    """A sound object of a kind that is only asked. Raises StatusError 422."""
+    """A valid object of a kind that is not stored. Raises StatusError 422."""
     rules = kind.rules
     obj = rules.prepare_create(rules.default(obj))
     if errors := gather(lambda: rules.validate(obj)):

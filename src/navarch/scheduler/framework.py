@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a rule is. A filter or a score is one class in one file of `filters/` or `scores/`, listed in that
-package's `__init__`.
+"""The protocol of rules. A filter or a score is one class in one file of `filters/` or `scores/`, listed in
+the `__init__` of its package.
 
 Rules see whole vectors: `rows` is what numpy takes as an index (a slice over all nodes, or the few rows that
 changed).
@@ -16,7 +16,7 @@ from navarch.scheduler.snapshot import Bools, Floats, Rows, Snapshot
 
 
 class Scope(Enum):
-    """What a rule looks at to judge a node, and so when it is asked again."""
+    """What a rule reads of a node, and so when it is run again."""
 
     #: What the node is: when a node changed.
     NODE = "node"
@@ -32,7 +32,7 @@ class Filter(Protocol):
     scope: ClassVar[Scope]
 
     def applies(self, eclass: EquivalenceClass, snapshot: Snapshot) -> bool:
-        """False where the equivalence class asks nothing of this rule: it is then not asked at all."""
+        """Whether the rule matters to the equivalence class; where not, it is not run."""
 
     def mask(self, eclass: EquivalenceClass, snapshot: Snapshot, rows: Rows) -> Bools:
         """True where the pod may go, one value a row."""

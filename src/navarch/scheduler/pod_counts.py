@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Counts of placed pods by node and group, for rules that look at other pods (affinity, spread).
 
-Counts are kept by node (a value a row) and only for what some rule has asked; pods that nobody asks about
-cost one number an equivalence class and node.
+Counts are kept by node (a value a row) and only for groups that a rule has used. Other pods cost one number
+an equivalence class and node.
 """
 
 from __future__ import annotations

@@ -211,7 +211,7 @@ class Scheduler:
                     self._queue.park(pod)
 
     def _try(self, pods: list[Pending]) -> None:
-        """Pods of one equivalence class: those that find room are bound, the others parked and told why."""
+        """Pods of one equivalence class: those that fit are bound, the others get the reason as status."""
         eclass = pods[0].eclass
         rows = self.evaluator.place(eclass, len(pods))
         for pod, row in zip(pods, rows, strict=False):
@@ -264,7 +264,7 @@ class Scheduler:
         self._events.record(_reference(pod), "Normal", "Scheduled", message)
 
     async def _tell_refused(self, pod: Pending, message: str, before: asyncio.Task[None] | None) -> None:
-        """before: what is being told of this pod already. What comes later must also be written later."""
+        """before: an earlier write about this pod. A later status must also be written later."""
         if before is not None:
             await asyncio.wait([before])
         condition = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may hold how many connections: a peer address until a request was authenticated, then its user.
+"""Limits of connections: per peer address until a request was authenticated, then per user.
 
 A stranger always gets in: the oldest unauthenticated connection of its own address goes for it, or where all
 places of strangers are taken, that of the address that has the most. So a client that authenticates itself at
@@ -41,7 +41,7 @@ class Place:
     def __init__(self, places: Places, address: str) -> None:
         self._places = places
         self.address = address
-        #: Ends the connection; set by whoever has it.
+        #: Ends the connection; set by its owner.
         self.close: Callable[[], object] = lambda: None
         #: The user of its first authenticated request, and that user's level.
         self.user: str | None = None

@@ -49,7 +49,7 @@ class Conflict(StoreError):
 
 
 class Compacted(StoreError):
-    """The revision asked for lies behind the compaction point: the caller must list anew (HTTP 410 Gone)."""
+    """The requested revision was compacted: the caller must list again (HTTP 410 Gone)."""
 
     def __init__(self, requested: int, oldest: int) -> None:
         super().__init__(f"revision {requested} is compacted; the oldest is {oldest}")
@@ -58,7 +58,7 @@ class Compacted(StoreError):
 
 
 class Future(StoreError):
-    """The revision asked for has not been written yet."""
+    """The requested revision has not been written yet."""
 
     def __init__(self, requested: int, current: int) -> None:
         super().__init__(f"revision {requested} is ahead of the current revision {current}")
@@ -148,9 +148,9 @@ class Store(Protocol):
 
     #: Called for each key that is set aside.
     on_damage: Callable[[Damage], None]
-    #: (key, revision) -> the value, of whoever still has it: what is damaged on disk is written again.
+    #: (key, revision) -> the value, from a cache that still has it: a damaged row is written again with it.
     recall: Callable[[str, int], bytes | None]
-    #: Called with the reason when the store cannot go on and the process must begin anew.
+    #: Called with the reason when the store cannot go on and the process must start again.
     on_lost: Callable[[str], None]
 
     @property

@@ -71,7 +71,7 @@ class SqliteStore:
         self._damages = Damages(lambda damage: self.on_damage(damage))
         #: Called for each key that is set aside.
         self.on_damage: Callable[[Damage], None] = lambda damage: None
-        #: (key, revision) -> the value, of whoever still has it: with it a damaged row is written again.
+        #: (key, revision) -> the value, from a cache that has it: a damaged row is written again with it.
         self.recall: Callable[[str, int], bytes | None] = lambda key, revision: None
         #: Never called: a store that cannot write says so with every write.
         self.on_lost: Callable[[str], None] = lambda why: None
@@ -98,7 +98,7 @@ class SqliteStore:
             reserved = max(reserved, newest) + SKIPPED
         if reserved > newest:
             # No clean end, or a restored backup: what had the reserved revisions may be lost, so history has
-            # a hole that nobody may watch across.
+            # a hole that no watch may cross.
             self._compacted = newest = reserved
             await self._writer.call(statements.set_meta("compacted", newest))
         self._reader = Reader(self._path)

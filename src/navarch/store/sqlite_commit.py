@@ -37,7 +37,7 @@ MAX_FLUSH = 1024
 #: Revisions reserved at a time for heartbeats.
 BLOCK = 10_000
 
-#: After one of these nobody knows what is on disk until it is read again.
+#: After one of these it is unknown what is on disk until it is read again.
 _FATAL = ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC", "SQLITE_CORRUPT")
 
 
@@ -81,7 +81,7 @@ class Write:
         self.deleted = deleted
         self.hint = hint
         self.future: asyncio.Future[int] | None = None
-        #: Made by whoever must know the outcome of this write before it can answer.
+        #: Made by a caller that must know the outcome of this write before it can answer.
         self.settled: asyncio.Future[None] | None = None
 
 

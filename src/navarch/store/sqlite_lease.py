@@ -2,7 +2,7 @@
 """Time of the SQLite store's leases: which live, which keys hang on them, when the next expires. Holds no
 storage.
 
-After a restart every lease starts its full ttl anew, as in etcd: its owner had no chance to renew it
+After a restart every lease starts its full ttl again, as in etcd: its owner had no chance to renew it
 meanwhile.
 """
 

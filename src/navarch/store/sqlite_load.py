@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a SQLite store knows after opening its file: the index of living keys, leases, marks.
 
-Damaged rows are set aside here by what the rest of the log says of them: nobody may get an older state of a
-key for its newest. Values are not read; they are verified when they are.
+Damaged rows are set aside here by what the rest of the log says of them: an older state of a key must
+never pass for its newest. Values are not read here; a read verifies them.
 """
 
 from __future__ import annotations

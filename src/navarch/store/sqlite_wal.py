@@ -17,7 +17,7 @@ def torn(conn: sqlite3.Connection, frames: int) -> bool:
     `logged_frames` before that.
 
     SQLite leaves such an end out without a word. A transaction that was being written when the process died
-    looks the same as one that a disk lost, which was answered: nobody may rely on its revisions.
+    looks the same as one that a disk lost, which was answered: its revisions cannot be relied on.
     """
     valid = conn.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
     return frames > max(int(valid), 0)

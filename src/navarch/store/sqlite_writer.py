@@ -112,7 +112,7 @@ class Writer:
         try:
             self._loop.call_soon_threadsafe(callback, *args)
         except RuntimeError:
-            log.debug("the event loop is gone; nobody waits for this write")
+            log.debug("the event loop is gone; no one waits for this write")
 
     def _run(self) -> None:
         try:
@@ -155,7 +155,7 @@ class Writer:
             return
         self._unsynced = 0
         try:
-            # PASSIVE waits for nobody; a reader that is in the way now is gone by the next time.
+            # PASSIVE does not wait; a reader that is in the way now is gone by the next time.
             conn.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as exc:
             log.warning("store: checkpoint failed, trying again later: %s", exc)

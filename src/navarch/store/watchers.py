@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fan-out of a watch cache: who hears of which change, and as what.
+"""The fan-out of a watch cache: which watcher gets which change, and in which form.
 
 Watchers that ask the same form a group: its selector is evaluated once a change, and all its watchers get the
 one `Batch` object, whose `frames` remember what an encoder made of it. Groups that select a field's value are
@@ -78,7 +78,7 @@ class Batch(msgspec.Struct, gc=False):
     changes: tuple[Change, ...]
     #: Revision of the last change.
     revision: int
-    #: What encoders made of the changes, by encoding; whoever is first fills it in.
+    #: What encoders made of the changes, by encoding; the first user fills it in.
     frames: dict[str, bytes]
     #: Bytes of the values.
     size: int = 0

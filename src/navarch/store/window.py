@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What watch caches keep of the past, bounded in bytes and in time.
+"""The history of watch caches, bounded in bytes and in time.
 
 Each cache has a `Window` of changes from which watches resume. All windows share one `History`: a budget of
 bytes, and a time after which a change is released. Whoever else holds old objects (a page of a list, an
@@ -129,7 +129,7 @@ class Window:
 
 
 class Pin:
-    """Something that holds a state of a cache, or a part of it. size: its bytes, asked for once."""
+    """Something that holds a state of a cache, or a part of it. size: its bytes, computed once."""
 
     __slots__ = ("_began", "_size", "_window", "drop")
 

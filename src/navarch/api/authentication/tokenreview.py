@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Questions about identity (authentication.k8s.io/v1): TokenReview, TokenRequest, SelfSubjectReview.
+"""TokenReview, TokenRequest and SelfSubjectReview (authentication.k8s.io/v1).
 
 Answered, never stored.
 """
@@ -106,15 +106,15 @@ class TokenRequest(Object):
 
 
 class SelfSubjectReviewStatus(Struct):
-    """Who asked."""
+    """The requesting user."""
 
-    user_info: Annotated[UserInfo | None, wire(1, "Who asked.")] = field("userInfo", None)
+    user_info: Annotated[UserInfo | None, wire(1, "The requesting user.")] = field("userInfo", None)
 
 
 class SelfSubjectReview(Object):
     """Asks who oneself is (`kubectl auth whoami`)."""
 
-    status: Annotated[SelfSubjectReviewStatus | None, wire(2, "Who asked.")] = field("status", None)
+    status: Annotated[SelfSubjectReviewStatus | None, wire(2, "The requesting user.")] = field("status", None)
 
 
 class TokenRequestRules(Rules[TokenRequest]):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Questions about permission (authorization.k8s.io/v1): may I, may somebody, what may I.
+"""Access reviews and rules reviews (authorization.k8s.io/v1).
 
 Answered by the authorizer, never stored.
 """

@@ -71,13 +71,15 @@ class CertificateSigningRequestSpec(Struct):
     usages: Annotated[list[str] | None, wire(5, "What the key may be used for.", list_type="atomic")] = field(
         "usages", None
     )
-    username: Annotated[str | None, wire(2, "Who asked; set by the server.")] = field("username", None)
-    uid: Annotated[str | None, wire(3, "UID of who asked; set by the server.")] = field("uid", None)
+    username: Annotated[str | None, wire(2, "The requesting user; set by the server.")] = field(
+        "username", None
+    )
+    uid: Annotated[str | None, wire(3, "UID of the requesting user; set by the server.")] = field("uid", None)
     groups: Annotated[
-        list[str] | None, wire(4, "Groups of who asked; set by the server.", list_type="atomic")
+        list[str] | None, wire(4, "Groups of the requesting user; set by the server.", list_type="atomic")
     ] = field("groups", None)
     extra: Annotated[
-        dict[str, list[str]] | None, wire(6, "What else is known of who asked; set by the server.")
+        dict[str, list[str]] | None, wire(6, "Extra fields of the requesting user; set by the server.")
     ] = field("extra", None)
 
 
@@ -280,7 +282,7 @@ CERTIFICATE_SIGNING_REQUEST = Kind(
         Column("Name", format="name", description="Name of the object."),
         Column("Age", description="Time since it was created."),
         Column("SignerName", description="Who should sign it."),
-        Column("Requestor", description="Who asked."),
+        Column("Requestor", description="The requesting user."),
         Column("RequestedDuration", description="How long the certificate should be good for."),
         Column("Condition", description="What became of it."),
     ),

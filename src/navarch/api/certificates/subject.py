@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who a client certificate is of: the common name is the user, organizations are groups (the API reference's
+"""The user of a client certificate: its common name; its organizations are the groups (the API reference's
 "X509 client certificates").
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Lease kind: who holds something and until when: leader election, and the heartbeats of nodes."""
+"""The Lease kind: a holder and its time. Used for leader election and heartbeats of nodes."""
 
 from typing import Annotated, Any
 

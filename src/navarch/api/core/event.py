@@ -29,7 +29,7 @@ class EventSeries(Struct):
         "count", None
     )
     last_observed_time: Annotated[
-        MicroTime | None, wire(2, "When it was last seen.", format="micro-time")
+        MicroTime | None, wire(2, "When it last happened.", format="micro-time")
     ] = field("lastObservedTime", None)
 
 
@@ -42,13 +42,13 @@ class Event(Object):
     reason: Annotated[str | None, wire(3, "Why, as one CamelCase word.")] = field("reason", None)
     message: Annotated[str | None, wire(4, "What happened, for people.")] = field("message", None)
     source: Annotated[EventSource | None, wire(5, "Who reports it.")] = field("source", None)
-    first_timestamp: Annotated[Time | None, wire(6, "When it was first seen.", format="date-time")] = field(
+    first_timestamp: Annotated[Time | None, wire(6, "When it first happened.", format="date-time")] = field(
         "firstTimestamp", None
     )
-    last_timestamp: Annotated[Time | None, wire(7, "When it was last seen.", format="date-time")] = field(
+    last_timestamp: Annotated[Time | None, wire(7, "When it last happened.", format="date-time")] = field(
         "lastTimestamp", None
     )
-    count: Annotated[int | None, wire(8, "How often it was seen.", format="int32")] = field("count", None)
+    count: Annotated[int | None, wire(8, "How often it happened.", format="int32")] = field("count", None)
     type: Annotated[str | None, wire(9, "Normal or Warning.")] = field("type", None)
     event_time: Annotated[MicroTime | None, wire(10, "When it happened.", format="micro-time")] = field(
         "eventTime", None
@@ -119,15 +119,15 @@ EVENT = Kind(
     resource="events",
     short_names=("ev",),
     columns=(
-        Column("Last Seen", description="Time since it was last seen."),
+        Column("Last Seen", description="Time since it last happened."),
         Column("Type", description="Normal or Warning."),
         Column("Reason", description="Why, as one word."),
         Column("Object", description="The object that the event is about."),
         Column("Subobject", description="Part of the object that the event is about.", priority=1),
         Column("Source", description="Who reports it.", priority=1),
         Column("Message", description="What happened."),
-        Column("First Seen", description="Time since it was first seen.", priority=1),
-        Column("Count", type="integer", description="How often it was seen.", priority=1),
+        Column("First Seen", description="Time since it first happened.", priority=1),
+        Column("Count", type="integer", description="How often it happened.", priority=1),
         Column("Name", format="name", description="Name of the event.", priority=1),
     ),
     cells=_cells,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Secret kind: bytes by key that few may read. Who may is the authorizer's business."""
+"""The Secret kind: confidential bytes by key. Authorizers decide who may read them."""
 
 from typing import Annotated, Any
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Server-side apply on generic documents: lay what a manager applies over what is there, and take away what
-it applied before and nobody wants any more.
+"""Server-side apply on generic documents: merge what a manager applies, and remove the fields that it applied
+before and that no manager applies now.
 
-Lists and maps merge as their fields declare (`api.fieldset.granular`). No function changes its input.
+Lists and maps merge as their fields declare (`fieldset.granular`). No function changes its input.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _merged(field: shapes.Field, live: Any, applied: Any) -> Any:
         return merged(field.shape, live, applied)
     if type(applied) is not list:
         return applied
-    # Plain writes may leave elements that cannot be told apart; who does not apply them leaves them all.
+    # Plain writes may leave elements with equal keys. A manager that does not apply them leaves all of them.
     was: dict[str, list[Any]] = {}
     for item in live:
         was.setdefault(fieldset.path_element(field, item), []).append(item)

@@ -136,7 +136,7 @@ def amount(path: str, value: Quantity, errors: Errors) -> None:
 
 
 def whole(value: Quantity) -> bool:
-    """Whether a quantity is an integer; true when it is none (which is told elsewhere)."""
+    """Whether a quantity is an integer; true for a text that is no quantity (another check reports it)."""
     try:
         return parse(value) % 1 == 0
     except ValueError:
@@ -145,7 +145,7 @@ def whole(value: Quantity) -> bool:
 
 @lru_cache(maxsize=8192)
 def order(a: Quantity, b: Quantity) -> int:
-    """-1, 0 or 1, as quantity.compare; 0 when one is no quantity (which is told elsewhere)."""
+    """-1, 0 or 1, as quantity.compare; 0 when one is no quantity (another check reports it)."""
     try:
         return compare(a, b)
     except ValueError:
@@ -177,7 +177,7 @@ def special_ip_wrong(value: str) -> str | None:
     try:
         address = ipaddress.ip_address(value)
     except ValueError:
-        return None  # told elsewhere
+        return None  # another check reports it
     if address.is_unspecified:
         return "may not be unspecified (0.0.0.0 or ::)"
     if address.is_loopback:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What tables of several kinds have in common: columns and how cells are written."""
+"""Columns and cells that tables of several kinds share."""
 
 from __future__ import annotations
 

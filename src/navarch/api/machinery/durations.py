@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How long ago, for people: the ages in tables. Parsing of timestamps is in meta."""
+"""Ages in tables, for people (`3d4h`). Parsing of timestamps is in meta."""
 
 from __future__ import annotations
 

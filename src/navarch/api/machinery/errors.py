@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes wrong, as Kubernetes says it: StatusError carries a `Status`, FieldError one cause of a 422.
+"""Errors of the API: StatusError carries a `Status`, FieldError one cause of a 422.
 
 Codes and reasons are those of the API reference (Status v1 meta). HTTP itself is not known here.
 """
@@ -258,7 +258,7 @@ def not_acceptable(message: str) -> StatusError:
 
 
 def gone(message: str) -> StatusError:
-    """A watch or continue token whose revision was compacted: list anew."""
+    """A watch or continue token whose revision was compacted: list again."""
     return StatusError(410, "Expired", message)
 
 

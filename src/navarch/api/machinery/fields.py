@@ -13,7 +13,7 @@ Rules:
 * An absent field is None (scalars, structs) or the empty tuple/dict is *not* used: optional lists and maps
   are `None` too, so that
   what was not sent is not answered. Read them with `or ()` / `or {}`.
-* Lists are `list[...]`; nobody changes one in place.
+* Lists are `list[...]`; no code changes one in place.
 * Every field has a default, also one the reference requires (`required=True`, default "" or 0): a missing
   field is the
   validation's 422 with its path, not a decoding error.

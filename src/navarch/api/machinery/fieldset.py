@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sets of an object's fields, as server-side apply keeps them: who owns what.
+"""Field sets: the fields of an object that a manager owns, as server-side apply keeps them.
 
 A set is a tree of path elements: `f:name` a field, `k:{"name":"web"}` an element of a keyed list, `v:"x"` an
 element of a set; a node that is itself in the set has the member `.`. On the wire (FieldsV1) a node that has
@@ -186,7 +186,7 @@ def _untyped(field: shapes.Field, value: Any, path: str) -> Iterator[tuple[str, 
 
 
 def _missing_key(field: shapes.Field, item: Any) -> str:
-    """Why an element cannot be told from others. Keys that the reference does not require have a default."""
+    """Why an element has no unique key. Keys that the reference does not require have a default."""
     struct = element(field).shape.struct
     if struct is None or type(item) is not dict:
         return ""

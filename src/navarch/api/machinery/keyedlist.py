@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lists of generic documents whose elements are told apart by keys, searched in constant time.
+"""Lists of generic documents whose elements have keys, searched in constant time.
 
 Strategic merge patch works on them: who looks through a list for every element of another one takes quadratic
 time. What a merge means is not known here (`patch`).

@@ -95,7 +95,7 @@ class ObjectMeta(Struct):
     ] = field("creationTimestamp", None)
     deletion_timestamp: Annotated[
         Time | None,
-        wire(9, "When the object may be gone; set when deletion was asked for.", format="date-time"),
+        wire(9, "When the object may be gone; set when deletion was requested.", format="date-time"),
     ] = field("deletionTimestamp", None)
     deletion_grace_period_seconds: Annotated[
         int | None, wire(10, "Seconds the object has to end by itself.", format="int64")
@@ -122,7 +122,7 @@ class ObjectMeta(Struct):
 class ShardInfo(Struct):
     """Which part of all objects a list holds."""
 
-    selector: Annotated[str, wire(1, "Selector of the part that was asked for.", required=True)] = field(
+    selector: Annotated[str, wire(1, "Selector of the requested part.", required=True)] = field(
         "selector", ""
     )
 

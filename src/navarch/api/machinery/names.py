@@ -3,7 +3,7 @@
 
 Each rule answers None, or what is wrong in one line.
 
-Pure functions of a string; which rule a kind's name follows is said by its Rules.
+Pure functions of a string; a kind's Rules say which one its name follows.
 """
 
 from __future__ import annotations

@@ -240,7 +240,7 @@ def _value(field: shapes.Field, old: Any, new: Any, path: str) -> Any:
 
 
 def _merge_objects(field: shapes.Field, old: list[Any], new: list[Any], path: str) -> list[Any]:
-    """Two lists of objects, told apart by the merge key."""
+    """Merge two lists of objects by the merge key."""
     key = field.merge_key[0]
     element = field.shape.element or shapes.Shape("any")
     if any(type(v) is dict and v.get(_DIRECTIVE) == "replace" for v in new):

@@ -122,7 +122,7 @@ class Kind(Generic[T]):
         fields: selectable fields beside metadata.name and metadata.namespace, wire path -> value ("" when
         absent).
         volatile: whether a write of this object is a heartbeat that may be answered before it is durable.
-        stored: False for kinds that are only asked (reviews): create-only, answered by a function, never
+        stored: False for kinds that are only answered (reviews): create-only, answered by a function, never
         stored.
         """
         self.type = type

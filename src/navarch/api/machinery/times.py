@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Points of time in what clients send: any RFC 3339 spelling is taken, one is kept.
+"""Timestamps in bodies of clients: every RFC 3339 spelling is accepted, one is stored.
 
 Client libraries spell UTC in their own ways (`+00:00`, fractions); everybody who reads must find the one that
 typed clients know. Which fields are times stands beside them (`format` of `fields.wire`).

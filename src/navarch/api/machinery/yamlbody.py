@@ -36,7 +36,7 @@ _PLAIN_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,17})", re.ASCII).fullmatch
 #: Longer ones no number has that fits into a field.
 _LONGEST_NUMBER = 400
 
-#: Each costs the C parser a look through all those before it, and nobody's manifest has one.
+#: The C parser compares each with all those before it. Real manifests have none.
 _DIRECTIVE = re.compile("(?:^|[\r\n\x85\u2028\u2029])%TAG")
 #: A UTF-16 surrogate as an escape, as Python's json writes what is beyond U+FFFF. libyaml refuses it.
 _SURROGATE = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89a-fA-F][0-9a-fA-F]{2})")

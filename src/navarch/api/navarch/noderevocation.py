@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The NodeRevocation kind (Navarch's own): a node that was thrown out, by its name.
+"""The NodeRevocation kind (Navarch's own): a node that was removed from the cluster, by name.
 
 Client certificates of the node that were issued before the time, and tokens of its pods, are refused at once.
 The node comes back by joining again, with a bootstrap token that was made later. Deleting the object lets the

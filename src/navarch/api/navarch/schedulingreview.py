@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The SchedulingReview kind (Navarch's own): where the scheduler would put pods now, and why not elsewhere.
+"""The SchedulingReview kind (Navarch's own): a dry run of the scheduler, with reasons.
 
 Posted and answered; nothing is stored and nothing is bound.
 """
@@ -87,7 +87,7 @@ class SchedulingReviewStatus(Struct):
     """The answer."""
 
     placements: Annotated[
-        list[Placement] | None, wire(1, "One answer a pod, in the order asked.", list_type="atomic")
+        list[Placement] | None, wire(1, "One answer a pod, in the order of the request.", list_type="atomic")
     ] = field("placements", None)
 
 
@@ -108,7 +108,7 @@ class SchedulingReviewRules(Rules[SchedulingReview]):
         return replace(obj, spec=replace(spec, pods=pods or None, add_nodes=nodes or None))
 
     def validate(self, obj: SchedulingReview) -> list[FieldError]:
-        """What is asked about must be what could be created: the scheduler reckons with it."""
+        """Pods and nodes of a review must be valid: the scheduler computes with them."""
         spec, errors = obj.spec, ErrorList()
         if not spec.pods and not spec.pod_names:
             errors.append(required("spec", "at least one of pods and podNames must be given"))

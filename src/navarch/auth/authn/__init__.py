@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who asks: the client certificate first, then the bearer token; nobody is anonymous.
+"""Authentication: the client certificate first, then the bearer token. There is no anonymous user.
 
 One file a method of authentication. A method of tokens is a `TokenMethod`: it knows a token or passes on to
 the next.
@@ -81,7 +81,7 @@ class Authenticator:
 
     async def token(self, token: str, audiences: Sequence[str] = ()) -> Known | None:
         """The owner of a bearer token that is for one of the audiences (this API when none are named), and
-        for which of them; None when nobody knows it.
+        for which of them; None when no method knows it.
         """
         if not token:
             return None

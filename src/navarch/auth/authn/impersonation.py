@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Acting as somebody else (`kubectl --as`): the headers that ask for it, and who may.
+"""Impersonation (`kubectl --as`): its headers, and who may use them.
 
 The real user must be allowed `impersonate` on each name that is taken on; from there on only the other one
 counts.
@@ -23,7 +23,7 @@ _AUTHENTICATION = "authentication.k8s.io"
 
 
 async def acting(request: Request, user: User, authorizer: Authorizer) -> User:
-    """Who is meant to act; the user itself when nobody else is asked for. Raises StatusError 400, 403."""
+    """The impersonated user, or the user itself when no header asks for one. Raises StatusError 400, 403."""
     name, groups, uid = "", list[str](), ""
     extra: dict[str, list[str]] = {}
     requested = False

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Authentication by service account token: signed by us, in time, and what it is bound to exists. Whom it is
-for is told, not judged.
+"""Authentication by service account token: signed by us, in time, and what it is bound to exists. It returns
+the audiences and does not judge them.
 """
 
 from __future__ import annotations

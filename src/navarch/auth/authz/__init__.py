@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may do what: one question, asked of each authorizer in turn; the first that decides, decides; nobody's
-yes is a no.
+"""Authorization: each authorizer decides in turn, the first decision counts. Without one the answer is no.
 
 One file an authorizer: `roles` (fixed roles), `node` (a kubelet and what is its own). RBAC becomes one more.
 """
@@ -37,7 +36,7 @@ class Attributes(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """allowed None: no opinion, the next authorizer is asked."""
+    """allowed None: no opinion, the next authorizer decides."""
 
     allowed: bool | None
     reason: str = ""

@@ -2,8 +2,7 @@
 """What a kubelet may: its node, its lease, the pods bound to it, and what those pods name.
 
 A kubelet is a user `system:node:NAME` in the group `system:nodes`. After the API reference's "Node
-authorization". Which pods are on a node is asked through `NodePods`, so that nothing here knows how they
-are kept.
+authorization". `NodePods` answers which pods are on a node.
 """
 
 from __future__ import annotations

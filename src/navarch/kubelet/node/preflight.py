@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether this host has what a kubelet of these settings works with: asked before it is made a service.
+"""Whether this host has what a kubelet with these settings needs. Checked before the service is started.
 
 Whether the settings themselves can be is `config`. A kubelet that runs without says it on its node, and
 goes on trying.

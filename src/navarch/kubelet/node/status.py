@@ -73,8 +73,8 @@ class NodeReporter:
         self._changed.set()
 
     def observe(self, node: Node) -> None:
-        """The node as the master has it: conditions that are not what we told (it had given us up) are told
-        anew."""
+        """The node as the master has it. Conditions that differ from the reported ones are reported again:
+        the master may have set them when the node was silent."""
         theirs = {c.type: c.status for c in (node.status.conditions if node.status else None) or ()}
         if any(theirs.get(type, ours.status) != ours.status for type, ours in self._conditions.items()):
             self._contradicted = True
@@ -151,7 +151,7 @@ class NodeReporter:
         return condition
 
     def _wrong(self) -> str:
-        """Why the node is not ready, unless that is only because we have just been started anew."""
+        """Why the node is not ready, unless that is only because the kubelet has just started."""
         problem = self._problem()
         if not problem:
             self._starting_until = 0.0
@@ -208,7 +208,7 @@ class NodeReporter:
         )
 
     def _reported(self) -> dict[str, str]:
-        """What has to be told at once when it changes: conditions, the address, and why it is not ready."""
+        """What is reported at once when it changes: conditions, address, and why the node is not ready."""
         reported = {type: condition.status or "" for type, condition in self._conditions.items()}
         return reported | {"address": self._address.now, "problem": self._wrong()}
 

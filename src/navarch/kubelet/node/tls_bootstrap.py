@@ -113,7 +113,7 @@ async def ensure_client(config: KubeletConfig) -> None:
         connection = kubeconfig.load(config.kubeconfig)
         if not connection.certificate or seconds_left(connection.certificate) > 0:
             return
-        log.warning("the client certificate in %s has ended: joining anew", config.kubeconfig)
+        log.warning("the client certificate in %s has ended: joining again", config.kubeconfig)
     except kubeconfig.KubeconfigError as error:
         if Path(config.kubeconfig).exists():
             raise BootstrapError(str(error)) from None

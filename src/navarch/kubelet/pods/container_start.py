@@ -46,7 +46,7 @@ class ContainerStart:
     async def volumes(self, pod: Pod, *, live_only: bool = False) -> dict[str, Path]:
         """Set up the pod's volumes: name -> host path. Raises VolumeError.
 
-        A container that starts again does so with what a volume shows already, if that cannot be had anew.
+        A container that starts again uses the present content of a volume when it cannot be read again.
         """
         spec = pod.spec
         assert spec is not None

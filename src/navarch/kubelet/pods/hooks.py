@@ -23,7 +23,7 @@ _STARTS = 10.0
 
 
 class ActionFailed(Exception):
-    """The text says what was seen."""
+    """The text says what happened."""
 
 
 async def command(shared: Shared, id: str, words: Sequence[str]) -> None:

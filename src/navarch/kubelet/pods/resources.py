@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From requests and limits to what the kernel is told.
+"""From requests and limits to the kernel's settings.
 
 CPU shares and quota, memory limit, OOM score, and the pod's cgroup.
 """
@@ -103,7 +103,7 @@ def weigh(uid: str, driver: str, shares: int, node_milli: int) -> None:
     """Have pods share the processor by what they request, and all of them with the rest of the host by what
     the node has for pods. Blocks shortly, with systemd some 15 ms.
 
-    A host that lets nobody write there goes on without.
+    A host where this cannot be written goes on without it.
     """
     pod = cgroup_parent(uid, driver)
     if driver == "systemd":

@@ -23,7 +23,7 @@ _PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
 
 
 class SpecError(Exception):
-    """The container cannot be made as asked (CreateContainerConfigError)."""
+    """The container cannot be made as specified (CreateContainerConfigError)."""
 
 
 def spec_hash(container: Container) -> str:
@@ -147,7 +147,7 @@ def _seccomp(own: SecurityContext, shared: PodSecurityContext) -> list[str]:
 
 
 def _of_objects(pod: Pod) -> set[str]:
-    """Names of volumes that show what the API holds: nobody writes to them."""
+    """Names of volumes that show objects of the API: they are read-only."""
     return {
         volume.name
         for volume in (pod.spec.volumes if pod.spec else None) or ()

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 #: What a container gets after its preStop hook used the whole grace period (as the reference kubelet has it).
 _LAST_SECONDS = 2.0
-#: A killed container that the engine still calls running is asked about again after this.
+#: A killed container that the engine still calls running is inspected again after this.
 _KILL_PATIENCE = 10.0
 
 

@@ -36,7 +36,7 @@ from navarch.network.host import HostNetworkError
 log = logging.getLogger(__name__)
 
 _FINAL = ("Succeeded", "Failed")
-#: How soon a volume is looked at again that could not be set up anew for a restarted container.
+#: When a volume is tried again that could not be set up again for a restarted container.
 _STALE = 10.0
 
 
@@ -256,7 +256,7 @@ class PodWorker:
             return
         # Before all that can fail, and whether it does: what runs is probed.
         self._follow_running()
-        # Before, too: what changes while volumes are set up or containers start is set up anew.
+        # Before, too: what changes while volumes are set up or containers start is set up again.
         before, self._mounted = self._mounted, self.pod.metadata.resource_version or ""
         try:
             batch = self._due.of(self.pod)

@@ -29,7 +29,7 @@ class Containers:
         self._pod_of: dict[str, str] = {}
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self.synced = asyncio.Event()
-        #: Why the engine cannot be asked, "" when it can.
+        #: Why the engine does not answer, "" when it does.
         self.problem = ""
         self.problem_changed: Callable[[], None] = lambda: None
 
@@ -136,7 +136,7 @@ class Containers:
     async def run(self) -> None:
         """Follow the engine until cancelled.
 
-        An engine that goes away is asked again, from 0.2 s to every 5 s.
+        An engine that goes away is tried again, from 0.2 s to every 5 s.
         """
         delay = 0.2
         clock = asyncio.get_running_loop().time

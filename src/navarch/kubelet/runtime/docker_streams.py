@@ -161,7 +161,7 @@ class RawStream:
             self._writer.write_eof()
 
     async def close(self) -> None:
-        # What is still to be written nobody reads any more: an ordinary close would wait for that.
+        # No one reads what is still to be written: an ordinary close would wait for that.
         self._writer.transport.abort()
         try:
             await self._writer.wait_closed()

@@ -54,7 +54,9 @@ class Images:
         self._clock = clock
         self._backoff = Backoff(clock)
         self._pulls: dict[str, _Pull] = {}
-        self._failed: dict[tuple[str, str], tuple[float, str, bool]] = {}  # (pod, image) -> when, why, told
+        self._failed: dict[
+            tuple[str, str], tuple[float, str, bool]
+        ] = {}  # (pod, image) -> when, why, reported
         self._pulled: set[tuple[str, str]] = set()
         self._slots = asyncio.Semaphore(_PULLS_AT_ONCE)
 

@@ -162,7 +162,7 @@ class _Tunnel:
         if isinstance(frame, spdy.Open):
             await self._opened(frame)
         elif isinstance(frame, spdy.Data):
-            if frame.stream in self._open:  # nobody has anything to say on a stream for errors
+            if frame.stream in self._open:  # a client writes nothing on a stream for errors
                 connection, _task = self._open[frame.stream]
                 if frame.data:
                     await connection.put(frame.data)

@@ -64,7 +64,7 @@ def parse(query: Mapping[str, str]) -> LogQuery:
 
 
 def choose(states: list[ContainerState], pod: Pod, container: str, previous: bool) -> ContainerState:
-    """The container whose log is asked for, of a pod with its status now. Raises StatusError 400."""
+    """The container whose log is requested, of a pod with its present status. Raises StatusError 400."""
     found = [s for s in states if s.name == container and (s.status != "created")]
     if previous:
         of = pod.status or PodStatus()

@@ -41,9 +41,9 @@ async def accept(request: web.Request, protocols: tuple[str, ...] = (V5, V4)) ->
 
 @asynccontextmanager
 async def kept(ws: web.WebSocketResponse) -> AsyncIterator[None]:
-    """Pings while nothing else is said, so that nobody on the way gives the connection up.
+    """Pings while nothing else is sent, so that no proxy on the way closes the connection.
 
-    aiohttp's own heartbeat wants an answer, which nobody reads while a program does not read its input.
+    aiohttp's own heartbeat wants an answer, which is not read while a program does not read its input.
     """
 
     async def ping() -> None:
@@ -52,7 +52,7 @@ async def kept(ws: web.WebSocketResponse) -> AsyncIterator[None]:
                 await asyncio.sleep(_PING_SECONDS)
                 await ws.ping()
         except ConnectionError:
-            pass  # who reads or writes is told
+            pass  # reader and writer see the end themselves
 
     task = asyncio.create_task(ping(), name="pings")
     try:

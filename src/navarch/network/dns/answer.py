@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a query's bytes to the answer's: out of the zone, or by asking upstream. No sockets here.
 
-The zone's answers are written anew each time: that costs less than looking after kept ones, which every
+The zone's answers are written each time: that costs less than looking after kept ones, which every
 change of a service would make void. Others' are kept for as long as they may be, and given out for longer
-when nobody upstream answers any more (RFC 8767).
+when no upstream answers any more (RFC 8767).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Kept(NamedTuple):
     since: float
     until: float
     places: list[tuple[int, int]]  # of lifetimes, in the whole message
-    #: Until when nobody is asked again after having failed.
+    #: Until when upstream is not tried again after a failure.
     again: float = 0.0
 
     def serves(self, moment: float) -> bool:

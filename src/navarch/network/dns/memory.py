@@ -18,7 +18,7 @@ from navarch.network.services import ServiceKey
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which nobody should rely on it any more.
+#: Seconds after which an entry must not be used any more.
 _TOO_OLD = 3600.0
 
 Known = list[tuple[ServiceKey, Sequence[Record]]]

@@ -205,5 +205,5 @@ def _label(text: str) -> bytes:
 
 
 def named(records: Iterable[Record], type: int) -> list[Record]:
-    """Those of the type asked for."""
+    """Those of the requested type."""
     return [record for record in records if type in (TYPES[record.type], ANY)]

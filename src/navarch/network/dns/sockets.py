@@ -3,7 +3,7 @@
 descriptors (sd_notify(3), `FDSTORE=1`) and hands them to our next run (sd_listen_fds(3)). What pods ask while
 the kubelet restarts waits in the kernel.
 
-Where systemd did not start us, they are made anew each time.
+Where systemd did not start us, they are made each time.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Store:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         with (
-            contextlib.suppress(OSError),  # the manager is gone: nobody keeps anything
+            contextlib.suppress(OSError),  # the manager is gone: no sockets are kept
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,
         ):
             sock.connect(address)

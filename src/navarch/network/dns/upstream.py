@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Asking the node's own DNS servers. Each question goes out from a port and with a number of its own, and an
-answer counts only when it comes from whom was asked and repeats the question (RFC 5452).
+answer counts only when it comes from the server that was queried and repeats the question (RFC 5452).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PATIENCE = 1.5
 _IN_ALL = 4.5
 _ROUNDS = 2
 _LOOK = 5.0
-#: Seconds that a server which did not answer is asked last.
+#: Seconds that a server which did not answer is tried last.
 _BENCHED = 15.0
 
 
@@ -32,7 +32,7 @@ class Upstream:
         port: int = 53,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """own: our own address, which is never asked."""
+        """own: our own address, which is never queried."""
         self._own = own
         self._path = path
         self._port = port
@@ -43,7 +43,7 @@ class Upstream:
         self._under_way: dict[tuple[bool, bytes], asyncio.Task[bytes]] = {}
 
     async def ask(self, query: bytes, tcp: bool) -> bytes:
-        """Raises OSError, TimeoutError. The same question of several askers at once is asked once."""
+        """Raises OSError, TimeoutError. Equal questions at the same time are sent once."""
         key = (tcp, query[2:])
         task = self._under_way.get(key)
         if task is None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from navarch.network.dns.records import Record
 from navarch.network.services import ServiceKey
 
-#: Seconds that answers may be kept by who asked.
+#: Seconds that clients may keep answers.
 TTL = 5
 
 _POD = re.compile(r"(\d{1,3})-(\d{1,3})-(\d{1,3})-(\d{1,3})\.[a-z0-9-]+")

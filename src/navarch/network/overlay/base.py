@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an overlay is asked and what it answers. How the answer gets into the kernel is `kernel`."""
+"""The protocol of overlays: peers in, a plan of routes and tunnels out. `kernel` applies plans."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-#: The protocol number of our routes, so that they can be told from everybody else's
+#: The protocol number of our routes, so that they can be distinguished from others'
 #: (rtnetlink(7): numbers above RTPROT_STATIC are free for the use of routing programs).
 PROTOCOL = 86
 

@@ -101,7 +101,7 @@ class Kernel:
                 raise
 
     def make_tunnel(self, wanted: Tunnel) -> int:
-        """Its index. One that differs in what cannot be changed is made anew. Raises OverlayError."""
+        """Its index. One that differs in what cannot be changed is replaced. Raises OverlayError."""
         try:
             link = self._link()
             if link is not None and _kind(link) != "vxlan":

@@ -46,7 +46,7 @@ class Vxlan:
         self._settings = settings
 
     def check(self) -> None:
-        """Makes a link in a network namespace that lives as long as a thread: nothing is seen outside."""
+        """Makes a link in a network namespace that lives as long as a thread: nothing is visible outside."""
         failed: list[OSError | OverlayError] = []
 
         def attempt() -> None:

@@ -74,7 +74,7 @@ NOTHING = Plan({}, frozenset())
 
 
 class Place(NamedTuple):
-    """Where this node is. zone "": nobody said."""
+    """Where this node is. zone "": unknown."""
 
     node: str
     zone: str = ""

@@ -26,7 +26,7 @@ _AGAIN = (0.5, 30.0)
 
 
 class ServiceProxy:
-    """Owns one nftables table (`navarch_services` unless told) from run() to remove()."""
+    """Owns one nftables table (`navarch_services` by default) from run() to remove()."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class ServiceProxy:
         self._listening = False
 
     async def run(self) -> None:
-        """Until cancelled. The rules stay: connections live on while nobody looks after them.
+        """Until cancelled. The rules stay: connections live on without the proxy.
 
         May be called again after it failed.
         """
@@ -166,7 +166,7 @@ class ServiceProxy:
             gc.freeze()  # what was learnt stays: looking through it again and again takes 0.1 s each time
         stale: dict[Address, frozenset[Backend]] = {}
         if whole:
-            # What was loaded while nobody looked is not known: all that leads elsewhere than now goes.
+            # What was loaded in between is not known: entries that lead elsewhere than the rules are removed.
             for key in self.table.plans:
                 stale.update(_udp(self.table.frontends(key)))
         else:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Admission: rules that look beyond the object itself (its namespace, who asks, what others hold).
 
-One file a plugin. This file holds what a plugin is and what it is asked; `standard.plugins` are those of a
+One file a plugin. This file holds the protocol of a plugin and its request; `standard.plugins` are those of a
 master.
 """
 

@@ -29,7 +29,7 @@ class NamespaceLifecycle(Admission):
         return kind.namespaced and operation == "CREATE"
 
     def mutate(self, request: Request) -> Any:
-        # Nothing is changed; asked here because a missing namespace is told before anything else.
+        # Changes nothing; checked here because a missing namespace is reported before anything else.
         kind, namespace = request.kind, request.namespace
         if self._namespaces is None or namespace is None or request.subresource:
             return request.obj

@@ -57,7 +57,7 @@ class Pool(Generic[T]):
         self._reserved.pop(value, None)
 
     def find(self, key: str) -> T | None:
-        """A value nobody has; None when there is none."""
+        """A free value; None when there is none."""
         for _ in range(_TRIES):
             value = self._at(randrange(self._kept, self._size))
             if value not in self._owners and value not in self._reserved:

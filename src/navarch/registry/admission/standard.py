@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The admission plugins of a master, in the order they are asked."""
+"""The admission plugins of a master, in their order."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filters, in the order in which a refusal is told: one class a file."""
+"""The filters, in the order in which refusals are reported: one class a file."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 """Required pod affinity: in every place that the terms name there must be a pod that meets all of them.
 
 The first pod of a group that wants to be together would wait for ever: one that meets its own terms may go
-anywhere while nobody else does (the reference's rule).
+anywhere while no other pod matches (the reference's rule).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `kubectl get nodes` shows."""
+"""The table of nodes (`kubectl get nodes`)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who a node is to the API: a user `system:node:NAME` in the group `system:nodes`.
+"""The identity of a node: a user `system:node:NAME` in the group `system:nodes`.
 
-The one place that makes such a name or reads it: certificate requests, authorization, admission and tokens
-ask here. What a node may is not here. Source: the API reference, "Node authorization".
+Only this file makes or reads such names. Certificate requests, authorization, admission and tokens use it.
+The rights of nodes are in `auth.authz.node`. Source: the API reference, "Node authorization".
 """
 
 from __future__ import annotations

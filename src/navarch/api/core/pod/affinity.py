@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a pod asks of where it is placed: affinity, tolerations, spreading."""
+"""Placement of a pod: affinity, tolerations, topology spread."""
 
 from typing import Annotated
 

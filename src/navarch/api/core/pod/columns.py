@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `kubectl get pods` shows: the columns, and how one word is made of a pod's many states."""
+"""The table of pods (`kubectl get pods`): its columns, and the one word for a pod's state."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What may be said of a container, after the API reference.
+"""Validation of containers, after the API reference.
 
-What the containers of a pod mean to each other is podvalidation's.
+Rules between the containers of a pod are in `validation`.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ def _resource(path: str, name: str, amount: Quantity, errors: Errors) -> None:
 
 
 def _extended(name: str) -> bool:
-    """Whether a resource is of a domain of its own: counted in whole units, which nobody shares."""
+    """Whether a resource has a domain of its own: it is counted in whole units and not shared."""
     return "/" in name and "kubernetes.io/" not in name
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a pod's spec says where its writer said nothing, after the API reference.
+"""Defaults of pod specs, after the API reference.
 
 Idempotent; parts that need nothing stay the same objects. Pods and every kind with a pod template use it.
 What depends on the cluster (service account, tolerations, priority) is admission.
@@ -178,7 +178,7 @@ def _pod_resources(spec: PodSpec, given: ResourceRequirements) -> ResourceRequir
 
 
 def _requested(spec: PodSpec, key: str) -> str | None:
-    """What all containers request of one resource, as scheduling counts it; None when nobody does."""
+    """What all containers request of one resource, as scheduling counts it; None when no container does."""
     amounts: list[Fraction] = []
     try:
         running = Fraction(0)

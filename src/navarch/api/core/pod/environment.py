@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands in a container's environment: variables and where their values come from."""
+"""Environment variables of a container, and the sources of their values."""
 
 from typing import Annotated
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the name of an image says. Pulling is not known here."""
+"""Parsing image names. Pulling is not known here."""
 
 from __future__ import annotations
 

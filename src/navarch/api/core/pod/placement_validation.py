@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What may be said of where a pod is placed: affinity, tolerations, spreading; and of a node's taints."""
+"""Validation of placement: affinity, tolerations and topology spread of pods, and taints of nodes."""
 
 from __future__ import annotations
 

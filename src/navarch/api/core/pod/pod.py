@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Pod kind. Its parts are in podspec, podstatus, container and the files beside them."""
+"""The Pod kind. Its parts are in spec, status, container and the files beside them."""
 
 from typing import Annotated
 

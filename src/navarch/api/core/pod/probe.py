@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the kubelet asks a container something, regularly (probes) or at start and stop (lifecycle hooks)."""
+"""Probes and lifecycle hooks of a container."""
 
 from typing import Annotated
 

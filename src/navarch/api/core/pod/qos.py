@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The quality of service class of a pod: who is evicted first when a node runs short.
+"""The quality of service class of a pod: the order of eviction when a node runs short.
 
 The rules are those of the reference's "Pod Quality of Service Classes".
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a PodSpec names: secrets, config maps, service accounts.
+"""Secrets, config maps and service accounts that a PodSpec names.
 
 The node authorizer lets a kubelet read these, and admission keeps a kubelet from making pods that name any.
 """

@@ -83,7 +83,7 @@ class PodRules(Rules["Pod"]):
         return pod_warnings.warnings(obj.spec or PodSpec())
 
     def grace_period(self, obj: Pod, requested: int | None) -> int:
-        """What was asked for, else what the pod says; nothing where no process can be running.
+        """The requested seconds, else those of the pod; 0 where no process can be running.
 
         A negative value means one second, as the reference has it.
         """

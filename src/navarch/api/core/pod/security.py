@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who a pod's processes are and what they may do: security contexts of pods and containers."""
+"""Security contexts of pods and containers."""
 
 from typing import Annotated
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a pod should be: PodSpec, its small parts, and PodTemplateSpec."""
+"""PodSpec, its small parts, and PodTemplateSpec."""
 
 from typing import Annotated
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a pod is: PodStatus and the states of its containers."""
+"""PodStatus and the states of containers."""
 
 from typing import Annotated
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What may change of a pod once it exists: little of the spec, and of the status what its node says.
+"""Validation of updates: which fields of an existing pod may change.
 
 The rules are those of the reference's "Pod update and replacement".
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What may be said of a pod as a whole and of pod templates, after the API reference.
+"""Validation of pods as a whole and of pod templates, after the API reference.
 
-On the path of every create: a sound pod must cost little. Rules of placement are in placementvalidation.
+On the path of every create: a sound pod must cost little. Rules of placement are in `placement_validation`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a volume says where its writer said nothing, after the API reference. Idempotent."""
+"""Defaults of volumes, after the API reference. Idempotent."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What may be said of a pod's volumes, after the API reference.
+"""Validation of a pod's volumes, after the API reference.
 
-How containers mount them is containervalidation's.
+Mounts are validated in `container_validation`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the kinds that keep pods of a template share: checks of selector and template, and rolling amounts.
+"""What kinds with a pod template share: checks of selector and template, and rolling amounts.
 
 Not here: the kinds themselves, one file each.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `kubectl get services` shows."""
+"""The table of services (`kubectl get services`)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rules of services but their validation: defaults, and what an update carries over.
+"""The rules of services, except validation: defaults, and the fields that an update carries over.
 
 Giving out addresses is the registry's.
 """

@@ -72,7 +72,7 @@ class ServiceSpec(Struct):
         wire(5, "Further addresses at which nodes accept traffic for the service.", list_type="atomic"),
     ] = field("externalIPs", None)
     session_affinity: Annotated[str | None, wire(7, "None or ClientIP.")] = field("sessionAffinity", None)
-    load_balancer_ip: Annotated[str | None, wire(8, "Address asked of the load balancer.")] = field(
+    load_balancer_ip: Annotated[str | None, wire(8, "Address requested from the load balancer.")] = field(
         "loadBalancerIP", None
     )
     load_balancer_source_ranges: Annotated[

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What may be said of a service, and what of it may change, after the API reference."""
+"""Validation of services and of their updates, after the API reference."""
 
 from __future__ import annotations
 
