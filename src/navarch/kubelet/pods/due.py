@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.container import Container, is_sidecar
 from navarch.api.core.pod.pod import Pod
 from navarch.kubelet.backoff import Backoff
 from navarch.kubelet.pods import status
@@ -56,7 +56,7 @@ class DueContainers:
         due: list[Start] = []
         for container in spec.init_containers or ():
             current, _ = status.latest(found, container.name)
-            if status.is_sidecar(container):
+            if is_sidecar(container):
                 due += self._if_due(pod, container, current, init=True)
                 up = current is not None and current.status == "running"
                 held = container.name in self._facts.unstarted or self._post_starts.holds(container, current)

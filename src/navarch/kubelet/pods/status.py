@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.container import Container, is_sidecar
 from navarch.api.core.pod.pod import Pod
 from navarch.api.core.pod.status import (
     ContainerState,
@@ -55,11 +55,6 @@ class Facts(msgspec.Struct):
     #: Set when the pod was ended by us: (reason, message), e.g. DeadlineExceeded, Evicted.
     failed: tuple[str, str] | None = None
     terminating: bool = False
-
-
-def is_sidecar(container: Container) -> bool:
-    """An init container that goes on running beside the others (KEP-753)."""
-    return container.restart_policy == "Always"
 
 
 def reported(pod: Pod, name: str) -> ContainerStatus | None:

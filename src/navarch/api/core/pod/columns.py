@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from navarch.api.core.pod.container import Container
+from navarch.api.core.pod.container import is_sidecar
 from navarch.api.core.pod.spec import PodSpec
 from navarch.api.core.pod.status import ContainerState, ContainerStatus, PodStatus
 from navarch.api.machinery.durations import age, human_duration, seconds
@@ -121,11 +121,6 @@ def summary(pod: Pod) -> tuple[int, int, str, int, float]:
         elif status.phase not in ("Succeeded", "Failed"):
             word = "Terminating"
     return ready, total, word, restarts, last
-
-
-def is_sidecar(container: Container) -> bool:
-    """Whether an init container keeps running beside the others (KEP-753)."""
-    return container.restart_policy == "Always"
 
 
 def _ended(c: ContainerStatus) -> float:

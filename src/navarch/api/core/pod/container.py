@@ -215,3 +215,8 @@ class EphemeralContainer(Container):
     target_container_name: Annotated[str | None, wire(2, "Container whose namespaces it shares.")] = field(
         "targetContainerName", None
     )
+
+
+def is_sidecar(container: Container) -> bool:
+    """Whether an init container keeps running beside the others (KEP-753)."""
+    return container.restart_policy == "Always"

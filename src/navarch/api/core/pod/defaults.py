@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from navarch.api.core.pod.columns import is_sidecar
-from navarch.api.core.pod.container import Container, ContainerPort, ResourceRequirements
+from navarch.api.core.pod.container import Container, ContainerPort, ResourceRequirements, is_sidecar
 from navarch.api.core.pod.environment import EnvVar
 from navarch.api.core.pod.image_name import pull_policy
 from navarch.api.core.pod.probe import HTTPGetAction, Lifecycle, LifecycleHandler, Probe
