@@ -98,7 +98,7 @@ def test_what_kubectl_sends(kind, body, document):
 
 
 class DeploymentSpec(Struct):
-    replicas: Annotated[int | None, wire(1, "", format="int32")] = field("replicas", None)
+    replicas: Annotated[int | None, wire(1, "", format="int32", optional=True)] = field("replicas", None)
     selector: Annotated[meta.LabelSelector | None, wire(2, "")] = field("selector", None)
     template: Annotated[PodTemplateSpec | None, wire(3, "")] = field("template", None)
 

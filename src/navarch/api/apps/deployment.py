@@ -55,9 +55,9 @@ class DeploymentStrategy(Struct):
 class DeploymentSpec(Struct):
     """What a deployment should keep."""
 
-    replicas: Annotated[int | None, wire(1, "Number of pods, 1 when absent.", format="int32")] = field(
-        "replicas", None
-    )
+    replicas: Annotated[
+        int | None, wire(1, "Number of pods, 1 when absent.", format="int32", optional=True)
+    ] = field("replicas", None)
     selector: Annotated[
         LabelSelector,
         wire(2, "Which replica sets are the deployment's; the template's labels must match.", required=True),
@@ -72,12 +72,20 @@ class DeploymentSpec(Struct):
         int | None, wire(5, "Seconds a pod must be ready to count as available.", format="int32")
     ] = field("minReadySeconds", None)
     revision_history_limit: Annotated[
-        int | None, wire(6, "Old replica sets that are kept to go back to, 10 when absent.", format="int32")
+        int | None,
+        wire(
+            6, "Old replica sets that are kept to go back to, 10 when absent.", format="int32", optional=True
+        ),
     ] = field("revisionHistoryLimit", None)
     paused: Annotated[bool | None, wire(7, "Whether changes of the template wait.")] = field("paused", None)
     progress_deadline_seconds: Annotated[
         int | None,
-        wire(9, "Seconds without progress after which an update failed; 600 when absent.", format="int32"),
+        wire(
+            9,
+            "Seconds without progress after which an update failed; 600 when absent.",
+            format="int32",
+            optional=True,
+        ),
     ] = field("progressDeadlineSeconds", None)
 
 
@@ -121,7 +129,7 @@ class DeploymentStatus(Struct):
         "terminatingReplicas", None
     )
     collision_count: Annotated[
-        int | None, wire(8, "Names of replica sets that were found taken.", format="int32")
+        int | None, wire(8, "Names of replica sets that were found taken.", format="int32", optional=True)
     ] = field("collisionCount", None)
     conditions: Annotated[
         list[DeploymentCondition] | None,

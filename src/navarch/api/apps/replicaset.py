@@ -22,9 +22,9 @@ from navarch.api.machinery.scheme import Column, Kind, Rules
 class ReplicaSetSpec(Struct):
     """What a replica set should keep."""
 
-    replicas: Annotated[int | None, wire(1, "Number of pods, 1 when absent.", format="int32")] = field(
-        "replicas", None
-    )
+    replicas: Annotated[
+        int | None, wire(1, "Number of pods, 1 when absent.", format="int32", optional=True)
+    ] = field("replicas", None)
     min_ready_seconds: Annotated[
         int | None, wire(4, "Seconds a pod must be ready to count as available.", format="int32")
     ] = field("minReadySeconds", None)

@@ -77,7 +77,12 @@ class TokenRequestSpec(Struct):
     ] = field("audiences", None)
     expiration_seconds: Annotated[
         int | None,
-        wire(4, "Seconds the token should be good for; the answer says the real time.", format="int64"),
+        wire(
+            4,
+            "Seconds the token should be good for; the answer says the real time.",
+            format="int64",
+            optional=True,
+        ),
     ] = field("expirationSeconds", None)
     bound_object_ref: Annotated[
         BoundObjectReference | None, wire(3, "Object without which the token is void.")

@@ -66,7 +66,8 @@ class CertificateSigningRequestSpec(Struct):
         str, wire(7, "Who should sign it, such as kubernetes.io/kubelet-serving.", required=True)
     ] = needed("signerName", "")
     expiration_seconds: Annotated[
-        int | None, wire(8, "Seconds the certificate should be good for, at least 600.", format="int32")
+        int | None,
+        wire(8, "Seconds the certificate should be good for, at least 600.", format="int32", optional=True),
     ] = field("expirationSeconds", None)
     usages: Annotated[list[str] | None, wire(5, "What the key may be used for.", list_type="atomic")] = field(
         "usages", None

@@ -21,9 +21,12 @@ NODE_NAMESPACE = "kube-node-lease"
 class LeaseSpec(Struct):
     """Who holds the lease, and for how long."""
 
-    holder_identity: Annotated[str | None, wire(1, "Who holds it.")] = field("holderIdentity", None)
+    holder_identity: Annotated[str | None, wire(1, "Who holds it.", optional=True)] = field(
+        "holderIdentity", None
+    )
     lease_duration_seconds: Annotated[
-        int | None, wire(2, "Seconds after the last renewal when others may take it.", format="int32")
+        int | None,
+        wire(2, "Seconds after the last renewal when others may take it.", format="int32", optional=True),
     ] = field("leaseDurationSeconds", None)
     acquire_time: Annotated[MicroTime | None, wire(3, "When the holder took it.", format="micro-time")] = (
         field("acquireTime", None)
@@ -31,9 +34,9 @@ class LeaseSpec(Struct):
     renew_time: Annotated[
         MicroTime | None, wire(4, "When the holder last renewed it.", format="micro-time")
     ] = field("renewTime", None)
-    lease_transitions: Annotated[int | None, wire(5, "How often the holder changed.", format="int32")] = (
-        field("leaseTransitions", None)
-    )
+    lease_transitions: Annotated[
+        int | None, wire(5, "How often the holder changed.", format="int32", optional=True)
+    ] = field("leaseTransitions", None)
     strategy: Annotated[str | None, wire(6, "How a coordinated election picks the holder.")] = field(
         "strategy", None
     )

@@ -28,7 +28,7 @@ class ConfigMap(Object):
     binary_data: Annotated[
         dict[str, bytes] | None, wire(3, "Bytes by key, for what is not text.", format="byte")
     ] = field("binaryData", None)
-    immutable: Annotated[bool | None, wire(4, "Whether data may never change again.")] = field(
+    immutable: Annotated[bool | None, wire(4, "Whether data may never change again.", optional=True)] = field(
         "immutable", None
     )
 

@@ -39,8 +39,8 @@ class EndpointPort(Struct):
     name: Annotated[str | None, wire(1, "Name of the service's port.")] = field("name", None)
     port: Annotated[int, wire(2, "Port number.", format="int32", required=True)] = needed("port", 0)
     protocol: Annotated[str | None, wire(3, "TCP, UDP or SCTP.")] = field("protocol", None)
-    app_protocol: Annotated[str | None, wire(4, "Protocol spoken over the port, a hint.")] = field(
-        "appProtocol", None
+    app_protocol: Annotated[str | None, wire(4, "Protocol spoken over the port, a hint.", optional=True)] = (
+        field("appProtocol", None)
     )
 
 

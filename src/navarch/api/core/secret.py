@@ -50,7 +50,7 @@ class Secret(Object):
     string_data: Annotated[
         dict[str, str] | None, wire(4, "Text by key, merged into data when written and never read back.")
     ] = field("stringData", None)
-    immutable: Annotated[bool | None, wire(5, "Whether data may never change again.")] = field(
+    immutable: Annotated[bool | None, wire(5, "Whether data may never change again.", optional=True)] = field(
         "immutable", None
     )
 

@@ -22,7 +22,7 @@ class ServiceAccount(Object):
         wire(3, "Secrets for pulling the images of its pods.", list_type="atomic"),
     ] = field("imagePullSecrets", None)
     automount_service_account_token: Annotated[
-        bool | None, wire(4, "Whether its pods get a token unless they say otherwise.")
+        bool | None, wire(4, "Whether its pods get a token unless they say otherwise.", optional=True)
     ] = field("automountServiceAccountToken", None)
 
 

@@ -40,11 +40,15 @@ class EndpointConditions(Struct):
     """What an endpoint can do now. An absent ready or serving counts as true, an absent terminating as
     false."""
 
-    ready: Annotated[bool | None, wire(1, "Whether it should get traffic.")] = field("ready", None)
-    serving: Annotated[bool | None, wire(2, "Whether it would answer, be it ending or not.")] = field(
-        "serving", None
+    ready: Annotated[bool | None, wire(1, "Whether it should get traffic.", optional=True)] = field(
+        "ready", None
     )
-    terminating: Annotated[bool | None, wire(3, "Whether it is ending.")] = field("terminating", None)
+    serving: Annotated[
+        bool | None, wire(2, "Whether it would answer, be it ending or not.", optional=True)
+    ] = field("serving", None)
+    terminating: Annotated[bool | None, wire(3, "Whether it is ending.", optional=True)] = field(
+        "terminating", None
+    )
 
 
 class ForZone(Struct):
@@ -100,8 +104,8 @@ class EndpointPort(Struct):
     port: Annotated[int | None, wire(3, "Port number; absent means every port.", format="int32")] = field(
         "port", None
     )
-    app_protocol: Annotated[str | None, wire(4, "Protocol spoken over the port, a hint.")] = field(
-        "appProtocol", None
+    app_protocol: Annotated[str | None, wire(4, "Protocol spoken over the port, a hint.", optional=True)] = (
+        field("appProtocol", None)
     )
 
 

@@ -55,6 +55,7 @@ def wire(
     strategy: Literal["merge", "replace", "retainKeys", "merge,retainKeys"] | None = None,
     format: str | None = None,
     required: bool = False,
+    optional: bool = False,
 ) -> msgspec.Meta:
     """What stands beside a field, as `Annotated` metadata.
 
@@ -67,6 +68,7 @@ def wire(
     format: OpenAPI format where the type does not say it (int32, int64, byte, date-time, int-or-string,
     quantity).
     required: listed as required in the published schema although a Python default exists.
+    optional: a pointer to a scalar in the reference's types. In protobuf its zero is a value, not absence.
     """
     extra: dict[str, Any] = {"number": number}
     if merge_key is not None:
@@ -79,6 +81,8 @@ def wire(
         extra["format"] = format
     if required:
         extra["required"] = True
+    if optional:
+        extra["optional"] = True
     return msgspec.Meta(description=description, extra=extra)
 
 

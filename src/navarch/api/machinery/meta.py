@@ -45,11 +45,12 @@ class OwnerReference(Struct):
     kind: Annotated[str, wire(1, "Kind of the owner.", required=True)] = field("kind", "")
     name: Annotated[str, wire(3, "Name of the owner.", required=True)] = field("name", "")
     uid: Annotated[str, wire(4, "UID of the owner.", required=True)] = field("uid", "")
-    controller: Annotated[bool | None, wire(6, "Whether this owner manages the object.")] = field(
-        "controller", None
+    controller: Annotated[bool | None, wire(6, "Whether this owner manages the object.", optional=True)] = (
+        field("controller", None)
     )
     block_owner_deletion: Annotated[
-        bool | None, wire(7, "Whether a foreground deletion of the owner waits for this object.")
+        bool | None,
+        wire(7, "Whether a foreground deletion of the owner waits for this object.", optional=True),
     ] = field("blockOwnerDeletion", None)
 
 
@@ -98,7 +99,7 @@ class ObjectMeta(Struct):
         wire(9, "When the object may be gone; set when deletion was requested.", format="date-time"),
     ] = field("deletionTimestamp", None)
     deletion_grace_period_seconds: Annotated[
-        int | None, wire(10, "Seconds the object has to end by itself.", format="int64")
+        int | None, wire(10, "Seconds the object has to end by itself.", format="int64", optional=True)
     ] = field("deletionGracePeriodSeconds", None)
     labels: Annotated[dict[str, str] | None, wire(11, "Key-value pairs that selectors look at.")] = field(
         "labels", None
@@ -133,9 +134,9 @@ class ListMeta(Struct):
         "resourceVersion", None
     )
     continue_: Annotated[str | None, wire(3, "Token for the next page.")] = field("continue", None)
-    remaining_item_count: Annotated[int | None, wire(4, "Items left after this page.", format="int64")] = (
-        field("remainingItemCount", None)
-    )
+    remaining_item_count: Annotated[
+        int | None, wire(4, "Items left after this page.", format="int64", optional=True)
+    ] = field("remainingItemCount", None)
     shard_info: Annotated[ShardInfo | None, wire(5, "Which part of all objects the list holds.")] = field(
         "shardInfo", None
     )
@@ -189,13 +190,14 @@ class DeleteOptions(Struct):
     kind: Annotated[str | None, wire(0, "DeleteOptions.")] = field("kind", None)
     api_version: Annotated[str | None, wire(0, "Any registered version.")] = field("apiVersion", None)
     grace_period_seconds: Annotated[
-        int | None, wire(1, "Seconds before the object is killed; 0 is at once.", format="int64")
+        int | None,
+        wire(1, "Seconds before the object is killed; 0 is at once.", format="int64", optional=True),
     ] = field("gracePeriodSeconds", None)
     preconditions: Annotated[Preconditions | None, wire(2, "What must hold for the deletion to happen.")] = (
         field("preconditions", None)
     )
-    orphan_dependents: Annotated[bool | None, wire(3, "Legacy form of propagationPolicy.")] = field(
-        "orphanDependents", None
+    orphan_dependents: Annotated[bool | None, wire(3, "Legacy form of propagationPolicy.", optional=True)] = (
+        field("orphanDependents", None)
     )
     propagation_policy: Annotated[str | None, wire(4, "Orphan, Background or Foreground.")] = field(
         "propagationPolicy", None

@@ -32,45 +32,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Reads the bytes [at, end) that belong to one field. Varints arrive as int.
 _Read = Callable[[Any, int], Any]
 
-#: Scalars whose zero is something else than absence (pointers in the reference's types), by field name.
-#: Of all others a zero on the wire is what the JSON of the same object leaves out.
-_OPTIONAL = frozenset(
-    """
-    activeDeadlineSeconds allocateLoadBalancerNodePorts allowPrivilegeEscalation appProtocol
-    automountServiceAccountToken backoffLimit backoffLimitPerIndex blockOwnerDeletion collisionCount
-    completions controller defaultMode deletionGracePeriodSeconds enableServiceLinks
-    expirationSeconds failedJobsHistoryLimit fsGroup gracePeriodSeconds holderIdentity hostProcess
-    hostUsers immutable leaseDurationSeconds leaseTransitions localhostProfile lun manualSelector
-    maxFailedIndexes minDomains minReplicas optional orphanDependents parallelism priority
-    privileged progressDeadlineSeconds readOnlyRootFilesystem remainingItemCount
-    revisionHistoryLimit runAsGroup runAsNonRoot runAsUser serving setHostnameAsFQDN
-    shareProcessNamespace started startingDeadlineSeconds storageClassName
-    successfulJobsHistoryLimit suspend terminating terminationGracePeriodSeconds tolerationSeconds
-    ttlSecondsAfterFinished volumeAttributesClassName
-    """.split()  # noqa: SIM905 - as a list it would be a page long
-)
-#: The same where the name alone does not tell, as (struct, field).
-_OPTIONAL_IN = frozenset(
-    {
-        ("ClientIPConfig", "timeoutSeconds"),
-        ("DownwardAPIVolumeFile", "mode"),
-        ("EndpointConditions", "ready"),
-        ("GRPCAction", "service"),
-        ("KeyToPath", "mode"),
-        ("PodDNSConfigOption", "value"),
-        ("RollingUpdateStatefulSetStrategy", "partition"),
-    }
-)
-
 
 class _MalformedError(Exception):
     """Bytes that are no message; becomes a StatusError at the edge."""
-
-
-def _is_optional(struct: type[msgspec.Struct], name: str) -> bool:
-    if name == "replicas":
-        return struct.__name__.endswith("Spec")
-    return name in _OPTIONAL or (struct.__name__, name) in _OPTIONAL_IN
 
 
 def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
@@ -287,7 +251,7 @@ def _slots(struct: type[msgspec.Struct]) -> dict[int, _Slot]:
             read = _reader(shape, field.format)
             if read is not None:
                 scalar = shape.form in ("string", "integer", "boolean", "bytes")
-                found[field.number] = _Slot(name, read, drop_zero=scalar and not _is_optional(struct, name))
+                found[field.number] = _Slot(name, read, drop_zero=scalar and not field.optional)
     return found
 
 

@@ -51,6 +51,7 @@ class Field(msgspec.Struct, frozen=True):
     strategy: str = ""
     format: str = ""
     required: bool = False
+    optional: bool = False
 
 
 _SCALARS: dict[Any, Form] = {
@@ -117,6 +118,7 @@ def _field(info: msgspec.structs.FieldInfo) -> Field:
         strategy=extra.get("strategy", ""),
         format=extra.get("format", ""),
         required=extra.get("required", False),
+        optional=extra.get("optional", False),
     )
 
 

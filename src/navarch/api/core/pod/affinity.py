@@ -143,7 +143,8 @@ class Toleration(Struct):
     value: Annotated[str | None, wire(3, "Taint value to match.")] = field("value", None)
     effect: Annotated[str | None, wire(4, "Effect to match; absent matches all.")] = field("effect", None)
     toleration_seconds: Annotated[
-        int | None, wire(5, "How long a NoExecute taint is borne; absent is for ever.", format="int64")
+        int | None,
+        wire(5, "How long a NoExecute taint is borne; absent is for ever.", format="int64", optional=True),
     ] = field("tolerationSeconds", None)
 
 
@@ -162,9 +163,9 @@ class TopologySpreadConstraint(Struct):
     label_selector: Annotated[LabelSelector | None, wire(4, "Which pods are counted.")] = field(
         "labelSelector", None
     )
-    min_domains: Annotated[int | None, wire(5, "Least number of places that count.", format="int32")] = field(
-        "minDomains", None
-    )
+    min_domains: Annotated[
+        int | None, wire(5, "Least number of places that count.", format="int32", optional=True)
+    ] = field("minDomains", None)
     node_affinity_policy: Annotated[
         str | None, wire(6, "Honor or Ignore: whether the pod's node affinity limits the places.")
     ] = field("nodeAffinityPolicy", None)

@@ -40,9 +40,9 @@ class ConfigMapKeySelector(LocalObjectReference):
 
     embedded = (1, LocalObjectReference)
     key: Annotated[str, wire(2, "Key to select.", required=True)] = needed("key", "")
-    optional: Annotated[bool | None, wire(3, "Whether the ConfigMap or its key may be missing.")] = field(
-        "optional", None
-    )
+    optional: Annotated[
+        bool | None, wire(3, "Whether the ConfigMap or its key may be missing.", optional=True)
+    ] = field("optional", None)
 
 
 class SecretKeySelector(LocalObjectReference):
@@ -50,9 +50,9 @@ class SecretKeySelector(LocalObjectReference):
 
     embedded = (1, LocalObjectReference)
     key: Annotated[str, wire(2, "Key to select.", required=True)] = needed("key", "")
-    optional: Annotated[bool | None, wire(3, "Whether the Secret or its key may be missing.")] = field(
-        "optional", None
-    )
+    optional: Annotated[
+        bool | None, wire(3, "Whether the Secret or its key may be missing.", optional=True)
+    ] = field("optional", None)
 
 
 class FileKeySelector(Struct):
@@ -64,9 +64,9 @@ class FileKeySelector(Struct):
     )
     path: Annotated[str, wire(2, "Path of the file within the volume.", required=True)] = needed("path", "")
     key: Annotated[str, wire(3, "Key within the file.", required=True)] = needed("key", "")
-    optional: Annotated[bool | None, wire(4, "Whether the file or the key may be missing.")] = field(
-        "optional", None
-    )
+    optional: Annotated[
+        bool | None, wire(4, "Whether the file or the key may be missing.", optional=True)
+    ] = field("optional", None)
 
 
 class EnvVarSource(Struct):
@@ -104,7 +104,7 @@ class ConfigMapEnvSource(LocalObjectReference):
 
     embedded = (1, LocalObjectReference)
     atomic = False
-    optional: Annotated[bool | None, wire(2, "Whether the ConfigMap may be missing.")] = field(
+    optional: Annotated[bool | None, wire(2, "Whether the ConfigMap may be missing.", optional=True)] = field(
         "optional", None
     )
 
@@ -114,7 +114,9 @@ class SecretEnvSource(LocalObjectReference):
 
     embedded = (1, LocalObjectReference)
     atomic = False
-    optional: Annotated[bool | None, wire(2, "Whether the Secret may be missing.")] = field("optional", None)
+    optional: Annotated[bool | None, wire(2, "Whether the Secret may be missing.", optional=True)] = field(
+        "optional", None
+    )
 
 
 class EnvFromSource(Struct):

@@ -58,7 +58,9 @@ class GRPCAction(Struct):
     port: Annotated[int, wire(1, "Port number of the gRPC server.", format="int32", required=True)] = needed(
         "port", 0
     )
-    service: Annotated[str | None, wire(2, "Service name in the health request.")] = field("service", None)
+    service: Annotated[str | None, wire(2, "Service name in the health request.", optional=True)] = field(
+        "service", None
+    )
     mode: Annotated[str | None, wire(3, "How the probe secures its connection.")] = field("mode", None)
 
 
@@ -102,7 +104,12 @@ class Probe(ProbeHandler):
     ] = field("failureThreshold", None)
     termination_grace_period_seconds: Annotated[
         int | None,
-        wire(7, "Grace period of a container that this probe kills, instead of the pod's.", format="int64"),
+        wire(
+            7,
+            "Grace period of a container that this probe kills, instead of the pod's.",
+            format="int64",
+            optional=True,
+        ),
     ] = field("terminationGracePeriodSeconds", None)
 
 

@@ -39,9 +39,9 @@ class WindowsSecurityContextOptions(Struct):
     run_as_user_name: Annotated[str | None, wire(3, "Windows user that runs the entry point.")] = field(
         "runAsUserName", None
     )
-    host_process: Annotated[bool | None, wire(4, "Whether the container runs as a host process.")] = field(
-        "hostProcess", None
-    )
+    host_process: Annotated[
+        bool | None, wire(4, "Whether the container runs as a host process.", optional=True)
+    ] = field("hostProcess", None)
 
 
 class SeccompProfile(Struct):
@@ -51,7 +51,8 @@ class SeccompProfile(Struct):
         "type", ""
     )
     localhost_profile: Annotated[
-        str | None, wire(2, "Profile file below the node's seccomp folder, for type Localhost.")
+        str | None,
+        wire(2, "Profile file below the node's seccomp folder, for type Localhost.", optional=True),
     ] = field("localhostProfile", None)
 
 
@@ -62,7 +63,7 @@ class AppArmorProfile(Struct):
         "type", ""
     )
     localhost_profile: Annotated[
-        str | None, wire(2, "Name of a profile loaded on the node, for type Localhost.")
+        str | None, wire(2, "Name of a profile loaded on the node, for type Localhost.", optional=True)
     ] = field("localhostProfile", None)
 
 
@@ -72,29 +73,29 @@ class SecurityContext(Struct):
     capabilities: Annotated[Capabilities | None, wire(1, "Linux capabilities to add and drop.")] = field(
         "capabilities", None
     )
-    privileged: Annotated[bool | None, wire(2, "Whether the container has the host's full privileges.")] = (
-        field("privileged", None)
-    )
+    privileged: Annotated[
+        bool | None, wire(2, "Whether the container has the host's full privileges.", optional=True)
+    ] = field("privileged", None)
     se_linux_options: Annotated[SELinuxOptions | None, wire(3, "SELinux label of the container.")] = field(
         "seLinuxOptions", None
     )
     windows_options: Annotated[
         WindowsSecurityContextOptions | None, wire(10, "Settings for Windows containers.")
     ] = field("windowsOptions", None)
-    run_as_user: Annotated[int | None, wire(4, "User ID of the entry point.", format="int64")] = field(
-        "runAsUser", None
-    )
-    run_as_group: Annotated[int | None, wire(8, "Group ID of the entry point.", format="int64")] = field(
-        "runAsGroup", None
-    )
-    run_as_non_root: Annotated[bool | None, wire(5, "Whether starting as user 0 is refused.")] = field(
-        "runAsNonRoot", None
-    )
+    run_as_user: Annotated[
+        int | None, wire(4, "User ID of the entry point.", format="int64", optional=True)
+    ] = field("runAsUser", None)
+    run_as_group: Annotated[
+        int | None, wire(8, "Group ID of the entry point.", format="int64", optional=True)
+    ] = field("runAsGroup", None)
+    run_as_non_root: Annotated[
+        bool | None, wire(5, "Whether starting as user 0 is refused.", optional=True)
+    ] = field("runAsNonRoot", None)
     read_only_root_filesystem: Annotated[
-        bool | None, wire(6, "Whether the container's root filesystem is mounted read-only.")
+        bool | None, wire(6, "Whether the container's root filesystem is mounted read-only.", optional=True)
     ] = field("readOnlyRootFilesystem", None)
     allow_privilege_escalation: Annotated[
-        bool | None, wire(7, "Whether a process may gain more privileges than its parent.")
+        bool | None, wire(7, "Whether a process may gain more privileges than its parent.", optional=True)
     ] = field("allowPrivilegeEscalation", None)
     proc_mount: Annotated[str | None, wire(9, "How /proc is mounted, Default or Unmasked.")] = field(
         "procMount", None
@@ -123,15 +124,15 @@ class PodSecurityContext(Struct):
     windows_options: Annotated[
         WindowsSecurityContextOptions | None, wire(8, "Settings for Windows containers.")
     ] = field("windowsOptions", None)
-    run_as_user: Annotated[int | None, wire(2, "User ID of all entry points.", format="int64")] = field(
-        "runAsUser", None
-    )
-    run_as_group: Annotated[int | None, wire(6, "Group ID of all entry points.", format="int64")] = field(
-        "runAsGroup", None
-    )
-    run_as_non_root: Annotated[bool | None, wire(3, "Whether starting as user 0 is refused.")] = field(
-        "runAsNonRoot", None
-    )
+    run_as_user: Annotated[
+        int | None, wire(2, "User ID of all entry points.", format="int64", optional=True)
+    ] = field("runAsUser", None)
+    run_as_group: Annotated[
+        int | None, wire(6, "Group ID of all entry points.", format="int64", optional=True)
+    ] = field("runAsGroup", None)
+    run_as_non_root: Annotated[
+        bool | None, wire(3, "Whether starting as user 0 is refused.", optional=True)
+    ] = field("runAsNonRoot", None)
     supplemental_groups: Annotated[
         list[int] | None,
         wire(
@@ -142,7 +143,10 @@ class PodSecurityContext(Struct):
         str | None, wire(12, "Merge or Strict: whether the image's own group memberships count.")
     ] = field("supplementalGroupsPolicy", None)
     fs_group: Annotated[
-        int | None, wire(5, "Group that owns mounted volumes and is added to every process.", format="int64")
+        int | None,
+        wire(
+            5, "Group that owns mounted volumes and is added to every process.", format="int64", optional=True
+        ),
     ] = field("fsGroup", None)
     sysctls: Annotated[list[Sysctl] | None, wire(7, "Kernel parameters of the pod.", list_type="atomic")] = (
         field("sysctls", None)

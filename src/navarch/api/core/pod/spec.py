@@ -25,7 +25,7 @@ class PodDNSConfigOption(Struct):
     """One resolver option."""
 
     name: Annotated[str | None, wire(1, "Name of the option.")] = field("name", None)
-    value: Annotated[str | None, wire(2, "Value of the option.")] = field("value", None)
+    value: Annotated[str | None, wire(2, "Value of the option.", optional=True)] = field("value", None)
 
 
 class PodDNSConfig(Struct):
@@ -86,9 +86,9 @@ class EvictionResponder(Struct):
     """Someone who answers a request to evict the pod."""
 
     name: Annotated[str, wire(1, "Name of the responder.", required=True)] = needed("name", "")
-    priority: Annotated[int, wire(2, "Order among responders.", format="int32", required=True)] = needed(
-        "priority", 0
-    )
+    priority: Annotated[
+        int, wire(2, "Order among responders.", format="int32", required=True, optional=True)
+    ] = needed("priority", 0)
 
 
 class PodSpec(Struct):
@@ -139,10 +139,13 @@ class PodSpec(Struct):
         "restartPolicy", None
     )
     termination_grace_period_seconds: Annotated[
-        int | None, wire(4, "Seconds between the stop signal and the kill, 30 when absent.", format="int64")
+        int | None,
+        wire(
+            4, "Seconds between the stop signal and the kill, 30 when absent.", format="int64", optional=True
+        ),
     ] = field("terminationGracePeriodSeconds", None)
     active_deadline_seconds: Annotated[
-        int | None, wire(5, "Seconds the pod may run before it has failed.", format="int64")
+        int | None, wire(5, "Seconds the pod may run before it has failed.", format="int64", optional=True)
     ] = field("activeDeadlineSeconds", None)
     dns_policy: Annotated[str | None, wire(6, "ClusterFirst, ClusterFirstWithHostNet, Default or None.")] = (
         field("dnsPolicy", None)
@@ -157,7 +160,7 @@ class PodSpec(Struct):
         "serviceAccount", None
     )
     automount_service_account_token: Annotated[
-        bool | None, wire(21, "Whether a token of the service account is mounted.")
+        bool | None, wire(21, "Whether a token of the service account is mounted.", optional=True)
     ] = field("automountServiceAccountToken", None)
     node_name: Annotated[str | None, wire(10, "Node the pod runs on; set by the scheduler.")] = field(
         "nodeName", None
@@ -172,7 +175,7 @@ class PodSpec(Struct):
         "hostIPC", None
     )
     share_process_namespace: Annotated[
-        bool | None, wire(27, "Whether containers of the pod see each other's processes.")
+        bool | None, wire(27, "Whether containers of the pod see each other's processes.", optional=True)
     ] = field("shareProcessNamespace", None)
     security_context: Annotated[PodSecurityContext | None, wire(14, "Privileges of all containers.")] = field(
         "securityContext", None
@@ -201,9 +204,9 @@ class PodSpec(Struct):
     priority_class_name: Annotated[str | None, wire(24, "Priority class of the pod.")] = field(
         "priorityClassName", None
     )
-    priority: Annotated[int | None, wire(25, "Priority; higher is more important.", format="int32")] = field(
-        "priority", None
-    )
+    priority: Annotated[
+        int | None, wire(25, "Priority; higher is more important.", format="int32", optional=True)
+    ] = field("priority", None)
     dns_config: Annotated[PodDNSConfig | None, wire(26, "Resolver settings.")] = field("dnsConfig", None)
     readiness_gates: Annotated[
         list[PodReadinessGate] | None, wire(28, "Further conditions of readiness.", list_type="atomic")
@@ -212,7 +215,7 @@ class PodSpec(Struct):
         "runtimeClassName", None
     )
     enable_service_links: Annotated[
-        bool | None, wire(30, "Whether services appear as environment variables.")
+        bool | None, wire(30, "Whether services appear as environment variables.", optional=True)
     ] = field("enableServiceLinks", None)
     preemption_policy: Annotated[str | None, wire(31, "PreemptLowerPriority or Never.")] = field(
         "preemptionPolicy", None
@@ -231,13 +234,13 @@ class PodSpec(Struct):
             strategy="merge",
         ),
     ] = field("topologySpreadConstraints", None)
-    set_hostname_as_fqdn: Annotated[bool | None, wire(35, "Whether the host name is the full name.")] = field(
-        "setHostnameAsFQDN", None
-    )
+    set_hostname_as_fqdn: Annotated[
+        bool | None, wire(35, "Whether the host name is the full name.", optional=True)
+    ] = field("setHostnameAsFQDN", None)
     os: Annotated[PodOS | None, wire(36, "Operating system of the containers.")] = field("os", None)
-    host_users: Annotated[bool | None, wire(37, "Whether the node's user namespace is used.")] = field(
-        "hostUsers", None
-    )
+    host_users: Annotated[
+        bool | None, wire(37, "Whether the node's user namespace is used.", optional=True)
+    ] = field("hostUsers", None)
     scheduling_gates: Annotated[
         list[PodSchedulingGate] | None,
         wire(38, "What holds scheduling back.", merge_key="name", list_type="map", strategy="merge"),

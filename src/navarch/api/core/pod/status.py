@@ -167,9 +167,9 @@ class ContainerStatus(Struct):
     container_id: Annotated[str | None, wire(8, "ID of the container, runtime://id.")] = field(
         "containerID", None
     )
-    started: Annotated[bool | None, wire(9, "Whether its startup probe and postStart hook are done.")] = (
-        field("started", None)
-    )
+    started: Annotated[
+        bool | None, wire(9, "Whether its startup probe and postStart hook are done.", optional=True)
+    ] = field("started", None)
     allocated_resources: Annotated[
         dict[str, Quantity] | None, wire(10, "Requests the node has set aside.", format="quantity")
     ] = field("allocatedResources", None)

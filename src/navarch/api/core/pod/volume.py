@@ -36,7 +36,10 @@ class KeyToPath(Struct):
     key: Annotated[str, wire(1, "Key to project.", required=True)] = needed("key", "")
     path: Annotated[str, wire(2, "Relative path of the file.", required=True)] = needed("path", "")
     mode: Annotated[
-        int | None, wire(3, "Permission bits of the file, the volume's default when absent.", format="int32")
+        int | None,
+        wire(
+            3, "Permission bits of the file, the volume's default when absent.", format="int32", optional=True
+        ),
     ] = field("mode", None)
     user: Annotated[int | None, wire(4, "Owner of the file.", format="int64")] = field("user", None)
 
@@ -72,9 +75,11 @@ class SecretVolumeSource(Struct):
         list[KeyToPath] | None, wire(2, "Keys to project; all when absent.", list_type="atomic")
     ] = field("items", None)
     default_mode: Annotated[
-        int | None, wire(3, "Permission bits of files, 0644 when absent.", format="int32")
+        int | None, wire(3, "Permission bits of files, 0644 when absent.", format="int32", optional=True)
     ] = field("defaultMode", None)
-    optional: Annotated[bool | None, wire(4, "Whether the Secret may be missing.")] = field("optional", None)
+    optional: Annotated[bool | None, wire(4, "Whether the Secret may be missing.", optional=True)] = field(
+        "optional", None
+    )
     default_user: Annotated[int | None, wire(5, "Owner of files.", format="int64")] = field(
         "defaultUser", None
     )
@@ -89,9 +94,9 @@ class ConfigMapVolumeSource(LocalObjectReference):
         list[KeyToPath] | None, wire(2, "Keys to project; all when absent.", list_type="atomic")
     ] = field("items", None)
     default_mode: Annotated[
-        int | None, wire(3, "Permission bits of files, 0644 when absent.", format="int32")
+        int | None, wire(3, "Permission bits of files, 0644 when absent.", format="int32", optional=True)
     ] = field("defaultMode", None)
-    optional: Annotated[bool | None, wire(4, "Whether the ConfigMap may be missing.")] = field(
+    optional: Annotated[bool | None, wire(4, "Whether the ConfigMap may be missing.", optional=True)] = field(
         "optional", None
     )
     default_user: Annotated[int | None, wire(5, "Owner of files.", format="int64")] = field(
@@ -125,7 +130,10 @@ class DownwardAPIVolumeFile(Struct):
         ResourceFieldSelector | None, wire(3, "A resource figure of a container.")
     ] = field("resourceFieldRef", None)
     mode: Annotated[
-        int | None, wire(4, "Permission bits of the file, the volume's default when absent.", format="int32")
+        int | None,
+        wire(
+            4, "Permission bits of the file, the volume's default when absent.", format="int32", optional=True
+        ),
     ] = field("mode", None)
     user: Annotated[int | None, wire(5, "Owner of the file.", format="int64")] = field("user", None)
 
@@ -137,7 +145,7 @@ class DownwardAPIVolumeSource(Struct):
         "items", None
     )
     default_mode: Annotated[
-        int | None, wire(2, "Permission bits of files, 0644 when absent.", format="int32")
+        int | None, wire(2, "Permission bits of files, 0644 when absent.", format="int32", optional=True)
     ] = field("defaultMode", None)
     default_user: Annotated[int | None, wire(3, "Owner of files.", format="int64")] = field(
         "defaultUser", None
@@ -152,7 +160,9 @@ class SecretProjection(LocalObjectReference):
     items: Annotated[
         list[KeyToPath] | None, wire(2, "Keys to project; all when absent.", list_type="atomic")
     ] = field("items", None)
-    optional: Annotated[bool | None, wire(4, "Whether the Secret may be missing.")] = field("optional", None)
+    optional: Annotated[bool | None, wire(4, "Whether the Secret may be missing.", optional=True)] = field(
+        "optional", None
+    )
 
 
 class ConfigMapProjection(LocalObjectReference):
@@ -163,7 +173,7 @@ class ConfigMapProjection(LocalObjectReference):
     items: Annotated[
         list[KeyToPath] | None, wire(2, "Keys to project; all when absent.", list_type="atomic")
     ] = field("items", None)
-    optional: Annotated[bool | None, wire(4, "Whether the ConfigMap may be missing.")] = field(
+    optional: Annotated[bool | None, wire(4, "Whether the ConfigMap may be missing.", optional=True)] = field(
         "optional", None
     )
 
@@ -184,7 +194,12 @@ class ServiceAccountTokenProjection(Struct):
     )
     expiration_seconds: Annotated[
         int | None,
-        wire(2, "Lifetime of the token, 3600 when absent; it is renewed before the end.", format="int64"),
+        wire(
+            2,
+            "Lifetime of the token, 3600 when absent; it is renewed before the end.",
+            format="int64",
+            optional=True,
+        ),
     ] = field("expirationSeconds", None)
     path: Annotated[str, wire(3, "Relative path of the file.", required=True)] = needed("path", "")
     user: Annotated[int | None, wire(4, "Owner of the file.", format="int64")] = field("user", None)
@@ -200,7 +215,9 @@ class ClusterTrustBundleProjection(Struct):
     label_selector: Annotated[
         LabelSelector | None, wire(3, "Which bundles of the signer; absent selects none.")
     ] = field("labelSelector", None)
-    optional: Annotated[bool | None, wire(5, "Whether the bundles may be missing.")] = field("optional", None)
+    optional: Annotated[bool | None, wire(5, "Whether the bundles may be missing.", optional=True)] = field(
+        "optional", None
+    )
     path: Annotated[str, wire(4, "Relative path of the file.", required=True)] = needed("path", "")
     user: Annotated[int | None, wire(6, "Owner of the file.", format="int64")] = field("user", None)
 
@@ -256,7 +273,7 @@ class ProjectedVolumeSource(Struct):
         "sources", None
     )
     default_mode: Annotated[
-        int | None, wire(2, "Permission bits of files, 0644 when absent.", format="int32")
+        int | None, wire(2, "Permission bits of files, 0644 when absent.", format="int32", optional=True)
     ] = field("defaultMode", None)
     default_user: Annotated[int | None, wire(3, "Owner of files.", format="int64")] = field(
         "defaultUser", None
@@ -301,7 +318,9 @@ class PersistentVolumeClaimSpec(Struct):
         "resources", None
     )
     volume_name: Annotated[str | None, wire(3, "Volume that is bound.")] = field("volumeName", None)
-    storage_class_name: Annotated[str | None, wire(5, "Class of storage.")] = field("storageClassName", None)
+    storage_class_name: Annotated[str | None, wire(5, "Class of storage.", optional=True)] = field(
+        "storageClassName", None
+    )
     volume_mode: Annotated[str | None, wire(6, "Filesystem or Block.")] = field("volumeMode", None)
     data_source: Annotated[TypedLocalObjectReference | None, wire(7, "Object the volume is filled from.")] = (
         field("dataSource", None)
@@ -309,9 +328,9 @@ class PersistentVolumeClaimSpec(Struct):
     data_source_ref: Annotated[
         TypedObjectReference | None, wire(8, "Object the volume is filled from, of any kind.")
     ] = field("dataSourceRef", None)
-    volume_attributes_class_name: Annotated[str | None, wire(9, "Class of changeable attributes.")] = field(
-        "volumeAttributesClassName", None
-    )
+    volume_attributes_class_name: Annotated[
+        str | None, wire(9, "Class of changeable attributes.", optional=True)
+    ] = field("volumeAttributesClassName", None)
 
 
 class PersistentVolumeClaimTemplate(Struct):

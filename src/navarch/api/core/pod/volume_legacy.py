@@ -46,7 +46,9 @@ class ISCSIVolumeSource(Struct):
         "targetPortal", ""
     )
     iqn: Annotated[str, wire(2, "Qualified name of the target.", required=True)] = needed("iqn", "")
-    lun: Annotated[int, wire(3, "Logical unit number.", format="int32", required=True)] = needed("lun", 0)
+    lun: Annotated[int, wire(3, "Logical unit number.", format="int32", required=True, optional=True)] = (
+        needed("lun", 0)
+    )
     iscsi_interface: Annotated[str | None, wire(4, "Interface name, default when absent.")] = field(
         "iscsiInterface", None
     )
@@ -147,7 +149,9 @@ class FCVolumeSource(Struct):
     target_wwns: Annotated[
         list[str] | None, wire(1, "World wide names of the targets.", list_type="atomic")
     ] = field("targetWWNs", None)
-    lun: Annotated[int | None, wire(2, "Logical unit number.", format="int32")] = field("lun", None)
+    lun: Annotated[int | None, wire(2, "Logical unit number.", format="int32", optional=True)] = field(
+        "lun", None
+    )
     fs_type: Annotated[str | None, wire(3, "Filesystem to mount.")] = field("fsType", None)
     read_only: Annotated[bool | None, wire(4, "Whether it is mounted read-only.")] = field("readOnly", None)
     wwids: Annotated[

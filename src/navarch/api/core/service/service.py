@@ -17,8 +17,8 @@ class ServicePort(Struct):
         "name", None
     )
     protocol: Annotated[str | None, wire(2, "TCP, UDP or SCTP, TCP when absent.")] = field("protocol", None)
-    app_protocol: Annotated[str | None, wire(6, "Protocol spoken over the port, a hint.")] = field(
-        "appProtocol", None
+    app_protocol: Annotated[str | None, wire(6, "Protocol spoken over the port, a hint.", optional=True)] = (
+        field("appProtocol", None)
     )
     port: Annotated[int, wire(3, "Port of the service.", format="int32", required=True)] = needed("port", 0)
     target_port: Annotated[
@@ -32,7 +32,7 @@ class ClientIPConfig(Struct):
     """Affinity by the client's address."""
 
     timeout_seconds: Annotated[
-        int | None, wire(1, "Seconds the affinity lasts, 10800 when absent.", format="int32")
+        int | None, wire(1, "Seconds the affinity lasts, 10800 when absent.", format="int32", optional=True)
     ] = field("timeoutSeconds", None)
 
 
@@ -100,7 +100,7 @@ class ServiceSpec(Struct):
         field("ipFamilyPolicy", None)
     )
     allocate_load_balancer_node_ports: Annotated[
-        bool | None, wire(20, "Whether a load balancer's ports get node ports.")
+        bool | None, wire(20, "Whether a load balancer's ports get node ports.", optional=True)
     ] = field("allocateLoadBalancerNodePorts", None)
     load_balancer_class: Annotated[str | None, wire(21, "Which implementation makes the load balancer.")] = (
         field("loadBalancerClass", None)
