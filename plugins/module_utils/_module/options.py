@@ -93,17 +93,20 @@ def shown(name: str) -> str:
 
 def unknown(spec: Spec, options: t.Mapping[str, t.Any], module: str) -> str | None:
     """The failure of a task that has options which the module does not know. None where it knows all."""
-    strays = list(_unknown(spec, options, ()))
+    strays = sorted(_unknown(spec, options, ()), key=lambda stray: len(stray[0]))
     if not strays:
         return None
     said = ", ".join(
         ".".join(map(shown, (*path, name))) + (" (did you mean %s?)" % nearest if nearest else "")
         for path, name, nearest, _known in strays
     )
-    return "Unsupported parameters for (%s) module: %s. Supported parameters include: %s." % (
+    path, _name, _nearest, known = strays[0]
+    of = "parameters of " + ".".join(map(shown, path)) if path else "parameters"
+    return "Unsupported parameters for (%s) module: %s. Supported %s include: %s." % (
         module,
         said,
-        ", ".join(strays[0][3]),
+        of,
+        ", ".join(known),
     )
 
 

@@ -11,7 +11,7 @@ import json
 import tarfile
 from pathlib import Path
 
-from .conftest import BIN, NAME, ROOT, Done, Hosts, run
+from .conftest import BIN, NAME, NODES, ROOT, Done, Hosts, run, until
 
 
 def playbook(name: str, folder: Path, *words: str) -> Done:
@@ -60,7 +60,13 @@ def test_a_backup_is_where_one_stands_and_outlives_a_failure(hosts: Hosts, tmp_p
     assert hosts.on("node1", "systemctl", "show", "-p", "MainPID", "navarch-master") == master
     assert "restore.tar.gz" not in hosts.on("node1", "ls", "/var/lib/navarch/master")
 
-    restored = playbook(
-        "restore", tmp_path, "-e", "navarch_confirm=false", "-e", "navarch_backup=sub/cluster.tar.gz"
-    )
+    hosts.kubectl("create", "configmap", "since")
+    containers = {node: hosts.on(node, "docker", "ps", "-q", "--no-trunc") for node in NODES}
+    restored = playbook("restore", tmp_path, "-e", "navarch_backup=sub/cluster.tar.gz")
     assert restored.returncode == 0, restored.stdout[-3000:]
+    assert "replaces the store, the keys and the certificates of the master node1" in restored.stdout
+    assert "Pausing for 10 seconds" in restored.stdout
+    assert hosts.kubectl("get", "configmap", "since", "--ignore-not-found") == ""
+    until(lambda: len(hosts.ready()) == 3, 60, "three ready nodes")
+    hosts.kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
+    assert {node: hosts.on(node, "docker", "ps", "-q", "--no-trunc") for node in NODES} == containers

@@ -98,6 +98,16 @@ def test_an_unknown_option_is_named_before_one_that_is_missing(module, options, 
     assert found["msg"].startswith(start)
 
 
+def test_the_options_that_there_are_belong_to_the_first_that_is_unknown():
+    found = in_process.run_task("pod", {"containers": [{"env_from": []}], "env": {}}, False)["msg"]
+    assert found.startswith(
+        "Unsupported parameters for (navarch.cluster.pod) module: env, containers.env_from."
+    )
+    assert "Supported parameters include: affinity, " in found
+    found = in_process.run_task("pod", {"containers": [{"env_from": []}]}, False)["msg"]
+    assert "Supported parameters of containers include: args, command, env, " in found
+
+
 def test_aliases_are_known_and_so_is_what_ansible_adds():
     spec = {"ca_cert": {"type": "str", "aliases": ["ssl_ca_cert"]}}
     assert unknown(spec, {"ssl_ca_cert": "x", "_ansible_check_mode": True}, "m") is None
