@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_support import ROOT, control_plane, player, request
+from ansible_support import ROOT, player, request
 from pods_support import Live, able, make_live
+from shared_cluster import SharedCluster
 
 Result = dict[str, Any]
 Play = Callable[..., list[Result]]
 CREDENTIALS = ("K8S_AUTH_", "KUBECONFIG", "ANSIBLE_")
+OURS = "navarch.cluster."
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +42,20 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="session")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedCluster]:
+    cluster = SharedCluster(tmp_path_factory.mktemp("shared"))
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
 @pytest.fixture(scope="module")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The kubeconfig of a control plane with three simulated nodes, which ends with the module's tests."""
-    with control_plane(tmp_path_factory.mktemp("cluster"), 3) as path:
-        yield path
+def kubeconfig(shared_cluster: SharedCluster) -> Iterator[str]:
+    """The kubeconfig of a control plane with three simulated nodes, as other modules found it."""
+    yield shared_cluster.start()
+    shared_cluster.put_back()
 
 
 @pytest.fixture(scope="session")
@@ -95,3 +106,22 @@ def direct(plugins: str, kubeconfig: str) -> Callable[..., Result]:
 def play(environment: dict[str, str], kubeconfig: str, tmp_path: Path) -> Play:
     """play(task, ...): the result of each task, of which none keeps the next from running."""
     return player(environment, kubeconfig, tmp_path)
+
+
+@pytest.fixture
+def run(plugins: str, kubeconfig: str, play: Play) -> Play:
+    """run(task, ...): like ``play``, without starting Ansible for tasks that have no keyword but check_mode
+    and diff. What they do there is the same code.
+    """
+    in_process = importlib.import_module(f"{plugins}.plugin_utils.in_process")
+
+    def done(task: Result) -> Result:
+        name = next(key for key in task if key.startswith(OURS))
+        if task.keys() - {name, "check_mode", "diff"}:
+            return play(task)[0]
+        options = {"kubeconfig": kubeconfig, **task[name]}
+        module, check, diff = name.removeprefix(OURS), task.get("check_mode", False), task.get("diff", False)
+        result: Result = in_process.run_task(module, options, check, diff)
+        return result
+
+    return lambda *tasks: [done(task) for task in tasks]

@@ -69,12 +69,17 @@ def nowhere() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_no_options_break_a_module(plugins: str, nowhere: str, name: str) -> None:
+def test_no_options_break_a_module(
+    plugins: str, nowhere: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     in_process = importlib.import_module(f"{plugins}.plugin_utils.in_process")
     module = importlib.import_module(f"{plugins}.modules.{name}")
     auth = importlib.import_module(f"{plugins}.module_utils._module.args").auth_spec()
     if "navarch.cluster.auth\n" not in module.DOCUMENTATION:
         pytest.skip("asks no cluster, and does not run in Ansible's own process")
+    # The tries are all made, without the pauses between them: a second and a half for each example.
+    client = importlib.import_module(f"{plugins}.module_utils._api.client")
+    monkeypatch.setattr(client, "_pause", lambda _attempt, _retry_after: 0.0)
 
     @settings(
         max_examples=40,

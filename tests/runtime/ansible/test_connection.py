@@ -16,6 +16,7 @@ from pods_support import USR, WITH_USR, Live
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 PlayIn = Callable[..., list[dict[str, Any]]]
+PlayAll = Callable[..., list[list[dict[str, Any]]]]
 
 
 @pytest.fixture(scope="module")
@@ -25,30 +26,38 @@ def pods(live: Live) -> None:
 
 
 @pytest.fixture
-def play_in(environment: dict[str, str], live: Live, pods: None, tmp_path: Path) -> PlayIn:
-    """play_in(host, task, ..., variables): the result of each task in a container."""
+def play_all(environment: dict[str, str], live: Live, pods: None, tmp_path: Path) -> PlayAll:
+    """play_all((pod, variables, task, ...), ...): in one run, for each pod the results of its tasks. Hosts
+    have their pods' names, with a number behind where a pod comes twice.
+    """
 
-    def run(host: str, *tasks: dict[str, Any], env: dict[str, str] | None = None, **variables: Any) -> Any:
+    def run(*cases: tuple[Any, ...], env: dict[str, str] | None = None) -> Any:
         answers = tmp_path / "results.json"
         always = {"ignore_errors": True, "ignore_unreachable": True}
-        numbered = [
-            {"name": f"Task {n}", "register": f"result_{n}", **always, **task} for n, task in enumerate(tasks)
-        ]
-        found = ", ".join(f"hostvars['{host}'].result_{n} | default({{}})" for n in range(len(tasks)))
-        save = {"content": f"{{{{ [{found}] | to_json }}}}", "dest": str(answers), "mode": "0600"}
-        book = [
-            {"hosts": host, "gather_facts": False, "tasks": numbered},
-            {"hosts": "localhost", "gather_facts": False, "tasks": [{"name": "Save", "copy": save}]},
-        ]
         here = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
-        there = {
-            "ansible_connection": "navarch.cluster.pod",
-            "ansible_pod_kubeconfig": str(live.admin),
-            "ansible_pod_container": "main",
-            **variables,
-        }
+        hosts: dict[str, Any] = {"localhost": here}
+        book: list[dict[str, Any]] = []
+        found = []
+        for number, (pod, variables, *tasks) in enumerate(cases):
+            host = f"{pod}-{number}" if pod in hosts else pod
+            hosts[host] = {
+                "ansible_connection": "navarch.cluster.pod",
+                "ansible_pod_kubeconfig": str(live.admin),
+                "ansible_pod_container": "main",
+                **({} if host == pod else {"ansible_pod_name": pod}),
+                **variables,
+            }
+            numbered = [
+                {"name": f"Task {n}", "register": f"result_{n}", **always, **task}
+                for n, task in enumerate(tasks)
+            ]
+            book.append({"hosts": host, "gather_facts": False, "tasks": numbered})
+            results = (f"hostvars['{host}'].result_{n} | default({{}})" for n in range(len(tasks)))
+            found.append(f"[{', '.join(results)}]")
+        save = {"content": f"{{{{ [{', '.join(found)}] | to_json }}}}", "dest": str(answers), "mode": "0600"}
+        book.append({"hosts": "localhost", "gather_facts": False, "tasks": [{"name": "Save", "copy": save}]})
         inventory = tmp_path / "hosts.yml"
-        inventory.write_text(json.dumps({"all": {"hosts": {"localhost": here, host: there}}}))
+        inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
         path = tmp_path / "play.json.yml"
         path.write_text(json.dumps(book))
         done = subprocess.run(
@@ -57,6 +66,16 @@ def play_in(environment: dict[str, str], live: Live, pods: None, tmp_path: Path)
         )  # fmt: skip
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return json.loads(answers.read_text())
+
+    return run
+
+
+@pytest.fixture
+def play_in(play_all: PlayAll) -> PlayIn:
+    """play_in(host, task, ..., variables): the result of each task in a container."""
+
+    def run(host: str, *tasks: dict[str, Any], env: dict[str, str] | None = None, **variables: Any) -> Any:
+        return play_all((host, variables, *tasks), env=env)[0]
 
     return run
 
@@ -103,15 +122,17 @@ def test_raw_script_and_files_where_there_is_a_shell(play_in: PlayIn, tmp_path: 
     assert fetched["stdout"] == ""
 
 
-def test_become(play_in: PlayIn) -> None:
+def test_become(play_all: PlayAll) -> None:
     su = {"ansible_become": True, "ansible_become_method": "su", "ansible_become_user": "sailor"}
-    (raw,) = play_in("con-bare", {"raw": "id -un"}, **su)
-    (module,) = play_in("con-python", {"command": "id -un"}, **su, ansible_become_exe="/bin/su")
+    (raw,), (module,) = play_all(
+        ("con-bare", su, {"raw": "id -un"}),
+        ("con-python", {**su, "ansible_become_exe": "/bin/su"}, {"command": "id -un"}),
+    )
     assert raw["stdout"].strip() == "sailor"
     assert module.get("stdout") == "sailor", module
 
 
-def test_a_password_for_become(play_in: PlayIn, live: Live, tmp_path: Path) -> None:
+def test_a_password_for_become(play_all: PlayAll, live: Live) -> None:
     """A program that asks as sudo does: on standard error, for a line of standard input."""
     fake = """#!/bin/sh
 while [ "$1" != -p ]; do shift; done; printf '%s' "$2" >&2; shift 2
@@ -120,15 +141,18 @@ shift 2; exec "$@"
 """
     live.inside("con-bare", "sh", "-c", 'printf "%s" "$0" > /bin/fakesudo; chmod 755 /bin/fakesudo', fake)
     how = {"ansible_become": True, "ansible_become_exe": "/bin/fakesudo"}
-    [right] = play_in("con-bare", {"raw": "echo it works"}, **how, ansible_become_password="pa55word")
+    works = {"raw": "echo it works"}
+    [right], [wrong] = play_all(
+        ("con-bare", {**how, "ansible_become_password": "pa55word"}, works),
+        ("con-bare", {**how, "ansible_become_password": "other"}, works),
+    )
     assert right["stdout"].strip() == "it works"
-    [wrong] = play_in("con-bare", {"raw": "echo it works"}, **how, ansible_become_password="other")
     assert wrong.get("failed") or wrong.get("unreachable")
     assert "it works" not in wrong.get("stdout", "")
 
 
-def test_trouble_is_told_in_a_line(play_in: PlayIn) -> None:
-    for host, variables, word in (
+def test_trouble_is_told_in_a_line(play_all: PlayAll) -> None:
+    cases: tuple[tuple[str, dict[str, Any], str], ...] = (
         ("con-none", {}, "there is no pod default/con-none"),
         ("con-bare", {"ansible_pod_container": "x"}, "has no container x; it has main"),
         ("con-bare", {"ansible_pod_kubeconfig": "/not/there"}, "kubeconfig: there is no file /not/there"),
@@ -138,8 +162,9 @@ def test_trouble_is_told_in_a_line(play_in: PlayIn) -> None:
             "executable: pod default/con-bare has no /bin/zsh",
         ),
         ("con-bare", {"ansible_pod_timeout": 1}, "timeout: the command has not ended in time"),
-    ):
-        [result] = play_in(host, {"raw": "sleep 5"}, **variables)
+    )
+    results = play_all(*((pod, variables, {"raw": "sleep 5"}) for pod, variables, _word in cases))
+    for [result], (_pod, _variables, word) in zip(results, cases, strict=True):
         assert result.get("unreachable"), word
         assert word in result["msg"]
         assert "\n" not in result["msg"]

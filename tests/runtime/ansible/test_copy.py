@@ -34,9 +34,9 @@ def check(made: dict[str, Any]) -> dict[str, Any]:
     return {**made, "check_mode": True}
 
 
-def test_content_once(play: Play, live: Live) -> None:
+def test_content_once(run: Play, live: Live) -> None:
     write = task(content="a secret\n", dest="/tmp/c", mode="0640", owner="sailor")
-    results = play(
+    results = run(
         check(write), write, write, check(write),
         task(content="a secret\n", dest="/tmp/c", mode="0600"),
         task(content="another secret\n", dest="/tmp/c"),
@@ -51,9 +51,9 @@ def test_content_once(play: Play, live: Live) -> None:
     assert results[5]["diff"]["after"]["/tmp/c"]["size"] == 15
 
 
-def test_content_that_is_no_text_is_json(play: Play, live: Live) -> None:
+def test_content_that_is_no_text_is_json(run: Play, live: Live) -> None:
     write = task(content={"a": [1, True, None, "ü"]}, dest="/tmp/json")
-    assert [r["changed"] for r in play(write, write, task(content=7, dest="/tmp/number"))] == [
+    assert [r["changed"] for r in run(write, write, task(content=7, dest="/tmp/number"))] == [
         True,
         False,
         True,
@@ -63,13 +63,13 @@ def test_content_that_is_no_text_is_json(play: Play, live: Live) -> None:
     live.inside("copy-box", "rm", "/tmp/json", "/tmp/number")
 
 
-def test_a_large_file_goes_and_comes(play: Play, live: Live, tmp_path: Path) -> None:
+def test_a_large_file_goes_and_comes(run: Play, live: Live, tmp_path: Path) -> None:
     sent, back = tmp_path / "sent", tmp_path / "in" / "sent"
     sent.write_bytes(os.urandom(30_000_000))
     sent.chmod(0o751)
     back.parent.mkdir()
     fetch = task(direction="from_pod", src="/tmp/sent", dest=str(back.parent))
-    results = play(
+    results = run(
         task(src=str(sent), dest="/tmp/"), task(src=str(sent), dest="/tmp"), check(fetch), fetch, fetch
     )
     assert [r["changed"] for r in results] == [True, False, True, True, False], results
@@ -80,7 +80,7 @@ def test_a_large_file_goes_and_comes(play: Play, live: Live, tmp_path: Path) -> 
     live.inside("copy-box", "rm", "/tmp/sent")
 
 
-def test_folders_go_and_come(play: Play, live: Live, tmp_path: Path) -> None:
+def test_folders_go_and_come(run: Play, live: Live, tmp_path: Path) -> None:
     site, back = tmp_path / "site", tmp_path / "back"
     (site / "a b" / "deep").mkdir(parents=True)
     (site / "empty").mkdir()
@@ -89,7 +89,7 @@ def test_folders_go_and_come(play: Play, live: Live, tmp_path: Path) -> None:
     (site / "a b" / "deep" / "x|y\\z").write_bytes(bytes(range(256)))
     (site / "link").symlink_to("index")
     send = task(src=f"{site}/", dest="/home/www", directory_mode="0750", owner="sailor", group="1000")
-    first, again, checked = play(send, send, check(send))
+    first, again, checked = run(send, send, check(send))
     assert [r["changed"] for r in (first, again, checked)] == [True, False, False]
     assert first["files"] == ["-n", ".", "a b", "a b/deep", "a b/deep/x|y\\z", "empty", "index", "link"]
     assert live.inside("copy-box", "readlink", "/home/www/link") == "index\n"
@@ -100,7 +100,7 @@ def test_folders_go_and_come(play: Play, live: Live, tmp_path: Path) -> None:
 
     (site / "index").write_text("changed")
     fetch = task(direction="from_pod", src="/home/www/", dest=str(back))
-    results = play(check(send), send, check(fetch), fetch, fetch)
+    results = run(check(send), send, check(fetch), fetch, fetch)
     assert [r["changed"] for r in results] == [True, True, True, True, False]
     assert results[0]["files"] == results[1]["files"] == ["index"]
     assert os.readlink(back / "link") == "index"
@@ -111,12 +111,12 @@ def test_folders_go_and_come(play: Play, live: Live, tmp_path: Path) -> None:
         name for name in live.inside("copy-box", "ls", "-a", "/home/www").split() if "navarch" in name
     ]
 
-    [whole] = play(task(src=str(site), dest="/home"))
+    [whole] = run(task(src=str(site), dest="/home"))
     assert whole["dest"] == "/home/site"
     assert live.inside("copy-box", "cat", "/home/site/index") == "changed"
 
 
-def test_mistakes_are_told_in_a_line(play: Play, live: Live, tmp_path: Path) -> None:
+def test_mistakes_are_told_in_a_line(run: Play, live: Live, tmp_path: Path) -> None:
     script = "ln -sf /usr/bin/dash /bin/sh; rm /bin/sha256sum; while sleep 1; do :; done"
     poor = {
         "command": ["busybox", "sh", "-c", script],
@@ -130,7 +130,7 @@ def test_mistakes_are_told_in_a_line(play: Play, live: Live, tmp_path: Path) -> 
         **USR,
     )
     here = str(tmp_path)
-    results = play(
+    results = run(
         task(content="words", dest="relative"),
         task(content="words", dest="/not/there/x"),
         task(content="words", dest="/tmp"),
@@ -169,7 +169,7 @@ def test_mistakes_are_told_in_a_line(play: Play, live: Live, tmp_path: Path) -> 
     assert "x" not in live.inside("copy-box", "ls", "/tmp").split()
 
 
-def test_links_are_links_unless_they_are_followed(play: Play, live: Live, tmp_path: Path) -> None:
+def test_links_are_links_unless_they_are_followed(run: Play, live: Live, tmp_path: Path) -> None:
     site, back, followed = tmp_path / "links", tmp_path / "back", tmp_path / "followed"
     (site / "real").mkdir(parents=True)
     (site / "real" / "page").write_text("page")
@@ -177,7 +177,7 @@ def test_links_are_links_unless_they_are_followed(play: Play, live: Live, tmp_pa
     for name, leads in links.items():
         (site / name).symlink_to(leads)
     send = task(src=f"{site}/", dest="/home/links", owner="sailor")
-    first, again, checked = play(send, send, check(send))
+    first, again, checked = run(send, send, check(send))
     assert [r["changed"] for r in (first, again, checked)] == [True, False, False], (first, again)
     for name, leads in links.items():
         assert live.inside("copy-box", "readlink", f"/home/links/{name}") == f"{leads}\n"
@@ -186,7 +186,7 @@ def test_links_are_links_unless_they_are_followed(play: Play, live: Live, tmp_pa
     assert live.inside("copy-box", "stat", "-c", "%U", "/etc/passwd") == "root\n"  # not what it leads to
 
     fetch = task(direction="from_pod", src="/home/links/", dest=str(back))
-    fetched, same = play(fetch, fetch)
+    fetched, same = run(fetch, fetch)
     assert [fetched["changed"], same["changed"]] == [True, False], fetched
     assert fetched["warnings"] == ["out is a link that leads out of the folder, to /etc/passwd: left out"]
     assert os.readlink(back / "dangling") == "no/such"
@@ -197,7 +197,7 @@ def test_links_are_links_unless_they_are_followed(play: Play, live: Live, tmp_pa
     (site / "dangling").unlink()
     (site / "dangling").symlink_to("elsewhere")
     follow = task(src=f"{site}/", dest="/home/followed", follow=True)
-    changed, refused, after = play(send, follow, check(send))
+    changed, refused, after = run(send, follow, check(send))
     assert changed["files"] == ["dangling", "to"]
     assert live.inside("copy-box", "cat", "/home/links/to") == "now a file"
     assert live.inside("copy-box", "ls", "/home/links/real") == "page\n"  # into which nothing was moved
@@ -205,7 +205,7 @@ def test_links_are_links_unless_they_are_followed(play: Play, live: Live, tmp_pa
     assert refused["msg"].startswith(f"src: cannot read {site}/dangling: No such file")
     (site / "dangling").unlink()
     (site / "out").unlink()
-    whole, same, fetched = play(
+    whole, same, fetched = run(
         follow,
         follow,
         task(direction="from_pod", src="/home/followed/", dest=str(followed), follow=True),
@@ -215,25 +215,23 @@ def test_links_are_links_unless_they_are_followed(play: Play, live: Live, tmp_pa
     assert not (followed / "odd |'").is_symlink()
 
 
-def test_a_folder_that_is_a_link_there_takes_what_goes_into_it(
-    play: Play, live: Live, tmp_path: Path
-) -> None:
+def test_a_folder_that_is_a_link_there_takes_what_goes_into_it(run: Play, live: Live, tmp_path: Path) -> None:
     site = tmp_path / "site"
     (site / "data").mkdir(parents=True)
     (site / "data" / "file").write_text("in it")
     live.inside("copy-box", "sh", "-c", "mkdir -p /home/disk /home/app && ln -s /home/disk /home/app/data")
     send = task(src=f"{site}/", dest="/home/app")
-    assert [r["changed"] for r in play(send, send)] == [True, False]
+    assert [r["changed"] for r in run(send, send)] == [True, False]
     assert live.inside("copy-box", "cat", "/home/disk/file") == "in it"
     assert live.inside("copy-box", "readlink", "/home/app/data") == "/home/disk\n"
 
 
-def test_diff_shows_text_and_no_more(play: Play, live: Live, tmp_path: Path) -> None:
+def test_diff_shows_text_and_no_more(run: Play, live: Live, tmp_path: Path) -> None:
     page, site = tmp_path / "page", tmp_path / "many"
     site.mkdir()
     page.write_text("one\ntwo\n")
     send = {**task(src=str(page), dest="/home/page"), "diff": True}
-    (made,) = play(send)
+    (made,) = run(send)
     _about, text = made["diff"]
     assert (text["before"], text["after"]) == ("", "one\ntwo\n")
     assert text["after_header"] == "/home/page"
@@ -243,7 +241,7 @@ def test_diff_shows_text_and_no_more(play: Play, live: Live, tmp_path: Path) -> 
         (site / f"{number:02}").write_text(f"{number}\n")
     (site / "00").write_bytes(b"a\0b")
     (site / "01").write_text("x" * 200_000)
-    plain, checked, as_module, back, folder, hidden = play(
+    plain, checked, as_module, back, folder, hidden = run(
         check(task(src=str(page), dest="/home/page")),
         check(send),
         {**check(send), "environment": {"AS": "module"}},
@@ -265,8 +263,8 @@ def test_diff_shows_text_and_no_more(play: Play, live: Live, tmp_path: Path) -> 
     live.inside("copy-box", "rm", "-r", "/home/page", "/home/many")
 
 
-def test_check_mode_copies_to_a_pod_that_an_earlier_task_would_make(play: Play, tmp_path: Path) -> None:
-    to, real, back = play(
+def test_check_mode_copies_to_a_pod_that_an_earlier_task_would_make(run: Play, tmp_path: Path) -> None:
+    to, real, back = run(
         check(task(name="copy-later", content="words", dest="/tmp/x")),
         task(name="copy-later", content="words", dest="/tmp/x"),
         check(task(name="copy-later", direction="from_pod", src="/tmp/x", dest=str(tmp_path))),

@@ -46,8 +46,8 @@ def test_output_and_exit_code(play: Play) -> None:
     assert binary["stdout"] == "\ufffd\n\n"
 
 
-def test_stdin_and_folder(play: Play) -> None:
-    results = play(
+def test_stdin_and_folder(run: Play) -> None:
+    results = run(
         task("wc -c", stdin="hello"),
         task("wc -c", stdin="hello", stdin_add_newline=False),
         task("wc -c", stdin="", stdin_add_newline=False),
@@ -62,9 +62,9 @@ def test_stdin_and_folder(play: Play) -> None:
     assert results[6]["stdout"] == "3000000"
 
 
-def test_it_runs_only_when_there_is_need(play: Play, live: Live) -> None:
+def test_it_runs_only_when_there_is_need(run: Play, live: Live) -> None:
     spaced = "/tmp/a b"
-    results = play(
+    results = run(
         task(["touch", spaced], creates=spaced),
         task(["touch", spaced], creates=spaced),
         task(["touch", spaced], creates="/tmp/a*"),
@@ -82,8 +82,8 @@ def test_it_runs_only_when_there_is_need(play: Play, live: Live) -> None:
     assert live.inside("exec-box", "ls", "/tmp") == ""
 
 
-def test_what_keeps_it_from_running_is_told_in_a_line(play: Play) -> None:
-    results = play(
+def test_what_keeps_it_from_running_is_told_in_a_line(run: Play) -> None:
+    results = run(
         task("true", name="nobody"),
         task("true", namespace="nowhere"),
         task("true", name="exec-two"),
@@ -130,10 +130,10 @@ def test_containers_that_do_not_run_are_told_apart(direct: Direct, live: Live) -
     assert "container main of pod default/exec-crash does not run: waiting, CrashLoop" in said("exec-crash")
 
 
-def test_a_node_that_is_away_is_told(play: Play, live: Live) -> None:
+def test_a_node_that_is_away_is_told(run: Play, live: Live) -> None:
     live.kill_kubelet(signal.SIGKILL)
     try:
-        [result] = play(task("true"))
+        [result] = run(task("true"))
     finally:
         live.start_kubelet()
     assert "node kubelet-test, which has the pod, cannot be reached" in result["msg"]
