@@ -25,12 +25,12 @@ def changes(results: list[Result]) -> list[bool]:
     return [r["changed"] for r in results]
 
 
-def life(play: Play, module: str, first: Options, second: Options) -> tuple[Result, Result]:
+def life(run: Play, module: str, first: Options, second: Options) -> tuple[Result, Result]:
     """The first object and the second, which is a change of it; each step foreseen, done, and done again."""
     key = {"name": first["name"], **({"namespace": first["namespace"]} if "namespace" in first else {})}
     gone = {**key, "state": "absent", "wait": True, "wait_timeout": 20}
     steps = [first, first, first, second, second, second, gone, gone, gone]
-    results = play(
+    results = run(
         *(
             task(module, options, diff=True, check_mode=number in (0, 3, 6))
             for number, options in enumerate(steps)
@@ -43,10 +43,10 @@ def life(play: Play, module: str, first: Options, second: Options) -> tuple[Resu
     return results[1][module], results[4][module]
 
 
-def test_a_config_map(play: Play) -> None:
+def test_a_config_map(run: Play) -> None:
     first = {"name": "web", "data": {"a": 1, "yes": True, "text": "é\n"}, "labels": {"x": "y"}}
     made, changed = life(
-        play, "config_map", first, {"name": "web", "data": {"a": "1"}, "binary_data": {"b": "AAE="}}
+        run, "config_map", first, {"name": "web", "data": {"a": "1"}, "binary_data": {"b": "AAE="}}
     )
     assert made["data"] == {"a": "1", "yes": "true", "text": "é\n"}
     assert changed["data"] == {"a": "1"}
@@ -54,11 +54,11 @@ def test_a_config_map(play: Play) -> None:
     assert changed["metadata"]["labels"] == {"x": "y"}
 
 
-def test_what_is_immutable_is_replaced_only_when_asked(play: Play) -> None:
+def test_what_is_immutable_is_replaced_only_when_asked(run: Play) -> None:
     def fixed(value: str, **more: Any) -> Options:
         return task("config_map", {"name": "fixed", "immutable": True, "data": {"a": value}, **more})
 
-    made, again, refused, replaced, _gone = play(
+    made, again, refused, replaced, _gone = run(
         fixed("1"), fixed("1"), fixed("2"), fixed("2", recreate=True), fixed("2", state="absent")
     )
     assert [made["changed"], again["changed"], replaced["changed"]] == [True, False, True]
@@ -66,13 +66,13 @@ def test_what_is_immutable_is_replaced_only_when_asked(play: Play) -> None:
     assert replaced["config_map"]["data"] == {"a": "2"}
 
 
-def test_a_secret_is_never_shown(play: Play) -> None:
+def test_a_secret_is_never_shown(run: Play) -> None:
     first = {"name": "door", "string_data": {"key": "open-sesame"}, "data": {"more": "aGlkZGVuIHRvbw=="}}
     second = {"name": "door", "string_data": {"key": "other-word"}}
-    made, changed = life(play, "secret", first, second)
+    made, changed = life(run, "secret", first, second)
     assert made["data"] == {"key": "hidden", "more": "hidden"}
     assert changed["data"] == {"key": "hidden"}
-    results = play(
+    results = run(
         task("secret", first, diff=True),
         task("secret", second, diff=True),
         task("secret", second | {"type": "example.org/other"}),
@@ -87,7 +87,7 @@ def test_a_secret_is_never_shown(play: Play) -> None:
         assert secret not in shown
 
 
-def test_a_service(play: Play) -> None:
+def test_a_service(run: Play) -> None:
     first = {
         "name": "web",
         "selector": {"app": "web", "tier": "front"},
@@ -101,14 +101,14 @@ def test_a_service(play: Play) -> None:
         "selector": {"app": "other"},
         "ports": [{"name": "x", "port": 81, "protocol": "UDP"}],
     }
-    made, changed = life(play, "service", first, second)
+    made, changed = life(run, "service", first, second)
     assert [port["targetPort"] for port in made["spec"]["ports"]] == [8080, "x"]
     assert changed["spec"]["selector"] == {"app": "other"}
     assert [port["protocol"] for port in changed["spec"]["ports"]] == ["UDP"]
     assert changed["spec"]["clusterIP"] == made["spec"]["clusterIP"]
 
 
-def test_a_service_waits_for_pods(play: Play) -> None:
+def test_a_service_waits_for_pods(run: Play) -> None:
     service = {"name": "waits", "selector": {"app": "waits"}, "ports": [{"port": 80}], "wait": True}
     pod = {
         "name": "waits",
@@ -116,7 +116,7 @@ def test_a_service_waits_for_pods(play: Play) -> None:
         "termination_grace_period": 0,
         "containers": [{"name": "c", "image": "i"}],
     }
-    early, _pod, served, fixed, *_gone = play(
+    early, _pod, served, fixed, *_gone = run(
         task("service", service | {"wait_timeout": 1}),
         task("pod", pod),
         task("service", service | {"wait_timeout": 20}),
@@ -132,14 +132,14 @@ def test_a_service_waits_for_pods(play: Play) -> None:
     assert fixed["msg"].startswith("cluster_ip: service waits has the address")
 
 
-def test_a_namespace(play: Play) -> None:
-    made, changed = life(play, "namespace", {"name": "team"}, {"name": "team", "labels": {"a": "b"}})
+def test_a_namespace(run: Play) -> None:
+    made, changed = life(run, "namespace", {"name": "team"}, {"name": "team", "labels": {"a": "b"}})
     assert made["status"]["phase"] == "Active"
     assert changed["metadata"]["labels"]["a"] == "b"
 
 
-def test_a_node(play: Play, kubeconfig: str) -> None:
-    (looked,) = play(task("node_info", {}))
+def test_a_node(run: Play, kubeconfig: str) -> None:
+    (looked,) = run(task("node_info", {}))
     name = looked["nodes"][0]["metadata"]["name"]
     taints = [
         {"key": "db", "effect": "NoSchedule"},
@@ -155,7 +155,7 @@ def test_a_node(play: Play, kubeconfig: str) -> None:
         for options in steps
         for check in (True, False, False)
     ]
-    results = play(
+    results = run(
         *tasks, task("node", {"name": "no-such"}), task("node", {"name": "no-such", "state": "absent"})
     )
     assert changes(results[:9]) == [True, True, False] * 3
@@ -200,7 +200,7 @@ def test_what_pods_keep_in_empty_dirs_is_lost_only_when_asked(direct: Callable[.
         direct("node", name="sim-2", schedulable=True)
 
 
-def test_a_node_is_thrown_out(play: Play, kubeconfig: str) -> None:
+def test_a_node_is_thrown_out(run: Play, kubeconfig: str) -> None:
     """Also in check mode, which changes nothing, and once more when it has come back."""
     gone = task("node", {"name": "leaver", "state": "absent"}, diff=True)
     tried = task("node", {"name": "leaver", "state": "absent"}, check_mode=True, diff=True)
@@ -209,7 +209,7 @@ def test_a_node_is_thrown_out(play: Play, kubeconfig: str) -> None:
         request(kubeconfig, "POST", "/api/v1/nodes", {"metadata": {"name": "leaver"}})
 
     come()
-    results = play(tried, gone, gone, tried)
+    results = run(tried, gone, gone, tried)
     assert changes(results) == [True, True, False, False]
     for result in results[:2]:
         node, revocation = result["diff"]
@@ -219,7 +219,7 @@ def test_a_node_is_thrown_out(play: Play, kubeconfig: str) -> None:
     assert results[2]["revocation"]["spec"]["issuedBefore"] == first
     time.sleep(1.1)  # times are whole seconds
     come()
-    results = play(tried, gone, gone)
+    results = run(tried, gone, gone)
     assert changes(results) == [True, True, False]
     assert results[1]["revocation"]["spec"]["issuedBefore"] > first
     # Its Node was deleted by somebody else, but its kubelet lives.
@@ -227,21 +227,21 @@ def test_a_node_is_thrown_out(play: Play, kubeconfig: str) -> None:
     leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
     request(kubeconfig, "POST", leases, lease)
     time.sleep(1.1)
-    results = play(tried, gone)
+    results = run(tried, gone)
     assert changes(results) == [True, True]
     assert set(results[1]["diff"]) == {"before", "after", "before_header", "after_header"}
     request(kubeconfig, "DELETE", f"{leases}/leaver")
 
 
-def test_draining_a_node(play: Play) -> None:
-    (looked,) = play(task("node_info", {}))
+def test_draining_a_node(run: Play) -> None:
+    (looked,) = run(task("node_info", {}))
     name = looked["nodes"][1]["metadata"]["name"]
     here = {"node_selector": {"kubernetes.io/hostname": name}, "termination_grace_period": 0}
     containers = [{"name": "c", "image": "i"}]
     alone = {"name": "alone", "containers": containers, "wait": True, "wait_timeout": 20, **here}
     template = {"labels": {"app": "drain"}, "containers": containers, "termination_grace_period": 0}
     drained = {"name": name, "state": "drained", "wait": True, "wait_timeout": 20}
-    results = play(
+    results = run(
         task("pod", alone),
         task("replication_controller", {"name": "d", "replicas": 6, "template": template, "wait": True}),
         task("node", drained),
@@ -264,8 +264,8 @@ def test_draining_a_node(play: Play) -> None:
     assert again["evicted"] == []
 
 
-def test_the_cluster(play: Play) -> None:
-    (result,) = play(task("cluster_info", {}))
+def test_the_cluster(run: Play) -> None:
+    (result,) = run(task("cluster_info", {}))
     assert result["version"]["major"] == "1"
     assert result["server"].startswith("https://127.0.0.1:")
     assert "v1" in result["api_versions"]
