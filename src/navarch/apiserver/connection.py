@@ -319,7 +319,7 @@ class Connection(web.RequestHandler):
             False,
         )
         self._request = request
-        self._short = self._loop.create_task(self._answer(request))
+        self._short = request._task = self._loop.create_task(self._answer(request))
         return True
 
     def _learn(self, block: bytes) -> _Head | None:

@@ -175,7 +175,8 @@ class Request:
         self.payload = payload
         self.protocol = protocol
         self.should_close = should_close
-        self._task: Any = None
+        #: The task that answers it, where the connection has made one for it.
+        self._task: asyncio.Task[None] | None = None
         self.user: User | None = None
         #: Whether headers ask to act as somebody else.
         self.impersonates = False

@@ -175,7 +175,7 @@ class ApiServer:
 
     async def _handle(self, x: Request) -> Reply:
         x.started = self._loop.time()
-        self._in_flight[x] = asyncio.current_task()
+        self._in_flight[x] = x._task or asyncio.current_task()
         x.releaser = self._in_flight
         try:
             return await self._answer(x)
@@ -202,7 +202,9 @@ class ApiServer:
             )
         finally:
             self._in_flight.pop(x, None)
-            x.leave_seat()
+            if x.flow is not None:
+                x.flow.leave()
+                x.flow = None
 
     async def _answer(self, x: Request) -> Reply:
         if x.method == "HEAD":
