@@ -27,15 +27,6 @@ from navarch.registry.query import Query
 from navarch.registry.registry import Registry
 from navarch.store.cache import Entry
 
-#: Kinds whose deletion answers with the object even when it is gone at once, as the reference's clients
-#: expect.
-_ANSWERS_DELETED = frozenset(
-    {
-        "pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims", "podtemplates",
-        "resourcequotas", "storageclasses", "volumeattachments",
-    }
-)  # fmt: skip
-
 #: The one patch in YAML (which JSON is too).
 _APPLY = "application/apply-patch+yaml"
 _PATCH_TYPES = {
@@ -239,7 +230,7 @@ class Verbs:
         if requested.ignore_store_read_error_with_cluster_breaking_potential:
             await self._may(x, "unsafe-delete-ignore-read-errors", target, options)
         stored = await self._registry.delete(kind, target.namespace or None, target.name, requested, ctx)
-        if not stored.deleted or (kind.resource in _ANSWERS_DELETED and stored.value):
+        if not stored.deleted or (kind.answers_deleted and stored.value):
             return await self.one(x, kind, stored, options)
         details: dict[str, Any] = {"name": target.name, "group": kind.group, "kind": kind.resource}
         if stored.obj is not None:

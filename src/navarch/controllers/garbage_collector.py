@@ -57,7 +57,7 @@ class GarbageCollector:
         self._events = context.events
         self._queue: WorkQueue[Key] = WorkQueue("garbage collector")
         self._kinds: list[Kind[Any]] = [
-            kind for kind in scheme() if kind.stored and kind.kind != "Event" and "watch" in kind.verbs
+            kind for kind in scheme() if kind.stored and kind.collected and "watch" in kind.verbs
         ]
         self._informers: list[Informer[Any]] = []
         self._numbers = {(kind.api_version, kind.kind): n for n, kind in enumerate(self._kinds)}

@@ -29,8 +29,6 @@ from navarch.store import base as store
 from navarch.store.cache import Cache, Entry, Row, Unreadable
 from navarch.store.window import History
 
-#: Kinds whose objects end by themselves, in seconds (the reference's --event-ttl).
-TIME_TO_LIVE = {"events": 3600.0}
 #: Seconds that writes share one lease of the store.
 SHARED_SECONDS = 60.0
 
@@ -56,7 +54,6 @@ class Resource:
         )
         #: Whether metadata.generation counts: where the status can say which generation it is about.
         self.counts = _observes(kind.type)
-        self.ttl = TIME_TO_LIVE.get(kind.resource)
         operations: tuple[Operation, ...] = ("CREATE", "UPDATE", "DELETE", "CONNECT")
         self._mutators: dict[Operation, list[Callable[[Request], Any]]] = {}
         self._validators: dict[Operation, list[Callable[[Request], None]]] = {}

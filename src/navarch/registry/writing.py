@@ -84,7 +84,7 @@ class Writing:
             name = _free_name(res, namespace, sent.generate_name)
             obj = replace(obj, metadata=replace(sent, name=name))
         # Before admission: from there to the store nothing waits, so that what admission saw still holds.
-        lease = await self._core.lease(res.ttl) if res.ttl else 0
+        lease = await self._core.lease(res.kind.ttl) if res.kind.ttl else 0
         large = ctx.large
         obj = await offload(rules.default, obj) if large else rules.default(obj)
         request = Request("CREATE", kind, namespace, name, "", obj, None, ctx)
@@ -314,7 +314,7 @@ class Writing:
             return Stored(entry.value, revision, old)
         if not request.ctx.dry_run:
             durable = kind.volatile is None or not kind.volatile(new)
-            lease = await self._core.lease(res.ttl) if res.ttl else 0
+            lease = await self._core.lease(res.kind.ttl) if res.kind.ttl else 0
             revision = await self._core.store.update(
                 entry.key, value, expected=revision, lease=lease, durable=durable, hint=new
             )

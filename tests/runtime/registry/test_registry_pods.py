@@ -128,7 +128,7 @@ async def test_a_binding_posted_to_the_namespace(registry: Registry) -> None:
 
 
 async def test_events_end_by_themselves(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(core.TIME_TO_LIVE, "events", 1.0)
+    monkeypatch.setattr(EVENT, "ttl", 1.0)
     monkeypatch.setattr(core, "SHARED_SECONDS", 0.1)
     registry = Registry(store, scheme())
     await registry.start()

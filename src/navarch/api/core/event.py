@@ -117,6 +117,9 @@ def _about(name: str) -> Callable[[Event], str]:
 EVENT = Kind(
     Event,
     resource="events",
+    # The reference's --event-ttl.
+    ttl=3600.0,
+    collected=False,
     short_names=("ev",),
     columns=(
         Column("Last Seen", description="Time since it last happened."),

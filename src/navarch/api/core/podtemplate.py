@@ -49,6 +49,7 @@ def cells(obj: PodTemplate, now: float) -> list[Any]:
 POD_TEMPLATE = Kind(
     PodTemplate,
     resource="podtemplates",
+    answers_deleted=True,
     columns=(
         NAME,
         replace(CONTAINERS, priority=0),

@@ -33,6 +33,7 @@ def _cells(obj: ServiceAccount, now: float) -> list[Any]:
 SERVICE_ACCOUNT = Kind(
     ServiceAccount,
     resource="serviceaccounts",
+    answers_deleted=True,
     short_names=("sa",),
     subresources=("token",),
     columns=(

@@ -215,7 +215,7 @@ class _Paths:
                 "delete",
                 f"delete{self.where}{kind.kind}",
                 f"Delete a {kind.kind}.",
-                own if kind.resource == "pods" else _META + "Status",
+                own if kind.answers_deleted else _META + "Status",
                 body=_META + "DeleteOptions",
                 parameters=_DELETE,
                 codes=("200", "202"),

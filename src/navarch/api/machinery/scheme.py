@@ -115,6 +115,9 @@ class Kind(Generic[T]):
         rules: Rules[T] | None = None,
         volatile: Callable[[T], bool] | None = None,
         stored: bool = True,
+        ttl: float | None = None,
+        collected: bool = True,
+        answers_deleted: bool = False,
     ) -> None:
         """columns/cells: of tables, without Name and Age when cells is None (then they are the whole table);
         cells gets the object
@@ -124,6 +127,10 @@ class Kind(Generic[T]):
         volatile: whether a write of this object is a heartbeat that may be answered before it is durable.
         stored: False for kinds that are only answered (reviews): create-only, answered by a function, never
         stored.
+        ttl: seconds after which an object ends by itself.
+        collected: whether the garbage collector looks at the owners of its objects.
+        answers_deleted: whether a deletion answers with the object even when it is gone at once, as the
+        reference's clients expect of some kinds.
         """
         self.type = type
         self.kind = type.__name__
@@ -142,6 +149,9 @@ class Kind(Generic[T]):
         self.rules: Rules[T] = rules or Rules()
         self.volatile = volatile
         self.stored = stored
+        self.ttl = ttl
+        self.collected = collected
+        self.answers_deleted = answers_deleted
         self.api_version = f"{group}/{version}" if group else version
         #: What error messages call it.
         self.title = f'{self.kind} in version "{version}"'

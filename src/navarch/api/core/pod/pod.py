@@ -27,6 +27,7 @@ _STATUS = PodStatus()
 POD = Kind(
     Pod,
     resource="pods",
+    answers_deleted=True,
     short_names=("po",),
     categories=("all",),
     subresources=("status", "log", "exec", "attach", "portforward", "binding", "eviction"),

@@ -162,6 +162,7 @@ class Service(Object):
 SERVICE = Kind(
     Service,
     resource="services",
+    answers_deleted=True,
     short_names=("svc",),
     categories=("all",),
     subresources=("status",),
