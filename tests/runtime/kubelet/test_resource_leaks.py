@@ -129,7 +129,7 @@ def place(folder: Path) -> Cni:
 _ATTACH = """
 import asyncio, sys
 from pathlib import Path
-from test_leaks import place
+from test_resource_leaks import place
 async def main():
     cni = place(Path(sys.argv[1]))
     pids = map(int, sys.argv[2:])
