@@ -16,9 +16,10 @@
     systemctl list-units --all --plain --no-legend 'navarch*' | awk '{print "loaded", $1}'
     # A process by the unit that it belongs to: those of a login and of systemd itself come and go.
     for process in /proc/[0-9]*; do
-        tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q . || continue
+        # Through cat, which may say in vain that the process has ended meanwhile: of a redirection the shell says it.
+        cat "$process/cmdline" 2>/dev/null | tr '\0' ' ' | grep -q . || continue
         sed -n 's/^.*name=systemd:/process in /p' "$process/cgroup" 2>/dev/null
-        tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -o '^[^ ]*navarch[^ ]* [^ ]* [^ ]*' | sed 's/^/process /'
+        cat "$process/cmdline" 2>/dev/null | tr '\0' ' ' | grep -o '^[^ ]*navarch[^ ]* [^ ]* [^ ]*' | sed 's/^/process /'
     done | grep -v -e ' in /$' -e /user.slice -e /session- -e /init.scope -e /systemd- -e /apt-
     ip -o link show | sed 's/^[0-9]*: \([^:@]*\).*/link \1/'
     ip -o addr show | awk '{print "address", $2, $4}'
