@@ -7,7 +7,7 @@ forks a worker for each task. So workers inherit the modules and load nothing. N
 
 from __future__ import annotations
 
-# ruff: noqa: F401  # only to have them loaded
+# ruff: noqa: F401  # Imported for sys.modules alone: forked workers find the modules loaded.
 from ansible_collections.navarch.cluster.plugins.module_utils._module import runner
 from ansible_collections.navarch.cluster.plugins.module_utils._pods import logs, spec, state
 from ansible_collections.navarch.cluster.plugins.module_utils._resources import (

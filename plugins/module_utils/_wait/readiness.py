@@ -43,7 +43,7 @@ class Waited:
     last: Verdict = field(default_factory=Verdict)
     patient: bool = True
     steady: Steady = field(default_factory=lambda: Steady(0))
-    #: A workload as the task left it, where its pods can be told from those of older templates.
+    #: A workload as the task left it, of a kind whose pods show whether their template is older.
     workload: Object | None = None
     error: str | None = None
 
@@ -262,7 +262,7 @@ def _together(
     def run(job: t.Callable[[], None], counts: int) -> None:
         try:
             job()
-        except BaseException as problem:  # handed to whoever waits
+        except BaseException as problem:  # the waiting thread raises it
             ended.put((counts, problem))
         else:
             ended.put((counts, None))

@@ -16,10 +16,6 @@ from navarch.registry.registry import Registry
 
 
 class PodsOfNodes:
-    """What is bound to a node and what that names, from the registry's cache: the node authorizer's
-    `NodePods`.
-    """
-
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         kind = registry.scheme.resource("", "v1", "pods")

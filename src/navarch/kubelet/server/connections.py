@@ -2,7 +2,7 @@
 """Connections of the node server, each in a place of its own (`serving.peers`) until it ends.
 
 A connection is a stranger's until its TLS handshake is done, which takes a client certificate. The master's
-have no limit, so nobody else's keep it out.
+have no limit, so connections of others do not keep it out.
 """
 
 from __future__ import annotations

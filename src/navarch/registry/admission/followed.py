@@ -21,7 +21,7 @@ T = TypeVar("T")
 class FollowsKind(Admission, Generic[T]):
     """`learn` hears of every object of the kind at the start, and of every change after it.
 
-    It is right whoever wrote the objects. What is being written is not among them: see `Request.on_done`.
+    All writers' objects are among them. One that is being written is not yet: see `Request.on_done`.
     """
 
     #: The core group's kind.
